@@ -17,11 +17,11 @@ use crate::session::secrets::{PreparedSecrets, SecretOptions};
 use crate::session::selection::{self, Selectors};
 use crate::session::{Session, signals};
 use crate::workspace::load::Workspace;
-use crate::workspace::root::Location;
+use crate::workspace::root::WorkspaceLocation;
 use crate::workspace::{Invocation, lock, registry, root};
 
 pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
-    let location = Location::of(at)?;
+    let location = WorkspaceLocation::of(at)?;
     location.check_settings(at)?;
     if options.images.is_empty() && !options.all && options.since.is_none() {
         return Err(usage("no images specified: name at least one, or pass --all")

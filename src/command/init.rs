@@ -15,10 +15,10 @@ use crate::scan::config::FILE_NAME;
 use crate::scan::dockerfiles;
 use crate::workspace::Invocation;
 use crate::workspace::proposal::{Proposal, propose};
-use crate::workspace::root::{Location, git_folder};
+use crate::workspace::root::{WorkspaceLocation, git_folder};
 
 pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
-    let Location { start, root, settings } = Location::of(at)?;
+    let WorkspaceLocation { start, root, settings } = WorkspaceLocation::of(at)?;
     let root = if at.global.file.is_some() { root } else { root_for(root, &start) };
     let path = settings.under(&root);
     if path.exists() && !options.print {

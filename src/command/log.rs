@@ -13,10 +13,10 @@ use crate::report::{retell, say};
 use crate::session::run_logs;
 use crate::state::runs::RunLog;
 use crate::workspace::Invocation;
-use crate::workspace::root::Location;
+use crate::workspace::root::WorkspaceLocation;
 
 pub fn run(options: &Log, at: &Invocation) -> anyhow::Result<Exit> {
-    let runs = run_logs::kept(&Location::of(at)?.root)?;
+    let runs = run_logs::kept(&WorkspaceLocation::of(at)?.root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     match &options.image {
         None => {

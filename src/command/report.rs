@@ -12,10 +12,10 @@ use crate::report::page::Standing;
 use crate::report::{say, trace};
 use crate::session::{run_logs, run_pages};
 use crate::workspace::Invocation;
-use crate::workspace::root::Location;
+use crate::workspace::root::WorkspaceLocation;
 
 pub fn run(options: &Report, at: &Invocation) -> anyhow::Result<Exit> {
-    let Location { start, root, .. } = Location::of(at)?;
+    let WorkspaceLocation { start, root, .. } = WorkspaceLocation::of(at)?;
     let runs = run_logs::kept(&root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     // Checked before the log is read, because a log is complete before its lock is released.

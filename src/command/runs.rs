@@ -11,7 +11,7 @@ use crate::state;
 use crate::workspace::{Invocation, root};
 
 pub fn run(options: &Runs, at: &Invocation) -> anyhow::Result<Exit> {
-    let memory = root::own_memory(&root::Location::of(at)?.root)?;
+    let memory = root::own_memory(&root::WorkspaceLocation::of(at)?.root)?;
     let rows: Vec<Row> = state::runs::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
         say::json(&rows)?;

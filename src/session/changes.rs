@@ -22,7 +22,7 @@ use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{
     Affected, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
 };
-use crate::workspace::root::{Location, memory as memory_at};
+use crate::workspace::root::{WorkspaceLocation, memory as memory_at};
 use crate::workspace::{Invocation, build_settings};
 
 /// Summarizes the change in a range, in the format that the options specify.
@@ -101,7 +101,7 @@ fn between_revisions(
     options: &Options,
     at: &Invocation,
 ) -> anyhow::Result<String> {
-    let root = Location::of(at)?.root;
+    let root = WorkspaceLocation::of(at)?.root;
     let git = Git::open(&root).map_err(as_usage)?;
     let base = tree_of_base(&git, range)?;
     let tree = tree_of_head(&git, head)?;

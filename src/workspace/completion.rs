@@ -22,7 +22,7 @@ use crate::scan::{config, groups};
 use crate::state::{Memory, runs};
 
 use super::environment::Environment;
-use super::root::Location;
+use super::root::WorkspaceLocation;
 use super::{lock, names, root};
 
 /// The variable in which a completion script passes the name of its shell.
@@ -51,12 +51,12 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
 
 /// Adds completers to the command line for values that only the repository knows. The value name in the help decides,
 /// so a future option that takes an IMAGE gets one too.
-fn with_names(program: clap::Command, location: &Location) -> clap::Command {
+fn with_names(program: clap::Command, location: &WorkspaceLocation) -> clap::Command {
     knowing(program, location)
 }
 
 /// Adds completers to a command and its subcommands.
-fn knowing(command: clap::Command, location: &Location) -> clap::Command {
+fn knowing(command: clap::Command, location: &WorkspaceLocation) -> clap::Command {
     let with_names = |argument: Arg| {
         let location = location.clone();
         let value = argument.get_value_names().and_then(|names| names.first());
@@ -80,9 +80,9 @@ fn knowing(command: clap::Command, location: &Location) -> clap::Command {
 }
 
 /// Returns where the command line being typed would work, according to its options `-C` and `--file`.
-fn location_of(words: &[OsString], current: &Path) -> anyhow::Result<Location> {
+fn location_of(words: &[OsString], current: &Path) -> anyhow::Result<WorkspaceLocation> {
     let start = value_of(&["-C"], words).map_or(current.to_owned(), |it| current.join(it));
-    Location::from(start, value_of(&["-f", "--file"], words).as_deref())
+    WorkspaceLocation::from(start, value_of(&["-f", "--file"], words).as_deref())
 }
 
 /// Returns the value of an option, the last one if it is repeated: `-C dir`, `-Cdir`, `-C=dir`, `--file dir`, or
@@ -107,7 +107,7 @@ fn value_of(names: &[&str], words: &[OsString]) -> Option<PathBuf> {
 }
 
 /// Returns the names of all images, or none if they cannot be determined.
-fn images_at(location: &Location) -> anyhow::Result<Vec<String>> {
+fn images_at(location: &WorkspaceLocation) -> anyhow::Result<Vec<String>> {
     let root = &location.root;
     let (file, _) = config::read(root, &location.settings)?;
     let (found, _) = groups::find(root, &file)?;
@@ -132,7 +132,7 @@ fn runs_at(root: &Path) -> Vec<CompletionCandidate> {
 
 /// Completes names of images, after a `+` ("and its dependencies") if one was typed. After a slash, completes
 /// directories, which also select images.
-struct Images(Location);
+struct Images(WorkspaceLocation);
 
 impl ValueCompleter for Images {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {

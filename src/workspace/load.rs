@@ -32,7 +32,7 @@ use crate::scan::{dockerfiles, groups};
 use super::build_settings::{
     BuildSettings, build_args_of, check_target, configured_platform, frontend_of,
 };
-use super::root::{Location, folder_of};
+use super::root::{WorkspaceLocation, folder_of};
 use super::{Invocation, attestations, names, paths, registry};
 
 /// A repository, read and linked.
@@ -82,9 +82,9 @@ pub fn load_lasting(at: &Invocation) -> anyhow::Result<Workspace> {
 }
 
 fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
-    let location = Location::of(at)?;
+    let location = WorkspaceLocation::of(at)?;
     location.check_settings(at)?;
-    let Location { start, root, settings } = location;
+    let WorkspaceLocation { start, root, settings } = location;
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
     let (file, mistakes) = config::read(&root, &settings)?;
     let head = Head::of(&root);

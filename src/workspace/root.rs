@@ -21,7 +21,7 @@ use super::Invocation;
 
 /// Where a command works.
 #[derive(Debug, Clone)]
-pub struct Location {
+pub struct WorkspaceLocation {
     /// The directory in which the command runs.
     pub start: PathBuf,
     /// The root of the repository.
@@ -30,29 +30,29 @@ pub struct Location {
     pub settings: RelPath,
 }
 
-impl Location {
+impl WorkspaceLocation {
     /// Finds the repository that a command line specifies.
     ///
     /// # Errors
     /// Returns an error if the directory of `-C` or that of `--file` does not exist.
-    pub fn of(at: &Invocation) -> anyhow::Result<Location> {
-        Location::from(start_folder(at)?, at.global.file.as_deref())
+    pub fn of(at: &Invocation) -> anyhow::Result<WorkspaceLocation> {
+        WorkspaceLocation::from(start_folder(at)?, at.global.file.as_deref())
     }
 
     /// Finds the repository of a directory, or that of a settings file, which is in the root.
     ///
     /// # Errors
     /// Returns an error if the directory of the file does not exist.
-    pub fn from(start: PathBuf, file: Option<&Path>) -> anyhow::Result<Location> {
+    pub fn from(start: PathBuf, file: Option<&Path>) -> anyhow::Result<WorkspaceLocation> {
         let settings = settings_of(file)?;
         let Some(file) = file else {
-            return Ok(Location { root: find_root(&start), start, settings });
+            return Ok(WorkspaceLocation { root: find_root(&start), start, settings });
         };
         let path = start.join(file);
         let folder = path.parent().unwrap_or(&start);
         let root = folder.canonicalize();
         let root = root.map_err(|error| usage(format!("`{}`: {error}", visible_path(file))))?;
-        Ok(Location { start, root, settings })
+        Ok(WorkspaceLocation { start, root, settings })
     }
 
     /// Checks that the file of `--file` has settings.
