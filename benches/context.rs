@@ -20,15 +20,16 @@ const ROUNDS: usize = 7;
 
 fn main() {
     let files = std::env::args().filter_map(|it| it.parse().ok()).next().unwrap_or(30_000);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    lay_out(folder.path(), files);
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    lay_out(directory.path(), files);
     let nothing = IgnoreFile::default();
     let plain = ignore_file(|number| format!("**/skip{number}*/**/*.tmp{number}"));
     // These pass the comparison of their literal ends, so that each one needs its regular expression.
     let slow = ignore_file(|number| format!("**/*{number}x*t"));
     println!("{files} files, {ROUNDS} rounds");
     println!("{:<34} {:>8} {:>8} {:>8}", "", "min", "median", "max");
-    let walk = |ignore: &IgnoreFile| Context::walk(folder.path(), ignore).expect("it can be read");
+    let walk =
+        |ignore: &IgnoreFile| Context::walk(directory.path(), ignore).expect("it can be read");
     measure("list", || walk(&nothing));
     measure("list, 50 patterns", || walk(&plain));
     measure("list, 50 slow patterns", || walk(&slow));
@@ -43,10 +44,10 @@ fn main() {
 /// Creates files of 200 to 4,200 bytes, a hundred per directory.
 fn lay_out(root: &Path, files: u32) {
     for number in 0..files {
-        let folder = root.join(format!("d{}/e{}", number % 30, number % 300));
-        fs::create_dir_all(&folder).expect("a folder can be made");
+        let directory = root.join(format!("d{}/e{}", number % 30, number % 300));
+        fs::create_dir_all(&directory).expect("a folder can be made");
         let text = vec![b'x'; 200 + (number % 4000) as usize];
-        fs::write(folder.join(format!("f{number}.txt")), text).expect("a file can be written");
+        fs::write(directory.join(format!("f{number}.txt")), text).expect("a file can be written");
     }
 }
 

@@ -23,7 +23,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use layers::engine::docker::endpoint::Environment;
+use layers::engine::docker::endpoint::EndpointEnvironment;
 use layers::engine::{Builder, ImageStore};
 use layers::engine::{LabelFilter, docker::Docker};
 use layers::inputs::KEY_LABEL;
@@ -46,8 +46,8 @@ fn main() {
     let mut numbers = std::env::args().filter_map(|it| it.parse().ok());
     let count: usize = numbers.next().unwrap_or(300);
     let files: usize = numbers.next().unwrap_or(count * 100);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path();
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let root = directory.path();
     let app = format!("bench{}", std::process::id());
     let images = plan(count.max(10), &app);
     lay_out(root, &images, files / images.len());
@@ -98,7 +98,7 @@ fn measure_peer(root: &Path, plugin: &str, arguments: &[&str], names: &[&str]) -
 /// Connects to the engine. A request on an open connection for the images with a key is the minimum cost of
 /// any program that reads the engine's store.
 fn connected() -> Docker {
-    let environment = Environment::read(|name| std::env::var_os(name));
+    let environment = EndpointEnvironment::read(|name| std::env::var_os(name));
     let docker = Docker::find(&environment).expect("there is an engine");
     drop(docker.info().expect("it answers"));
     docker

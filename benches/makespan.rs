@@ -36,7 +36,7 @@ fn main() {
             let bound = work.lower_bound(jobs).as_secs_f64();
             let begun = Instant::now();
             let known = work.run(jobs, true).as_secs_f64() / bound;
-            let own = begun.elapsed().as_micros() / work.needs.len() as u128;
+            let own = begun.elapsed().as_micros() / work.parents.len() as u128;
             let unknown = work.run(jobs, false).as_secs_f64() / bound;
             let levels = work.by_levels(jobs).as_secs_f64() / bound;
             println!("{name:<34} {jobs:>4} {known:>8.3} {unknown:>8.3} {levels:>10.3} {own:>9}");

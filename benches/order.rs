@@ -44,8 +44,8 @@ fn main() {
     let arms = numbers.next().unwrap_or(6);
     let depth = numbers.next().unwrap_or(4);
     assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path();
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let root = directory.path();
     let tree = Arms { app: format!("bench{}", std::process::id()), arms, depth };
     let made = Images(&tree.app);
     tree.lay_out(root);
@@ -123,13 +123,13 @@ impl Arms {
         compose.push_str("  base:\n    build:\n      context: ./docker/base\n");
         for (arm, at, name) in &all {
             let need = self.need(*arm, *at);
-            let folder = docker.join(name);
-            fs::create_dir_all(&folder).expect("a folder can be made");
+            let directory = docker.join(name);
+            fs::create_dir_all(&directory).expect("a folder can be made");
             let text = format!(
                 "FROM {app}/x-{need}\nCOPY new /new-{at}\n\
                  RUN [\"/bin/busybox\", \"sh\", \"/new-{at}\"]\n"
             );
-            write(&folder.join("Dockerfile"), &text);
+            write(&directory.join("Dockerfile"), &text);
             make.push_str(&format!(
                 "{name}: {need}\n\tdocker build -q -t {app}/x-{name} docker/{name}\n"
             ));

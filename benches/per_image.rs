@@ -22,15 +22,15 @@ const PAIRS: usize = 5;
 
 fn main() {
     let images = std::env::args().filter_map(|it| it.parse().ok()).next().unwrap_or(20);
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary folder");
     let app = format!("bench{}", std::process::id());
-    lay_out(folder.path(), &app, images);
-    layers(folder.path());
-    command_lines(folder.path(), &app, images);
+    lay_out(directory.path(), &app, images);
+    layers(directory.path());
+    command_lines(directory.path(), &app, images);
     let mut pairs = Vec::new();
     for _ in 0..PAIRS {
-        let ours = measure(|| layers(folder.path()));
-        let theirs = measure(|| command_lines(folder.path(), &app, images));
+        let ours = measure(|| layers(directory.path()));
+        let theirs = measure(|| command_lines(directory.path(), &app, images));
         pairs.push((ours, theirs));
     }
     report(&pairs, images);
@@ -43,8 +43,8 @@ fn main() {
 fn lay_out(root: &Path, app: &str, images: usize) {
     let busybox = busybox();
     for image in 0..images {
-        let folder = root.join(format!("docker/i{image:03}"));
-        fs::create_dir_all(&folder).expect("a folder can be made");
+        let directory = root.join(format!("docker/i{image:03}"));
+        fs::create_dir_all(&directory).expect("a folder can be made");
         let base = match image {
             0 => "scratch".to_owned(),
             image if image <= images / 10 => format!("{app}/x-i000"),
@@ -53,10 +53,10 @@ fn lay_out(root: &Path, app: &str, images: usize) {
         let copy = if image == 0 { "COPY busybox /bin/\n" } else { "" };
         let text =
             format!("FROM {base}\n{copy}COPY file /f{image}\nRUN [\"/bin/busybox\", \"true\"]\n");
-        fs::write(folder.join("Dockerfile"), text).expect("a file can be written");
-        fs::write(folder.join("file"), format!("{image}\n")).expect("a file can be written");
+        fs::write(directory.join("Dockerfile"), text).expect("a file can be written");
+        fs::write(directory.join("file"), format!("{image}\n")).expect("a file can be written");
         if image == 0 {
-            fs::copy(busybox, folder.join("busybox")).expect("busybox can be copied");
+            fs::copy(busybox, directory.join("busybox")).expect("busybox can be copied");
         }
     }
 }

@@ -36,11 +36,11 @@ fn main() {
     println!("{:<24} {:>9} {:>9} {:>9} {:>9}", "", "wall s", "CPU s", "peak MB", "output MB");
     let mut last: Option<Cost> = None;
     for size in sizes {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let directory = tempfile::tempdir().expect("a temporary folder");
         for image in 0..size {
-            add(folder.path(), &name_of(image), &dockerfile(image));
+            add(directory.path(), &name_of(image), &dockerfile(image));
         }
-        let cost = measure(folder.path());
+        let cost = measure(directory.path());
         print(&format!("{size} images"), &cost);
         if let Some(last) = last {
             let ratio = |new: f64, old: f64| format!("×{:.1}", new / old.max(f64::EPSILON));
@@ -61,24 +61,24 @@ fn main() {
 }
 
 fn measure_odd_ones() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    add(folder.path(), "huge", &huge());
-    print("one file of 1 MB", &measure(folder.path()));
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    add(directory.path(), "huge", &huge());
+    print("one file of 1 MB", &measure(directory.path()));
+    let directory = tempfile::tempdir().expect("a temporary folder");
     for image in 0..10_000 {
         let base = match image {
             0 => "debian:bookworm-slim".to_owned(),
             image => format!("acme/shop-i{:05}", image - 1),
         };
-        add(folder.path(), &format!("i{image:05}"), &format!("FROM {base}\nRUN true\n"));
+        add(directory.path(), &format!("i{image:05}"), &format!("FROM {base}\nRUN true\n"));
     }
-    print("a chain of 10,000", &measure(folder.path()));
+    print("a chain of 10,000", &measure(directory.path()));
 }
 
 fn add(root: &Path, name: &str, text: &str) {
-    let folder = root.join("docker").join(name);
-    fs::create_dir_all(&folder).expect("a folder can be made");
-    fs::write(folder.join("Dockerfile"), text).expect("a file can be written");
+    let directory = root.join("docker").join(name);
+    fs::create_dir_all(&directory).expect("a folder can be made");
+    fs::write(directory.join("Dockerfile"), text).expect("a file can be written");
 }
 
 /// Of twenty images, one is a base, three are builders, eight are for development, and eight are releases.

@@ -31,22 +31,22 @@ struct Registry {
     child: Child,
     address: String,
     /// Removed together with the registry.
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Registry {
     fn start() -> Registry {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let directory = tempfile::tempdir().expect("a temporary folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("it has one").to_string();
         drop(free);
-        let store = folder.path().join("store");
+        let store = directory.path().join("store");
         let config = format!(
             "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}', secret: x}}\n",
             store.display()
         );
-        let file = folder.path().join("config.yml");
+        let file = directory.path().join("config.yml");
         fs::write(&file, config).expect("written");
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
@@ -54,7 +54,7 @@ impl Registry {
         while TcpStream::connect(&address).is_err() {
             thread::sleep(Duration::from_millis(20));
         }
-        Registry { child, address, _folder: folder }
+        Registry { child, address, _directory: directory }
     }
 }
 
@@ -69,8 +69,8 @@ fn main() {
     let count = std::env::args().find_map(|it| it.parse().ok()).unwrap_or(30);
     assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
     let registry = Registry::start();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let first = folder.path().join("first");
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let first = directory.path().join("first");
     let app = format!("bench{}", std::process::id());
     let images = plan(count, &app);
     lay_out(&first, &images, 10);
@@ -81,7 +81,7 @@ fn main() {
     for round in 0..ROUNDS {
         for turn in 0..2 {
             empty(&app);
-            let checkout = folder.path().join(format!("{round}-{turn}"));
+            let checkout = directory.path().join(format!("{round}-{turn}"));
             copy(&first, &checkout);
             let who = (round + turn) % 2;
             costs[who].push(measure(|| match who {

@@ -8,18 +8,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod build;
 mod ci;
+pub mod command_line;
 mod global;
 mod graph;
 pub mod output;
 mod program;
-pub mod retyped;
 
-pub use build::{Build, Progress};
+pub use build::{BuildArgs, Progress};
 pub use ci::{
-    Ci, CiFile, CiGithub, CiGitlab, CiSystem, USUAL_BRANCH, USUAL_IMAGE, USUAL_RUNNER, usual_action,
+    CiArgs, CiFile, CiGithub, CiGitlab, CiSystem, USUAL_BRANCH, USUAL_IMAGE, USUAL_RUNNER,
+    usual_action,
 };
-pub use global::Global;
-pub use graph::{ColorBy, Format, Graph};
+pub use global::GlobalArgs;
+pub use graph::{ColorBy, Format, GraphArgs};
 pub use program::{parse, program};
 
 /// The examples in the help of `layers build`.
@@ -79,7 +80,7 @@ pub struct Cli {
 
     /// Options of all commands.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
 }
 
 /// The commands.
@@ -87,39 +88,39 @@ pub struct Cli {
 pub enum Command {
     /// Build images and their dependencies, skipping up-to-date ones.
     #[command(after_help = BUILD_EXAMPLES)]
-    Build(Build),
+    Build(BuildArgs),
     /// Show what a build would do, and why.
     #[command(after_help = PLAN_EXAMPLES)]
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Explain why an image would, or would not, be rebuilt.
-    Why(Why),
+    Why(WhyArgs),
     /// List images changed since a git revision, and their dependents.
     #[command(after_help = AFFECTED_EXAMPLES)]
-    Affected(Affected),
+    Affected(AffectedArgs),
     /// Summarize a change's effect on images, as Markdown for a PR.
-    Diff(Diff),
+    Diff(DiffArgs),
     /// Print the log of a run, or of one image in it.
-    Log(Log),
+    Log(LogArgs),
     /// List recent runs that built something.
-    Runs(Runs),
+    Runs(RunsArgs),
     /// Write an HTML report of a run.
-    Report(Report),
+    Report(ReportArgs),
     /// Print, draw, or export the dependency graph.
     #[command(after_help = GRAPH_EXAMPLES)]
-    Graph(Graph),
+    Graph(GraphArgs),
     /// Generate a CI pipeline with one job per image.
     #[command(after_help = CI_EXAMPLES)]
-    Ci(Ci),
+    Ci(CiArgs),
     /// List external images whose tags now point to other digests.
-    Outdated(Outdated),
+    Outdated(OutdatedArgs),
     /// Pin external images to the current digests of their tags.
-    Update(Update),
+    Update(UpdateArgs),
     /// List images and their references.
-    List(List),
+    List(ListArgs),
     /// Check Dockerfiles without building anything.
-    Check(Check),
+    Check(CheckArgs),
     /// Write a layers.toml that fits the Dockerfiles.
-    Init(Init),
+    Init(InitArgs),
     /// Print a shell completion script.
     Completions {
         /// Complete commands in this shell.
@@ -136,7 +137,7 @@ pub enum Command {
     Man {
         /// Write to DIR, which is created if it does not exist.
         #[arg(value_name = "DIR")]
-        folder: PathBuf,
+        man_directory: PathBuf,
     },
 }
 
@@ -158,7 +159,7 @@ pub struct EngineChoice {
 
 /// `layers plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// Plan only these images and their dependencies [default: all].
     ///
     /// `layers build --help` explains how to select images.
@@ -204,7 +205,7 @@ pub struct Plan {
 
 /// `layers why`
 #[derive(Debug, Args)]
-pub struct Why {
+pub struct WhyArgs {
     /// Explain this image.
     #[arg(value_name = "IMAGE")]
     pub image: String,
@@ -220,7 +221,7 @@ pub struct Why {
 
 /// `layers log`
 #[derive(Debug, Args)]
-pub struct Log {
+pub struct LogArgs {
     /// Print the build output of this image [default: replay the run].
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
@@ -232,7 +233,7 @@ pub struct Log {
 
 /// `layers report`
 #[derive(Debug, Args)]
-pub struct Report {
+pub struct ReportArgs {
     /// Report on this run, by its ID in `layers runs` [default: the latest].
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -250,7 +251,7 @@ pub struct Report {
 
 /// `layers runs`
 #[derive(Debug, Args)]
-pub struct Runs {
+pub struct RunsArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -271,7 +272,7 @@ pub enum EngineName {
 
 /// `layers check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// Print problems in this format [default: text; github in GitHub Actions].
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<CheckFormat>,
@@ -301,7 +302,7 @@ pub enum Deny {
 
 /// `layers affected`
 #[derive(Debug, Args)]
-pub struct Affected {
+pub struct AffectedArgs {
     /// List images changed since git revision REV, and their dependents.
     ///
     /// With REV..., compares with the merge base of REV and HEAD.
@@ -336,7 +337,7 @@ pub enum AffectedFormat {
 
 /// `layers list`
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ListArgs {
     /// List only images changed since git revision REV, and dependents.
     #[arg(long, value_name = "REV")]
     pub since: Option<String>,
@@ -348,7 +349,7 @@ pub struct List {
 
 /// `layers init`
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// Print the file instead of writing it.
     #[arg(long)]
     pub print: bool,
@@ -356,7 +357,7 @@ pub struct Init {
 
 /// `layers diff`
 #[derive(Debug, Args)]
-pub struct Diff {
+pub struct DiffArgs {
     /// Compare two git revisions, or BASE with the work tree.
     ///
     /// BASE...HEAD compares with the merge base of the two. A side that is left out means HEAD.
@@ -378,7 +379,7 @@ pub struct Diff {
 
 /// `layers outdated`
 #[derive(Debug, Args)]
-pub struct Outdated {
+pub struct OutdatedArgs {
     /// Print all external images as JSON.
     #[arg(long)]
     pub json: bool,
@@ -394,7 +395,7 @@ pub struct Outdated {
 
 /// `layers update`
 #[derive(Debug, Args)]
-pub struct Update {
+pub struct UpdateArgs {
     /// Update only these external images [default: all].
     ///
     /// Write them as Dockerfiles do, such as debian:12, or debian for all its tags.
@@ -404,7 +405,7 @@ pub struct Update {
 
 /// What is pushed to the registry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Push {
+pub enum PushOption {
     /// Push images, then move all their tags.
     Tags,
     /// Push images only under their keys.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::base::Place;
-use crate::graph::evaluate::NeedKind;
+use crate::base::Location;
+use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
 
 mod tally;
@@ -19,7 +19,7 @@ pub use tally::Tally;
 
 /// An event and the time at which it happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Stamped {
+pub struct TimedEvent {
     /// The time since the start of the run.
     #[serde(rename = "at_ms", with = "millis")]
     pub at: Duration,
@@ -53,13 +53,13 @@ impl RunImage {
 pub const TAIL: usize = 20;
 
 /// A receiver of a run's events while the run is in progress.
-pub trait Listener {
+pub trait EventSink {
     /// Receives an event.
-    fn hear(&mut self, event: &Stamped);
+    fn receive(&mut self, event: &TimedEvent);
 
     /// Called when no further event is pending. The next one can be hours away, so buffered output is
     /// flushed.
-    fn rest(&mut self) {}
+    fn flush(&mut self) {}
 }
 
 /// A fact about a run.
@@ -76,7 +76,7 @@ pub enum Event {
         images: Vec<Arc<str>>,
         /// The edges between the images of the run.
         #[serde(default)]
-        edges: Vec<Edge>,
+        edges: Vec<ImageEdge>,
         /// The expected build times of the images that are built, or could be.
         #[serde(rename = "expected_ms", default, with = "millis_by_image")]
         expected: BTreeMap<Arc<str>, Duration>,
@@ -239,13 +239,13 @@ impl Event {
 
 /// An edge between two images of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edge {
+pub struct ImageEdge {
     /// The dependent.
     pub image: Arc<str>,
     /// The dependency.
     pub parent: Arc<str>,
     /// The kind of dependency.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
 }
 
 /// The numbers of steps that ran and that were cached.
@@ -322,7 +322,7 @@ pub enum FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     /// The start of the part.
-    pub place: Place,
+    pub place: Location,
     /// The complete lines that contain it.
     pub text: String,
 }
@@ -332,7 +332,8 @@ pub struct Excerpt {
 #[serde(rename_all = "kebab-case")]
 pub enum Skip {
     /// A direct or indirect dependency failed.
-    NeedFailed {
+    #[serde(rename = "need-failed")]
+    ParentFailed {
         /// The dependency.
         image: Arc<str>,
     },
@@ -390,9 +391,9 @@ mod step_id {
 
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Named {
+    enum StepReference {
         ById(usize),
-        Whole(Arc<StepInfo>),
+        Full(Arc<StepInfo>),
     }
 
     pub(super) fn serialize<S: serde::Serializer>(
@@ -405,9 +406,9 @@ mod step_id {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Arc<StepInfo>, D::Error> {
-        Ok(match Named::deserialize(deserializer)? {
-            Named::ById(id) => Arc::new(StepInfo { id, ..StepInfo::default() }),
-            Named::Whole(step) => step,
+        Ok(match StepReference::deserialize(deserializer)? {
+            StepReference::ById(id) => Arc::new(StepInfo { id, ..StepInfo::default() }),
+            StepReference::Full(step) => step,
         })
     }
 }

@@ -17,12 +17,12 @@ use anyhow::Context;
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 
-/// The maximum length of the first line of a [`Kept`] program, in bytes.
+/// The maximum length of the first line of a [`ChildProcess`] program, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
 /// The output and the exit status of a program.
 #[derive(Debug)]
-pub struct Finished {
+pub struct ProgramOutput {
     /// The exit status.
     pub status: ExitStatus,
     /// What it wrote to stdout.
@@ -33,7 +33,7 @@ pub struct Finished {
 
 /// How to run a program.
 #[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
+pub struct ProgramCommand<'a> {
     /// The program, looked up in `PATH`.
     pub program: &'a str,
     /// Its arguments.
@@ -52,7 +52,7 @@ pub struct Run<'a> {
 ///
 /// # Errors
 /// Returns an error if the program cannot be started, or writes more than allowed. The message names the program.
-pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
+pub fn run(run: ProgramCommand<'_>) -> anyhow::Result<ProgramOutput> {
     let program = run.program;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
     let mut child = Command::new(program)
@@ -83,7 +83,7 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
         anyhow::bail!("can't write to `{program}`: {error}");
     }
     match (stdout, stderr) {
-        (Ok(Some(stdout)), Ok(Some(stderr))) => Ok(Finished { status, stdout, stderr }),
+        (Ok(Some(stdout)), Ok(Some(stderr))) => Ok(ProgramOutput { status, stdout, stderr }),
         _ => anyhow::bail!("`{program}` wrote more than {} bytes", run.most),
     }
 }
@@ -95,7 +95,7 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
 ///
 /// # Errors
 /// Returns an error if the child cannot be started.
-pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> {
+pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<ProgramOutput> {
     let program = std::env::current_exe().context("can't determine the path of this executable")?;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
     let mut child = Command::new(&program)
@@ -107,7 +107,7 @@ pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> 
         .spawn()
         .with_context(|| format!("can't start `{}`", visible_path(&program)))?;
     let stderr = read_bounded(child.stderr.take(), most).unwrap_or_default();
-    Ok(Finished { status: child.wait()?, stdout: Vec::new(), stderr })
+    Ok(ProgramOutput { status: child.wait()?, stdout: Vec::new(), stderr })
 }
 
 /// Returns whether a process on this machine that was alive at some time has ended, as far as the system reports.
@@ -153,19 +153,19 @@ fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {
 /// The program must exit when its stdin is closed. That happens when this value is dropped, and also when this process
 /// dies, for any reason.
 #[derive(Debug)]
-pub struct Kept {
+pub struct ChildProcess {
     child: Child,
     /// Kept open so that the program can keep writing without being killed; not read after the first line.
     stdout: Option<BufReader<ChildStdout>>,
     first_line: String,
 }
 
-impl Kept {
+impl ChildProcess {
     /// Starts a program and waits for the first line that it writes. `get` says how to install the program.
     ///
     /// # Errors
     /// Returns an error if the program cannot be started, or exits without writing a line.
-    pub fn start(program: &str, arguments: &[&OsStr], get: &str) -> anyhow::Result<Kept> {
+    pub fn start(program: &str, arguments: &[&OsStr], get: &str) -> anyhow::Result<ChildProcess> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
         let mut child = Command::new(program)
             .args(arguments)
@@ -180,7 +180,7 @@ impl Kept {
             Some(pipe) => pipe.take(LONGEST_LINE).read_line(&mut first_line),
             None => Ok(0),
         };
-        let kept = Kept { child, stdout, first_line: first_line.trim_end().to_owned() };
+        let kept = ChildProcess { child, stdout, first_line: first_line.trim_end().to_owned() };
         match read {
             Ok(_) if !kept.first_line.is_empty() => Ok(kept),
             _ => anyhow::bail!(permanent(format!("`{program}` did not start")).hint(get)),
@@ -193,7 +193,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         drop(self.stdout.take());
@@ -215,12 +215,19 @@ mod tests {
     use super::*;
     use crate::base::clock;
 
-    fn shell(script: &str, stdin: Option<&[u8]>, most: usize) -> anyhow::Result<Finished> {
+    fn shell(script: &str, stdin: Option<&[u8]>, most: usize) -> anyhow::Result<ProgramOutput> {
         let arguments = [OsStr::new("-c"), OsStr::new(script)];
         let variables = [("WORD", OsStr::new("of ours"))];
         let get = "install a shell";
         let program = "sh";
-        run(Run { program, arguments: &arguments, variables: &variables, stdin, most, get })
+        run(ProgramCommand {
+            program,
+            arguments: &arguments,
+            variables: &variables,
+            stdin,
+            most,
+            get,
+        })
     }
 
     #[test]
@@ -235,7 +242,7 @@ mod tests {
     #[test]
     fn a_process_that_started_later_is_another_one() {
         let script = ["-c".as_ref(), "echo up; cat".as_ref()];
-        let kept = Kept::start("sh", &script, "").unwrap();
+        let kept = ChildProcess::start("sh", &script, "").unwrap();
         let now = SystemTime::UNIX_EPOCH + clock::now().since_epoch();
         let process = kept.child.id();
         assert!(!has_ended(process, Some(now)));
@@ -261,23 +268,23 @@ mod tests {
 
     #[test]
     fn a_kept_program_ends_when_it_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let ended = folder.path().join("ended");
+        let directory = tempfile::tempdir().unwrap();
+        let ended = directory.path().join("ended");
         let script = "echo ready; cat; touch \"$0\"";
         let arguments = [OsStr::new("-c"), OsStr::new(script), ended.as_os_str()];
-        let kept = Kept::start("sh", &arguments, "install a shell").unwrap();
+        let kept = ChildProcess::start("sh", &arguments, "install a shell").unwrap();
         assert_eq!(kept.first_line(), "ready");
         assert!(!ended.exists());
         drop(kept);
         assert!(ended.exists());
         let silent = [OsStr::new("-c"), OsStr::new("exit 1")];
-        let error = Kept::start("sh", &silent, "install a shell").unwrap_err();
+        let error = ChildProcess::start("sh", &silent, "install a shell").unwrap_err();
         assert_eq!(crate::base::error::text(&error), "`sh` did not start\nhint: install a shell");
     }
 
     #[test]
     fn a_missing_program_is_named_with_how_to_get_it() {
-        let missing = Run {
+        let missing = ProgramCommand {
             program: "no-such-program",
             arguments: &[],
             variables: &[],
@@ -287,7 +294,7 @@ mod tests {
         };
         let said = "program `no-such-program` not found\nhint: get it";
         assert_eq!(crate::base::error::text(&run(missing).unwrap_err()), said);
-        let error = Kept::start("no-such-program", &[], "get it").unwrap_err();
+        let error = ChildProcess::start("no-such-program", &[], "get it").unwrap_err();
         assert_eq!(crate::base::error::text(&error), said);
     }
 }

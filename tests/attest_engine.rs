@@ -30,20 +30,20 @@ echo '{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://s
 
 /// A repository of `base`, `app` on it, and a scanner. Its images are removed when the test ends.
 struct Repository {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     name: Name,
 }
 
 impl Repository {
     fn new() -> Repository {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let name = Name::new();
         let (label, namespace) = (format!("{TEST_LABEL}={}", name.label()), name.reference(""));
         let dockerfile = |image: &str, text: String| {
-            let folder = folder.path().join("shop/docker").join(image);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("Dockerfile"), text).unwrap();
-            folder
+            let directory = directory.path().join("shop/docker").join(image);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("Dockerfile"), text).unwrap();
+            directory
         };
         let base = dockerfile("base", format!("FROM scratch\nCOPY f /\nLABEL {label}\n"));
         fs::write(base.join("f"), name.label()).unwrap();
@@ -52,8 +52,8 @@ impl Repository {
         let scanner = format!("FROM scratch\nCOPY . /\nENTRYPOINT [\"/scan\"]\nLABEL {label}\n");
         let scanner = dockerfile("scanner", scanner);
         Files::with_busybox().and_mode("scan", 0o755, SCAN).write_below(&scanner);
-        fs::create_dir(folder.path().join("shop/.git")).unwrap();
-        Repository { folder, name }
+        fs::create_dir(directory.path().join("shop/.git")).unwrap();
+        Repository { directory, name }
     }
 
     fn reference(&self, image: &str) -> String {
@@ -62,7 +62,7 @@ impl Repository {
 
     fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
-        command.args(words.split_whitespace()).current_dir(self.folder.path().join("shop"));
+        command.args(words.split_whitespace()).current_dir(self.directory.path().join("shop"));
         for name in ["IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION", "SOURCE_DATE_EPOCH"] {
             command.env_remove(name);
         }
@@ -76,7 +76,7 @@ impl Repository {
 
     /// Returns the JSON objects that an engine stores for an image, except its layers.
     fn kept(&self, image: &str) -> Vec<Value> {
-        let path: PathBuf = self.folder.path().join("saved.tar");
+        let path: PathBuf = self.directory.path().join("saved.tar");
         let mut save = Command::new("docker");
         save.args(["image", "save", &self.reference(image), "--output"]).arg(&path);
         assert!(save.status().expect("docker can be run").success());

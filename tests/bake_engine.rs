@@ -130,8 +130,8 @@ fn bake_sees_the_same_edges_and_builds_the_same() {
     if !can_build("buildx") {
         return;
     }
-    let (folder, name) = (tempfile::tempdir().unwrap(), Name::new());
-    let root = folder.path();
+    let (directory, name) = (tempfile::tempdir().unwrap(), Name::new());
+    let root = directory.path();
     lay_out(root, &name);
     layers(root, &["graph", "--output", "docker-bake.hcl"]);
     let printed = docker(root, &["buildx", "bake", "--print"]);
@@ -161,8 +161,8 @@ fn compose_takes_the_file_and_builds_the_same() {
     if !can_build("compose") || !can_build("buildx") {
         return;
     }
-    let (folder, name) = (tempfile::tempdir().unwrap(), Name::new());
-    let root = folder.path();
+    let (directory, name) = (tempfile::tempdir().unwrap(), Name::new());
+    let root = directory.path();
     lay_out(root, &name);
     layers(root, &["graph", "--output", "compose.yaml"]);
     let read = docker(root, &["compose", "-p", name.label(), "config", "--format", "json"]);

@@ -75,8 +75,8 @@ fn facts(root: &Path) -> Vec<(String, EntryKind, u32, i64, Option<String>)> {
 
 #[test]
 fn every_kind_of_entry_survives() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("context");
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("context");
     for (name, mode) in [("plain", 0o644), ("tool", 0o755), ("group", 0o664), ("setuid", 0o4755)] {
         set_mode(&write(root.join(name), name), mode);
     }
@@ -116,7 +116,7 @@ fn every_kind_of_entry_survives() {
     let old = File::options().write(true).open(root.join("plain")).unwrap();
     old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
 
-    let out = folder.path().join("out");
+    let out = directory.path().join("out");
     fs::create_dir(&out).unwrap();
     let tar = pack(&root);
     unpack(&tar, &out);
@@ -126,11 +126,11 @@ fn every_kind_of_entry_survives() {
 
 #[test]
 fn the_archive_says_nothing_of_this_machine() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path().join("b"), "x");
-    write(folder.path().join("a.txt"), "x");
-    write(folder.path().join("a/z"), "x");
-    let tar = pack(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path().join("b"), "x");
+    write(directory.path().join("a.txt"), "x");
+    write(directory.path().join("a/z"), "x");
+    let tar = pack(directory.path());
     let mut archive = tar::Archive::new(tar.as_slice());
     let mut names = Vec::new();
     for entry in archive.entries().unwrap() {
@@ -142,15 +142,15 @@ fn the_archive_says_nothing_of_this_machine() {
         names.push(entry.path().unwrap().to_string_lossy().into_owned());
     }
     assert_eq!(names, ["a/", "a/z", "a.txt", "b"]);
-    assert_eq!(tar, pack(folder.path()));
+    assert_eq!(tar, pack(directory.path()));
 }
 
 #[test]
 fn the_bytes_seen_are_the_bytes_sent() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path().join("a"), vec![7; 300_000]);
-    write(folder.path().join("d/b"), "b");
-    let mut archive = ContextArchive::new(walk(folder.path()));
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path().join("a"), vec![7; 300_000]);
+    write(directory.path().join("d/b"), "b");
+    let mut archive = ContextArchive::new(walk(directory.path()));
     let mut hashers = vec![blake3::Hasher::new(); archive.entries().len()];
     let mut tar = Vec::new();
     let mut seen = |number: usize, bytes: &[u8]| {
@@ -171,9 +171,9 @@ fn the_bytes_seen_are_the_bytes_sent() {
 
 /// Returns the error message if `change` is made after the first part of `file` has been read.
 fn change_while_read(change: impl Fn(&Path)) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let place = write(folder.path().join("d/file"), vec![b'x'; 400_000]);
-    let archive = ContextArchive::new(walk(folder.path()));
+    let directory = tempfile::tempdir().unwrap();
+    let place = write(directory.path().join("d/file"), vec![b'x'; 400_000]);
+    let archive = ContextArchive::new(walk(directory.path()));
     let mut first = true;
     let mut tar = Vec::new();
     let result = archive.write(&mut tar, &mut |_, _| {
@@ -208,9 +208,9 @@ fn a_file_that_changes_while_it_is_read_is_named() {
 #[test]
 fn a_file_that_changes_after_the_walk_is_named() {
     let check = |change: &dyn Fn(&Path), hashed: bool, expected: Option<&str>| {
-        let folder = tempfile::tempdir().unwrap();
-        let place = write(folder.path().join("file"), "content");
-        let mut archive = ContextArchive::new(walk(folder.path()));
+        let directory = tempfile::tempdir().unwrap();
+        let place = write(directory.path().join("file"), "content");
+        let mut archive = ContextArchive::new(walk(directory.path()));
         if hashed {
             archive.digest_files().unwrap();
         }
@@ -229,7 +229,7 @@ fn a_file_that_changes_after_the_walk_is_named() {
         fs::write(place.with_extension("new"), "content").unwrap();
         fs::rename(place.with_extension("new"), place).unwrap();
     };
-    let to_folder = |place: &Path| {
+    let to_directory = |place: &Path| {
         fs::remove_file(place).unwrap();
         fs::create_dir(place).unwrap();
     };
@@ -241,7 +241,7 @@ fn a_file_that_changes_after_the_walk_is_named() {
     check(&other_size, true, Some("`file` changed after the context was listed"));
     check(&other_size, false, Some("`file` changed after the context was listed"));
     check(&remove, true, Some("can't read `file`"));
-    check(&to_folder, true, Some("`file` changed"));
+    check(&to_directory, true, Some("`file` changed"));
 }
 
 /// A writer that accepts a number of bytes and then fails.
@@ -263,10 +263,10 @@ impl Write for Only {
 
 #[test]
 fn a_file_beyond_eight_gibibytes_is_streamed() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let size = 9 << 30;
-    File::create(folder.path().join("huge")).unwrap().set_len(size).unwrap();
-    let archive = ContextArchive::new(walk(folder.path()));
+    File::create(directory.path().join("huge")).unwrap().set_len(size).unwrap();
+    let archive = ContextArchive::new(walk(directory.path()));
     assert_eq!(archive.len(), size + 512 + 1024);
     let mut head = Only(Vec::new(), 512);
     let error = archive.write_tar(&mut head).unwrap_err();
@@ -277,23 +277,23 @@ fn a_file_beyond_eight_gibibytes_is_streamed() {
 
 #[test]
 fn sockets_and_gitignore() {
-    let folder = tempfile::tempdir().unwrap();
-    let _socket = UnixListener::bind(folder.path().join("socket")).unwrap();
-    write(folder.path().join(".gitignore"), "*\n");
-    write(folder.path().join("a"), "");
-    fs::create_dir(folder.path().join(".git")).unwrap();
-    assert_eq!(walk_ignoring(folder.path(), ""), [".git", ".gitignore", "a"]);
+    let directory = tempfile::tempdir().unwrap();
+    let _socket = UnixListener::bind(directory.path().join("socket")).unwrap();
+    write(directory.path().join(".gitignore"), "*\n");
+    write(directory.path().join("a"), "");
+    fs::create_dir(directory.path().join(".git")).unwrap();
+    assert_eq!(walk_ignoring(directory.path(), ""), [".git", ".gitignore", "a"]);
 }
 
 #[test]
-fn folders_come_with_what_they_hold() {
-    let folder = tempfile::tempdir().unwrap();
+fn directories_come_with_what_they_hold() {
+    let directory = tempfile::tempdir().unwrap();
     for file in ["a/b/c", "a/d/e", "a.txt", "f/g"] {
-        write(folder.path().join(file), "");
+        write(directory.path().join(file), "");
     }
-    fs::create_dir_all(folder.path().join("a/empty")).unwrap();
+    fs::create_dir_all(directory.path().join("a/empty")).unwrap();
     let check = |lines: &str, expected: &str| {
-        assert_eq!(walk_ignoring(folder.path(), lines).join(" "), expected, "{lines:?}");
+        assert_eq!(walk_ignoring(directory.path(), lines).join(" "), expected, "{lines:?}");
     };
     check("", "a a/b a/b/c a/d a/d/e a/empty a.txt f f/g");
     check("a\n!a/b", "a a/b a/b/c a.txt f f/g");
@@ -306,11 +306,11 @@ fn folders_come_with_what_they_hold() {
 
 #[test]
 fn a_context_is_found_by_its_path() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for file in ["a/b/c", "a/d", "a.txt", "a!/x"] {
-        write(folder.path().join(file), "");
+        write(directory.path().join(file), "");
     }
-    let context = walk(folder.path());
+    let context = walk(directory.path());
     let below = |path: &str| {
         let numbers = context.below(path.as_bytes());
         let paths = context.entries[numbers].iter().map(|entry| entry.path.to_str().unwrap());
@@ -329,37 +329,37 @@ fn a_context_is_found_by_its_path() {
 
 #[test]
 fn a_context_that_is_none_is_told_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = write(folder.path().join("file"), "");
+    let directory = tempfile::tempdir().unwrap();
+    let file = write(directory.path().join("file"), "");
     let fail = |root: &Path| Context::walk(root, &IgnoreFile::default()).unwrap_err();
-    let missing = fail(&folder.path().join("missing"));
+    let missing = fail(&directory.path().join("missing"));
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     assert!(missing.to_string().ends_with("/missing` not found"), "{missing}");
     assert_eq!(fail(&file).kind(), io::ErrorKind::NotADirectory);
-    symlink(folder.path(), folder.path().join("link")).unwrap();
-    assert_eq!(walk(&folder.path().join("link")).entries.len(), 2);
+    symlink(directory.path(), directory.path().join("link")).unwrap();
+    assert_eq!(walk(&directory.path().join("link")).entries.len(), 2);
 }
 
 #[test]
-fn a_folder_that_can_t_be_read_is_named_unless_it_is_ignored() {
-    let folder = tempfile::tempdir().unwrap();
-    let closed = folder.path().join("closed");
+fn a_directory_that_can_t_be_read_is_named_unless_it_is_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    let closed = directory.path().join("closed");
     fs::create_dir(&closed).unwrap();
     set_mode(&closed, 0);
     if fs::read_dir(&closed).is_err() {
-        let error = Context::walk(folder.path(), &IgnoreFile::default()).unwrap_err();
+        let error = Context::walk(directory.path(), &IgnoreFile::default()).unwrap_err();
         assert!(error.to_string().contains("/closed`: "), "{error}");
-        assert_eq!(walk_ignoring(folder.path(), "closed\n!**/x"), Vec::<String>::new());
+        assert_eq!(walk_ignoring(directory.path(), "closed\n!**/x"), Vec::<String>::new());
     }
     set_mode(&closed, 0o755);
 }
 
 #[test]
 fn deep_trees_do_not_overflow_the_stack() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // As deep as possible: the system accepts paths of up to 4096 bytes.
     let depth = 1950;
-    fs::create_dir_all(folder.path().join("d/".repeat(depth))).unwrap();
-    assert_eq!(walk(folder.path()).entries.len(), depth);
-    assert_eq!(walk_ignoring(folder.path(), "**/x\n").len(), depth);
+    fs::create_dir_all(directory.path().join("d/".repeat(depth))).unwrap();
+    assert_eq!(walk(directory.path()).entries.len(), depth);
+    assert_eq!(walk_ignoring(directory.path(), "**/x\n").len(), depth);
 }

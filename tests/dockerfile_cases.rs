@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use layers::base::{Diagnostic, RelPath, Rule, Source};
 use layers::graph::evaluate::{
-    Base, ContextKind, Evaluation, Settings, Trigger, evaluate, triggers_of,
+    Base, ContextKind, Evaluation, EvaluationSettings, Trigger, evaluate, triggers_of,
 };
 use layers::graph::reference::Reference;
 use layers::parse::{Dockerfile, InstructionKind, parse};
@@ -23,13 +23,13 @@ fn read(case: &Value) -> (Dockerfile, Evaluation) {
     let text = case["dockerfile"].as_str().unwrap();
     let file = parse(&Source::new(RelPath::new("Dockerfile").unwrap(), text));
     let target = case["target"].as_str().unwrap();
-    let settings = Settings {
+    let settings = EvaluationSettings {
         build_args: texts(&case["args"]),
         platform: case["platform"].as_str().unwrap().parse().unwrap(),
         build_platform: case["build_platform"].as_str().unwrap().parse().unwrap(),
         target: (!target.is_empty()).then(|| target.to_owned()),
         contexts: texts(&case["build_contexts"]),
-        ..Settings::default()
+        ..EvaluationSettings::default()
     };
     let carried = case["image_onbuild"].as_object().cloned().unwrap_or_default();
     let triggers = |image: &Reference| -> Vec<Trigger> {
@@ -144,14 +144,22 @@ fn check(case: &Value) -> Result<(), String> {
         Err(format!("{what}: found {found:#}, expected {expected:#}"))
     };
     same("stages", describe_stages(&file, &evaluation), &expected["stages"])?;
-    let images: BTreeSet<String> =
-        evaluation.needs.iter().map(|need| need.reference.normalized()).collect();
+    let images: BTreeSet<String> = evaluation
+        .dependencies
+        .iter()
+        .map(|dependency| dependency.reference.normalized())
+        .collect();
     same("external_refs", json!(images), &expected["external_refs"])?;
     same("used_images", json!(images), &expected["used_images"])?;
     let resolved: BTreeSet<(String, Option<String>)> = evaluation
-        .needs
+        .dependencies
         .iter()
-        .map(|need| (need.reference.normalized(), need.platform.as_ref().map(ToString::to_string)))
+        .map(|dependency| {
+            (
+                dependency.reference.normalized(),
+                dependency.platform.as_ref().map(ToString::to_string),
+            )
+        })
         .collect();
     let resolved = resolved.into_iter();
     let resolved: Vec<Value> =
@@ -214,7 +222,7 @@ fn an_instruction_holds_what_stands_in_it() {
     }));
     let instruction = &file.stages[0].instructions[0];
     let InstructionKind::Copy(copy) = &instruction.kind else { panic!("{instruction:?}") };
-    assert_eq!(file.source.place(copy.files.sources[1].span).to_string(), "Dockerfile:3:3");
+    assert_eq!(file.source.location(copy.files.sources[1].span).to_string(), "Dockerfile:3:3");
     assert_eq!(instruction.text, "COPY x   y /z");
 }
 

@@ -33,9 +33,9 @@ fn cases() -> Vec<Case> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn lay_out(case: &Case, folder: &Path) {
+fn lay_out(case: &Case, directory: &Path) {
     for file in &case.files {
-        let place = folder.join(file);
+        let place = directory.join(file);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, "x").unwrap();
     }
@@ -44,17 +44,17 @@ fn lay_out(case: &Case, folder: &Path) {
         [(".dockerignore", &case.dockerignore), (own.as_str(), &case.dockerfile_dockerignore)];
     for (name, text) in texts {
         match text {
-            Some(text) => fs::write(folder.join(name), text).unwrap(),
-            None => drop(fs::remove_file(folder.join(name))),
+            Some(text) => fs::write(directory.join(name), text).unwrap(),
+            None => drop(fs::remove_file(directory.join(name))),
         }
     }
 }
 
 fn check(case: &Case) {
     let name = format!("{}: {}", case.id, case.rule);
-    let folder = tempfile::tempdir().unwrap();
-    lay_out(case, folder.path());
-    let found = find_ignore_file(&folder.path().join(&case.dockerfile_name), folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    lay_out(case, directory.path());
+    let found = find_ignore_file(&directory.path().join(&case.dockerfile_name), directory.path());
     let ignore = match found.unwrap() {
         None => IgnoreFile::default(),
         Some(file) => {
@@ -68,22 +68,22 @@ fn check(case: &Case) {
     if case.expect.error.is_some() {
         return;
     }
-    let context = Context::walk(folder.path(), &ignore).unwrap();
+    let context = Context::walk(directory.path(), &ignore).unwrap();
     let mut files = Vec::new();
-    let mut folders = Vec::new();
+    let mut directories = Vec::new();
     for entry in &context.entries {
-        let list = if entry.kind == EntryKind::Folder { &mut folders } else { &mut files };
+        let list = if entry.kind == EntryKind::Directory { &mut directories } else { &mut files };
         list.push(entry.path.to_str().unwrap().to_owned());
     }
     files.sort();
-    folders.sort();
+    directories.sort();
     let sorted = |list: &Option<Vec<String>>| {
         let mut list = list.clone().unwrap();
         list.sort();
         list
     };
     assert_eq!(files, sorted(&case.expect.sent), "{name}");
-    assert_eq!(folders, sorted(&case.expect.sent_dirs), "{name}");
+    assert_eq!(directories, sorted(&case.expect.sent_dirs), "{name}");
     let mut matcher = ignore.matcher();
     for (paths, expected) in [(&case.expect.sent, false), (&case.expect.ignored, true)] {
         for path in paths.iter().flatten() {

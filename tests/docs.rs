@@ -248,10 +248,11 @@ fn commands_of_pipelines_are_found_and_judged() {
 const OF_OTHERS: [&str; 6] = ["--from", "--mount", "--rm", "--unshallow", "--refetch", "--link"];
 #[test]
 fn every_option_in_the_text_exists() {
-    let folder = tempfile::tempdir().unwrap();
-    let written = Command::new(env!("CARGO_BIN_EXE_layers")).arg("man").arg(folder.path()).status();
+    let directory = tempfile::tempdir().unwrap();
+    let written =
+        Command::new(env!("CARGO_BIN_EXE_layers")).arg("man").arg(directory.path()).status();
     assert!(written.unwrap().success());
-    let pages_written = fs::read_dir(folder.path()).unwrap();
+    let pages_written = fs::read_dir(directory.path()).unwrap();
     let manual = pages_written.map(|page| fs::read_to_string(page.unwrap().path()).unwrap());
     let manual = manual.collect::<String>().replace("\\-", "-");
     let option = Regex::new(r"(?:^|[ \[(|])(--[a-z][a-z-]+)").unwrap();

@@ -311,11 +311,11 @@ fn a_registry_gets_the_credentials_of_the_docker_configuration() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let (address, seen) = closed_registry();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // `me:secret`
     let config = format!(r#"{{"auths": {{"{address}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#);
-    std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let credentials = CredentialStore::new(Some(folder.path().to_owned()));
+    std::fs::write(directory.path().join("config.json"), config).unwrap();
+    let credentials = CredentialStore::new(Some(directory.path().to_owned()));
     let engine = Docker::new(engine.endpoint().clone(), credentials);
     let text = format!("FROM {address}/closed/image:1\n");
     let (outcome, _) = build(&engine, &request(&name, &text, Files::new()));

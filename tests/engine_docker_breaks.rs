@@ -16,7 +16,9 @@ use std::time::Duration;
 use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
 use layers::base::error;
-use layers::engine::{BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore, Told};
+use layers::engine::{
+    BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore, TimedUpdate,
+};
 
 #[test]
 fn a_canceled_build_leaves_nothing_running() {
@@ -195,7 +197,7 @@ fn a_build_outlives_another_that_was_sending_their_context() {
     let outcomes = thread::scope(|scope| {
         let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
         has_begun.recv().unwrap();
-        let mut on_update = |told: Vec<Told>| {
+        let mut on_update = |told: Vec<TimedUpdate>| {
             if told.iter().any(|it| matches!(&it.update, BuildUpdate::StepStarted(step) if step.text == "load build context"))
             {
                 cancel.set();

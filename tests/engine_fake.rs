@@ -29,14 +29,14 @@ fn request(reference: &str, dockerfile: &str) -> BuildRequest {
 }
 
 struct Scripted {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Scripted {
     fn new(script: &str) -> Scripted {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("script.json"), script).unwrap();
-        Scripted { folder }
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("script.json"), script).unwrap();
+        Scripted { directory }
     }
 
     fn engine(&self) -> Fake {
@@ -44,7 +44,7 @@ impl Scripted {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn record(&self) -> Vec<Value> {

@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use common::{Files, Name, TEST_LABEL, build, busybox, engine_or_skip, output, request};
 use layers::engine::{BuildOutcome, BuildRequest, Secrets};
-use layers::process::Kept;
+use layers::process::ChildProcess;
 
 /// A value of two lines that occurs nowhere else.
 const VALUE: &str = "hunter2-of-the-first-line\nhunter2-of-the-second-line\n";
@@ -70,17 +70,18 @@ fn what_is_not_given_is_absent_or_fails() {
 
 /// A real agent with one key, and the key's file.
 struct TestAgent {
-    folder: tempfile::TempDir,
-    kept: Kept,
+    directory: tempfile::TempDir,
+    kept: ChildProcess,
 }
 
 impl TestAgent {
     fn start() -> TestAgent {
         let get = "tests of ssh need OpenSSH's client (openssh-client)";
         let script = "echo $SSH_AUTH_SOCK; cat; ssh-agent -k > /dev/null";
-        let kept = Kept::start("ssh-agent", &["sh", "-c", script].map(OsStr::new), get).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let agent = TestAgent { folder, kept };
+        let kept =
+            ChildProcess::start("ssh-agent", &["sh", "-c", script].map(OsStr::new), get).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let agent = TestAgent { directory, kept };
         let key = agent.key();
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-C", "layers test", "-f"])
@@ -96,7 +97,7 @@ impl TestAgent {
     }
 
     fn key(&self) -> PathBuf {
-        self.folder.path().join("key")
+        self.directory.path().join("key")
     }
 
     fn ssh_add(&self, arguments: &[&str]) -> Output {
@@ -146,14 +147,14 @@ fn a_step_uses_an_agent_and_can_not_change_it() {
 
 /// A repository of one image, built with the whole program.
 struct Repository {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     name: Name,
 }
 
 impl Repository {
     fn new(run: &str) -> Repository {
-        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new());
-        let repository = Repository { folder, name };
+        let (directory, name) = (tempfile::tempdir().unwrap(), Name::new());
+        let repository = Repository { directory, name };
         let app = repository.root().join("docker/app");
         fs::create_dir_all(app.join("bin")).unwrap();
         for program in ["busybox", "sh"] {
@@ -171,7 +172,7 @@ impl Repository {
     }
 
     fn root(&self) -> PathBuf {
-        self.folder.path().join("shop")
+        self.directory.path().join("shop")
     }
 
     fn reference(&self) -> String {
@@ -193,9 +194,9 @@ impl Repository {
     }
 }
 
-fn all_files(folder: &Path) -> Vec<u8> {
+fn all_files(directory: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         bytes.extend(if path.is_dir() { all_files(&path) } else { fs::read(&path).unwrap() });
     }
@@ -231,7 +232,7 @@ fn a_secret_is_nowhere_afterwards() {
     let run = "RUN --mount=type=secret,id=x,required=true cat /run/secrets/x; \
                echo \"<$(cat /run/secrets/x)>\"; sed s/hunter2-of/hunter2-o/ /run/secrets/x";
     let repository = Repository::new(run);
-    let secret = repository.folder.path().join("secret");
+    let secret = repository.directory.path().join("secret");
     let given = format!("id=x,src={}", secret.display());
     let build = ["build", "--all", "--progress", "plain", "--secret", &given];
     fs::write(&secret, VALUE).unwrap();
@@ -289,7 +290,7 @@ fn a_private_key_is_used_without_an_agent_of_the_user() {
     let words = ["build", "--all", "--no-cache", "--progress", "plain", "--ssh", &given];
     let said = repository.run(&words, 0);
     assert!(said.contains(agent.keys().trim_end()), "{said}");
-    let locked = repository.folder.path().join("locked");
+    let locked = repository.directory.path().join("locked");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "a passphrase", "-f"])
         .arg(&locked)
@@ -305,7 +306,7 @@ fn a_repository_gets_a_file_outside_of_it_only_with_consent() {
     let Some(_) = engine_or_skip() else { return };
     let run = "RUN --mount=type=secret,id=x,required=true echo \"<$(cat /run/secrets/x)>\"";
     let repository = Repository::new(run);
-    let key = repository.folder.path().join("key");
+    let key = repository.directory.path().join("key");
     fs::write(&key, VALUE).unwrap();
     let config = repository.root().join("layers.toml");
     let text = fs::read_to_string(&config).unwrap();

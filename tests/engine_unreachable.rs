@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use layers::base::error;
 use layers::engine::docker::Docker;
-use layers::engine::docker::endpoint::Environment;
+use layers::engine::docker::endpoint::EndpointEnvironment;
 use layers::engine::{BuildRequest, Builder, Cancel, ImageStore, LabelFilter};
 
 /// Returns the first line and the hint of the error of `describe` for an engine at `host`.
 fn said(host: &str) -> (String, String) {
-    let environment = Environment { host: Some(host.to_owned()), ..Environment::default() };
+    let environment =
+        EndpointEnvironment { host: Some(host.to_owned()), ..EndpointEnvironment::default() };
     let docker = Docker::find(&environment).unwrap().answering_within(Duration::from_secs(2));
     let text = error::text(&docker.info().unwrap_err());
     let (message, hint) = text.split_once("\nhint: ").expect("an error ends with a hint");
@@ -95,8 +96,8 @@ fn what_speaks_no_http_is_no_engine() {
 
 #[test]
 fn an_engine_that_never_answers_is_not_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("s");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
     // Connections wait in its queue and are not accepted.
     let _listener = UnixListener::bind(&socket).unwrap();
     let (message, _) = said(&format!("unix://{}", socket.display()));
@@ -105,8 +106,8 @@ fn an_engine_that_never_answers_is_not_waited_for() {
 
 #[test]
 fn where_nothing_listens_it_is_said_what_to_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("s");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
     let host = format!("unix://{}", socket.display());
     let (message, hint) = said(&host);
     let expected = format!("no engine is running: socket not found: `{host}` (DOCKER_HOST)");
@@ -133,12 +134,12 @@ fn a_host_that_does_not_exist_is_named() {
 
 #[test]
 fn tls_files_that_are_missing_are_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let environment = Environment {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = EndpointEnvironment {
         host: Some(answering(b"")),
         tls_verify: Some("1".into()),
-        cert_path: Some(folder.path().to_owned()),
-        ..Environment::default()
+        cert_path: Some(directory.path().to_owned()),
+        ..EndpointEnvironment::default()
     };
     let text = error::text(&Docker::find(&environment).unwrap().info().unwrap_err());
     assert!(text.starts_with("the TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
@@ -176,7 +177,7 @@ fn a_list_that_broke_off_is_no_empty_list() {
     let list = answer("200 OK", image);
     let engine = |answers: &[&str]| {
         let host = Some(answering_in_turn(answers));
-        Docker::find(&Environment { host, ..Environment::default() }).unwrap()
+        Docker::find(&EndpointEnvironment { host, ..EndpointEnvironment::default() }).unwrap()
     };
     let listed =
         engine(&[&ping, &gone, &gone, &list]).list(LabelFilter::named("dev.layers.key")).unwrap();
@@ -189,7 +190,8 @@ fn a_list_that_broke_off_is_no_empty_list() {
 #[test]
 fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
     let host = answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    let environment = Environment { host: Some(host.clone()), ..Environment::default() };
+    let environment =
+        EndpointEnvironment { host: Some(host.clone()), ..EndpointEnvironment::default() };
     let request = BuildRequest { dockerfile: "FROM scratch\n".into(), ..BuildRequest::default() };
     let docker = Docker::find(&environment).unwrap();
     let error = docker.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use layers::base::{RelPath, Source};
-use layers::graph::evaluate::{Settings, Trigger, evaluate, triggers_of};
+use layers::graph::evaluate::{EvaluationSettings, Trigger, evaluate, triggers_of};
 use layers::graph::reference::Reference;
 use layers::parse::parse;
 
@@ -14,8 +14,8 @@ fn source(path: &str, text: &str) -> Source {
     Source::new(RelPath::new(path).unwrap(), text)
 }
 
-/// Describes an evaluation: `needs, … | paths, … | code@line, …`.
-fn describe(text: &str, settings: &Settings, parent: &str) -> String {
+/// Describes an evaluation: `dependencies, … | paths, … | code@line, …`.
+fn describe(text: &str, settings: &EvaluationSettings, parent: &str) -> String {
     let file = parse(&source("Dockerfile", text));
     let parent = parse(&source("parent/Dockerfile", parent));
     let triggers = |image: &Reference| -> Vec<Trigger> {
@@ -26,8 +26,8 @@ fn describe(text: &str, settings: &Settings, parent: &str) -> String {
         }
     };
     let evaluation = evaluate(&file, settings, &triggers);
-    let needs = evaluation.needs.iter().map(|need| {
-        let short = need.reference.familiar();
+    let dependencies = evaluation.dependencies.iter().map(|dependency| {
+        let short = dependency.reference.familiar();
         short.strip_suffix(":latest").unwrap_or(&short).to_owned()
     });
     let paths = evaluation.context_uses.iter().map(|one| {
@@ -40,17 +40,17 @@ fn describe(text: &str, settings: &Settings, parent: &str) -> String {
         format!("{}@{line}", one.rule.code())
     });
     let join = |items: Vec<String>| items.join(", ");
-    let parts = [join(needs.collect()), join(paths.collect()), join(errors.collect())];
+    let parts = [join(dependencies.collect()), join(paths.collect()), join(errors.collect())];
     parts.join(" | ").trim_end_matches([' ', '|']).trim().to_owned()
 }
 
 fn check(text: &str, expected: &str) {
-    assert_eq!(describe(text, &Settings::default(), ""), expected, "{text}");
+    assert_eq!(describe(text, &EvaluationSettings::default(), ""), expected, "{text}");
 }
 
-fn with_args(args: &[(&str, &str)]) -> Settings {
+fn with_args(args: &[(&str, &str)]) -> EvaluationSettings {
     let pairs = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings { build_args: pairs.collect(), ..Settings::default() }
+    EvaluationSettings { build_args: pairs.collect(), ..EvaluationSettings::default() }
 }
 
 #[test]
@@ -167,7 +167,10 @@ fn arguments() {
 #[test]
 fn the_platform_that_is_asked_for() {
     let check = |platform: &str, text: &str, expected: &str| {
-        let settings = Settings { platform: platform.parse().unwrap(), ..Settings::default() };
+        let settings = EvaluationSettings {
+            platform: platform.parse().unwrap(),
+            ..EvaluationSettings::default()
+        };
         assert_eq!(describe(text, &settings, ""), expected, "{platform} {text}");
     };
     let variant = "FROM scratch\nARG TARGETARCH TARGETVARIANT\nCOPY $TARGETARCH$TARGETVARIANT /\n";
@@ -211,7 +214,7 @@ fn the_context() {
 #[test]
 fn triggers() {
     let check = |parent: &str, text: &str, expected: &str| {
-        assert_eq!(describe(text, &Settings::default(), parent), expected, "{text}");
+        assert_eq!(describe(text, &EvaluationSettings::default(), parent), expected, "{text}");
     };
     let parent = "FROM x\nONBUILD COPY app /\nONBUILD COPY --from=tools /a /\n";
     check(parent, "FROM acme/base\n", "acme/base, tools | app");
@@ -247,7 +250,7 @@ fn named_contexts() {
     let check = |contexts: &[(&str, &str)], text: &str, expected: &str| {
         let pairs = contexts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let contexts: BTreeMap<String, String> = pairs.collect();
-        let settings = Settings { contexts, ..Settings::default() };
+        let settings = EvaluationSettings { contexts, ..EvaluationSettings::default() };
         assert_eq!(describe(text, &settings, ""), expected, "{text}");
     };
     check(&[("b", "docker-image://c:1")], "FROM b\n", "c:1");
@@ -322,7 +325,7 @@ fn each_value_that_an_argument_takes_is_told() {
         "ARG Y=1\nARG X=$Y\nFROM scratch AS a\nARG X\nFROM scratch\nARG X=2\nARG Z\n\
          COPY --from=a x y\n",
     ));
-    let evaluation = evaluate(&file, &Settings::default(), &|_: &Reference| Vec::new());
+    let evaluation = evaluate(&file, &EvaluationSettings::default(), &|_: &Reference| Vec::new());
     let expected = [("X", Some("1")), ("X#1", Some("2")), ("Z", None)];
     let found = evaluation.used_args.iter();
     let found: Vec<_> = found.map(|(name, value)| (name.as_str(), value.as_deref())).collect();
@@ -336,10 +339,10 @@ fn secrets_that_are_mounted() {
         let file = parse(&source("Dockerfile", text));
         let parent = parse(&source("parent/Dockerfile", PARENT));
         let triggers = |_: &Reference| triggers_of(&parent, 0);
-        let evaluation = evaluate(&file, &Settings::default(), &triggers);
+        let evaluation = evaluate(&file, &EvaluationSettings::default(), &triggers);
         let told = evaluation.secret_uses.iter().map(|it| {
             let marks = [if it.required { "!" } else { "" }, if it.certain { "" } else { "?" }];
-            format!("{}{}@{}", it.id, marks.concat(), it.source.place(it.span))
+            format!("{}{}@{}", it.id, marks.concat(), it.source.location(it.span))
         });
         assert_eq!(told.collect::<Vec<_>>().join(", "), expected, "{text}");
     };

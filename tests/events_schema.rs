@@ -27,9 +27,9 @@ fn known() -> BTreeSet<String> {
 }
 
 fn image(root: &Path, image: &str, dockerfile: &str) {
-    let folder = root.join("docker").join(image);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+    let directory = root.join("docker").join(image);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
 }
 
 fn build(root: &Path, script: &str, words: &str) -> Output {
@@ -42,8 +42,8 @@ fn build(root: &Path, script: &str, words: &str) -> Output {
 
 #[test]
 fn every_line_fits_the_schema() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
     image(root, "base", "FROM scratch\nRUN true\n");
     image(root, "dev", "FROM acme/shop-base\nRUN make\n");
     image(root, "release", "FROM acme/shop-dev\n");
@@ -91,7 +91,7 @@ fn the_schema_is_no_rubber_stamp() {
 }
 
 #[test]
-fn the_page_tells_of_every_event() {
+fn the_page_reports_of_every_event() {
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
     let told: BTreeSet<String> =
         rows.filter_map(|row| row.split_once('`')).map(|(name, _)| name.to_owned()).collect();

@@ -30,7 +30,7 @@ fn the_example_is_built_and_works() {
     }
     run(Command::new(root().join("scripts/external-images.sh")));
     let example = Example::copied();
-    run(layers(example.folder.path(), &["build", "--all"]));
+    run(layers(example.directory.path(), &["build", "--all"]));
 
     release_answers(&example);
     agent_sees_the_release(&example);
@@ -39,7 +39,7 @@ fn the_example_is_built_and_works() {
     assert!(tests.contains(" passed"), "{tests}");
 
     let before = example.image_ids();
-    run(layers(example.folder.path(), &["build", "--all"]));
+    run(layers(example.directory.path(), &["build", "--all"]));
     assert_eq!(before, example.image_ids(), "nothing changed, so nothing is built again");
 }
 
@@ -105,7 +105,7 @@ fn ask(address: &str, path: &str) -> String {
 
 /// A copy of the example whose images are in a separate namespace.
 struct Example {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     namespace: String,
 }
 
@@ -113,11 +113,11 @@ impl Example {
     fn copied() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
         let namespace = format!("layerstest{}x{now}", std::process::id());
-        let folder = tempfile::tempdir().unwrap();
-        copy(&root().join("docker"), &folder.path().join("docker"), &|text| {
+        let directory = tempfile::tempdir().unwrap();
+        copy(&root().join("docker"), &directory.path().join("docker"), &|text| {
             text.replace("acme/", &format!("{namespace}/"))
         });
-        Self { folder, namespace }
+        Self { directory, namespace }
     }
 
     fn image(&self, name: &str) -> String {
@@ -177,9 +177,9 @@ fn engine_or_skip() -> bool {
 }
 
 /// Returns a command for the program in a directory, without the user's variables for names.
-fn layers(folder: &Path, arguments: &[&str]) -> Command {
+fn layers(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = program::layers();
-    command.args(arguments).arg("-C").arg(folder);
+    command.args(arguments).arg("-C").arg(directory);
     command
 }
 

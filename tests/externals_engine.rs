@@ -21,14 +21,14 @@ use common::{Name, TEST_LABEL, engine_or_skip, program};
 struct Tree {
     root: PathBuf,
     variables: Vec<(&'static str, String)>,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Tree {
     fn new(namespace: &str, external: &str) -> Tree {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        let tree = Tree { root, variables: Vec::new(), _folder: folder };
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let tree = Tree { root, variables: Vec::new(), _directory: directory };
         let config = format!("namespace = \"{namespace}\"\napp = \"x\"\n");
         fs::write(tree.root.join("layers.toml"), config).unwrap();
         let label = format!("LABEL {TEST_LABEL}={namespace}\n");
@@ -38,9 +38,9 @@ impl Tree {
     }
 
     fn dockerfile(&self, image: &str, text: &str) {
-        let folder = self.root.join("docker").join(image);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("Dockerfile"), text).unwrap();
+        let directory = self.root.join("docker").join(image);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("Dockerfile"), text).unwrap();
     }
 
     fn with(mut self, name: &'static str, value: &str) -> Tree {

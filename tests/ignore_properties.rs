@@ -16,7 +16,7 @@ fn paths() -> Vec<String> {
     for _ in 0..2 {
         level = level
             .iter()
-            .flat_map(|folder| PARTS.iter().map(move |part| format!("{folder}/{part}")))
+            .flat_map(|directory| PARTS.iter().map(move |part| format!("{directory}/{part}")))
             .collect();
         paths.extend(level.clone());
     }
@@ -121,12 +121,13 @@ fn documented(lines: &[Line], path: &str) -> bool {
 /// BuildKit's behavior: the same while walking down. A line that cannot change the result for a directory is
 /// not tried there, and directories that plain `!` lines do not match are skipped.
 fn walked(lines: &[Line], path: &str) -> bool {
-    let folder_of = |line: &Line| {
-        let folder = line.pattern.strip_suffix("/**").unwrap_or(&line.pattern).to_owned();
-        folder.strip_suffix("/*").unwrap_or(&folder).to_owned()
+    let directory_of = |line: &Line| {
+        let directory = line.pattern.strip_suffix("/**").unwrap_or(&line.pattern).to_owned();
+        directory.strip_suffix("/*").unwrap_or(&directory).to_owned()
     };
-    let exceptions: Vec<String> = lines.iter().filter(|l| l.exception).map(folder_of).collect();
-    let plain = exceptions.iter().all(|folder| !folder.contains(['*', '[', ']', '?', '^', '\\']));
+    let exceptions: Vec<String> = lines.iter().filter(|l| l.exception).map(directory_of).collect();
+    let plain =
+        exceptions.iter().all(|directory| !directory.contains(['*', '[', ']', '?', '^', '\\']));
     let mut above = vec![false; lines.len()];
     let mut ignored = false;
     for part in way_to(path) {
@@ -137,7 +138,7 @@ fn walked(lines: &[Line], path: &str) -> bool {
                 ignored = !line.exception;
             }
         }
-        let leads = |folder: &String| format!("{folder}/").starts_with(&format!("{part}/"));
+        let leads = |directory: &String| format!("{directory}/").starts_with(&format!("{part}/"));
         if ignored && plain && !exceptions.iter().any(leads) {
             return true;
         }
@@ -175,7 +176,7 @@ proptest! {
         for path in &paths {
             let expected = walked(&lines, path);
             prop_assert_eq!(matcher.ignored(path), expected, "{:?} on {}", text, path);
-            if matcher.can_skip_folder(path) {
+            if matcher.can_skip_directory(path) {
                 let inside = format!("{path}/");
                 for below in paths.iter().filter(|below| below.starts_with(&inside)) {
                     prop_assert!(walked(&lines, below), "{:?} skips {} in {}", text, below, path);

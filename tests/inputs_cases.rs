@@ -10,14 +10,14 @@ use std::path::Path;
 
 use layers::base::{RelPath, Source, UnitId};
 use layers::engine::StoredImage;
-use layers::graph::evaluate::NeedKind;
+use layers::graph::evaluate::DependencyKind;
 use layers::graph::images::Candidate;
-use layers::graph::link::{Read, Wanted, link};
-use layers::graph::naming::Wishes;
+use layers::graph::link::{LinkSettings, ParsedImage, link};
+use layers::graph::naming::NamingSettings;
 use layers::graph::reference::Reference;
 use layers::graph::units::Units;
-use layers::inputs::gather::Asked;
-use layers::inputs::key::NeedInputs;
+use layers::inputs::gather::GatherRequest;
+use layers::inputs::key::DependencyInputs;
 use layers::inputs::{Externals, Identity, Inputs, gather};
 use layers::parse::parse;
 use layers::state::Digests;
@@ -28,26 +28,26 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     let text = fs::read_to_string(root.join("Dockerfile")).unwrap();
     let candidate = Candidate::new("image", path.clone());
     let build_args = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
-    let wanted = Wanted {
+    let wanted = LinkSettings {
         build_args: build_args.map(|(a, b)| (a.to_owned(), b.to_owned())).collect(),
         build_platform: "linux/amd64".parse().unwrap(),
-        ..Wanted::default()
+        ..LinkSettings::default()
     };
-    let read = Read { candidate, file: parse(&Source::new(path, text)) };
-    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let (graph, problems) = link(vec![read], &wishes, &wanted);
+    let read = ParsedImage { candidate, file: parse(&Source::new(path, text)) };
+    let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
+    let (graph, problems) = link(vec![read], &naming, &wanted);
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
     let externals = Externals::new();
     let attestations = layers::engine::Attestations::default();
     let units = Units::for_one(1, "linux/amd64".parse().unwrap());
-    let asked = Asked {
+    let gather_request = GatherRequest {
         root,
         graph: &graph,
         units: &units,
         externals: &externals,
         attestations: &attestations,
     };
-    let mut own = gather(asked, &[UnitId(0)], &mut Digests::default());
+    let mut own = gather(gather_request, &[UnitId(0)], &mut Digests::default());
     own[UnitId(0)].take().unwrap().unwrap().inputs
 }
 
@@ -183,9 +183,9 @@ const MUST_CHANGE: &[&str] = &["K30", "K49"];
 
 fn lay_out(root: &Path) {
     fs::create_dir_all(root.join("dir/sub")).unwrap();
-    for folder in ["p", "q"] {
-        fs::create_dir(root.join(folder)).unwrap();
-        write(root, &format!("{folder}/f"), "f\n");
+    for directory in ["p", "q"] {
+        fs::create_dir(root.join(directory)).unwrap();
+        write(root, &format!("{directory}/f"), "f\n");
     }
     for (path, content) in [
         ("busybox", "busybox"),
@@ -200,22 +200,22 @@ fn lay_out(root: &Path) {
         write(root, path, content);
         mode(root, path, 0o644);
     }
-    for folder in ["dir", "dir/sub", "p", "q"] {
-        mode(root, folder, 0o755);
+    for directory in ["dir", "dir/sub", "p", "q"] {
+        mode(root, directory, 0o755);
     }
     symlink("one", root.join("dir/link")).unwrap();
 }
 
 fn key_changes(rule: &Rule) -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("repo");
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("repo");
     fs::create_dir(&root).unwrap();
     lay_out(&root);
     write(&root, "Dockerfile", &format!("{START}{}", rule.before));
     let before = inputs(&root, rule.arguments[0]);
     (rule.edit)(&root);
     write(&root, "Dockerfile", &format!("{START}{}", rule.after));
-    let moved = folder.path().join("moved");
+    let moved = directory.path().join("moved");
     fs::rename(&root, &moved).unwrap();
     let after = inputs(&moved, rule.arguments[1]);
     assert_eq!(before.key(), before.clone().key());
@@ -290,11 +290,11 @@ fn what_else_does_not_count() {
 
 #[test]
 fn an_unknown_frontend_reads_everything() {
-    let folder = tempfile::tempdir().unwrap();
-    lay_out(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    lay_out(directory.path());
     let whole = |text: &str| {
-        write(folder.path(), "Dockerfile", text);
-        inputs(folder.path(), "").whole_context
+        write(directory.path(), "Dockerfile", text);
+        inputs(directory.path(), "").whole_context
     };
     assert!(!whole("# syntax=docker/dockerfile:1\nFROM scratch\n"));
     assert!(!whole("# syntax=docker/dockerfile:1.7-labs\nFROM scratch\n"));
@@ -318,18 +318,24 @@ fn a_child_sees_of_a_parent_what_the_cases_say() {
         }
         Identity::of(&StoredImage { diff_ids: layers, config, ..StoredImage::default() })
     };
-    let key = |identity: &Identity, kind: NeedKind| {
+    let key = |identity: &Identity, kind: DependencyKind| {
         let reference = Reference::parse("a/b").unwrap();
-        let mut need = NeedInputs { reference, kind, platform: None, layers: None, config: None };
-        need.identify(Some(identity));
-        Inputs { needs: vec![need], ..Inputs::default() }.key()
+        let mut dependency =
+            DependencyInputs { reference, kind, platform: None, layers: None, config: None };
+        dependency.identify(Some(identity));
+        Inputs { dependencies: vec![dependency], ..Inputs::default() }.key()
     };
     for case in cases("parents.json") {
         let id = case["id"].as_str().unwrap();
         let (before, after) = (parent(id, false), parent(id, true));
         let expected = case["child_digest_changed"].as_bool().unwrap();
-        assert_eq!(key(&before, NeedKind::From) != key(&after, NeedKind::From), expected, "{id}");
-        let is_copy_changed = key(&before, NeedKind::Copy) != key(&after, NeedKind::Copy);
+        assert_eq!(
+            key(&before, DependencyKind::From) != key(&after, DependencyKind::From),
+            expected,
+            "{id}"
+        );
+        let is_copy_changed =
+            key(&before, DependencyKind::Copy) != key(&after, DependencyKind::Copy);
         assert_eq!(is_copy_changed, id == "K63", "{id}");
     }
 }

@@ -28,16 +28,16 @@ fn make(target: &str, destination: &Path) -> String {
 }
 
 /// Returns all files below a directory, with relative paths.
-fn files(folder: &Path) -> BTreeSet<String> {
+fn files(directory: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut stack = vec![folder.to_owned()];
+    let mut stack = vec![directory.to_owned()];
     while let Some(next) = stack.pop() {
         for entry in fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 stack.push(path);
             } else {
-                found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+                found.insert(path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned());
             }
         }
     }
@@ -46,8 +46,8 @@ fn files(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn what_is_installed_is_removed_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let below = folder.path().join("a folder");
+    let directory = tempfile::tempdir().unwrap();
+    let below = directory.path().join("a folder");
     let prefix = below.join("opt/the prefix");
     let man = prefix.join("share/man/man1");
     fs::create_dir_all(&man).unwrap();

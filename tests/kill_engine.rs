@@ -32,16 +32,16 @@ const IMAGES: [(&str, &str); 4] =
 struct Tree {
     name: Name,
     root: PathBuf,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Tree {
     fn new() -> Tree {
-        let (name, folder) = (Name::new(), tempfile::tempdir().unwrap());
-        let root = folder.path().canonicalize().unwrap();
+        let (name, directory) = (Name::new(), tempfile::tempdir().unwrap());
+        let root = directory.path().canonicalize().unwrap();
         let config = format!("namespace = \"{}\"\napp = \"x\"\n", name.label());
         fs::write(root.join("layers.toml"), config).unwrap();
-        let tree = Tree { name, root, _folder: folder };
+        let tree = Tree { name, root, _directory: directory };
         for (image, base) in IMAGES {
             let context = tree.root.join("docker").join(image).join("files");
             fs::create_dir_all(&context).unwrap();
@@ -81,10 +81,10 @@ impl Tree {
         let arguments = ["build", "--all", "-j2", "--progress", "plain"];
         let mut child = self.layers(&arguments).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, told) = mpsc::channel();
+        let (report, told) = mpsc::channel();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                tell.send(line).unwrap_or_default();
+                report.send(line).unwrap_or_default();
             }
         });
         let until = Instant::now() + after;
@@ -124,8 +124,8 @@ fn built(lines: &[String]) -> BTreeSet<&str> {
 }
 
 /// Returns all files below a directory.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().flatten();
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().flatten();
     entries
         .flat_map(|entry| match entry.path() {
             path if path.is_dir() => files(&path),

@@ -56,8 +56,8 @@ fn an_estimate_is_what_the_run_takes() {
     let mut dice = Dice::new(7);
     for work in [Work::random(300, &mut dice), Work::fan(200), Work::arms(9, 10)] {
         let ids = |numbers: &Vec<usize>| numbers.iter().map(|at| UnitId::from_index(*at)).collect();
-        let order = (0..work.needs.len()).map(UnitId::from_index).collect();
-        let mut plan = Plan::from_needs(order, work.needs.iter().map(ids).collect());
+        let order = (0..work.parents.len()).map(UnitId::from_index).collect();
+        let mut plan = Plan::from_parents(order, work.parents.iter().map(ids).collect());
         plan.set_costs(work.takes.iter().copied().collect());
         for jobs in [1, 3, 16] {
             let (said, took) = (estimate::duration(&plan, jobs), work.run(jobs, true));

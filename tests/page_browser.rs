@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use layers::base::clock::UnixTime;
-use layers::report::page::{self, Prior, Standing};
+use layers::report::page::{self, PreviousRun, RunMetadata};
 use layers::report::timeline::Timeline;
 
 #[path = "page_browser/driver.rs"]
@@ -37,14 +37,14 @@ const LARGE: Recipe = Recipe { images: 300, jobs: 8, fails: false, seed: 3 };
 /// Writes the page of a run, compared with a run with other random results, to the tests' output directory.
 fn page(file: &str, recipe: Recipe) -> PathBuf {
     let older = run(Recipe { seed: recipe.seed + 1, fails: false, ..recipe });
-    let prior = Prior {
+    let prior = PreviousRun {
         id: "20261126-101500-7",
         began: UnixTime::from_seconds(1_795_688_100),
         run: &older,
     };
     let began = UnixTime::from_seconds(1_795_757_400);
-    let standing = Standing { id: "20261127-053000-9", began, is_written: false };
-    let text = page::of_run(&run(recipe), &standing, Some(&prior));
+    let metadata = RunMetadata { id: "20261127-053000-9", began, is_written: false };
+    let text = page::of_run(&run(recipe), &metadata, Some(&prior));
     let path = artifact(&format!("{file}.html"));
     fs::write(&path, text).unwrap();
     path
@@ -360,10 +360,10 @@ fn a_run_that_died_shows_how_far_it_came() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     let all = events(FAILED);
     let half = Timeline::of(&all[..all.len() / 2]);
-    let standing =
-        Standing { id: "20261127-053000-9", began: UnixTime::default(), is_written: false };
+    let metadata =
+        RunMetadata { id: "20261127-053000-9", began: UnixTime::default(), is_written: false };
     let path = artifact("died.html");
-    fs::write(&path, page::of_run(&half, &standing, None)).unwrap();
+    fs::write(&path, page::of_run(&half, &metadata, None)).unwrap();
     browser.visit(&path);
     assert_eq!(browser.errors(), Vec::<String>::new());
     assert!(browser.text("document.querySelector('.facts').textContent").starts_with("died"));
@@ -376,7 +376,7 @@ fn a_run_that_died_shows_how_far_it_came() {
         browser.picture(&format!("died-{scheme}"));
     }
     // A run without any events can also be shown.
-    fs::write(&path, page::of_run(&Timeline::default(), &standing, None)).unwrap();
+    fs::write(&path, page::of_run(&Timeline::default(), &metadata, None)).unwrap();
     browser.visit(&path);
     assert_eq!(browser.errors(), Vec::<String>::new());
 }
@@ -390,9 +390,9 @@ fn a_graph_has_a_page_without_a_run() {
         ("dev", "FROM acme/shop-base\nRUN --mount=from=acme/shop-tools,target=/t true\n"),
         ("tools", "FROM scratch\nCOPY --from=acme/shop-base / /\n"),
     ] {
-        let folder = root.path().join("docker").join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("Dockerfile"), text).unwrap();
+        let directory = root.path().join("docker").join(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("Dockerfile"), text).unwrap();
     }
     let mut layers = Command::new(env!("CARGO_BIN_EXE_layers"));
     let made = layers.current_dir(root.path()).args(["graph", "-o"]).arg(artifact("graph.html"));

@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 
 use layers::base::{RelPath, Source};
-use layers::graph::evaluate::{Base, Evaluation, Settings, Trigger, evaluate, triggers_of};
+use layers::graph::evaluate::{
+    Base, Evaluation, EvaluationSettings, Trigger, evaluate, triggers_of,
+};
 use layers::graph::reference::Reference;
 use layers::parse::{Dockerfile, parse};
 use proptest::prelude::*;
@@ -16,7 +18,7 @@ fn source(text: &str) -> Source {
 }
 
 fn evaluate_alone(file: &Dockerfile) -> Evaluation {
-    evaluate(file, &Settings::default(), &|_: &Reference| Vec::new())
+    evaluate(file, &EvaluationSettings::default(), &|_: &Reference| Vec::new())
 }
 
 /// Parses and evaluates a text, and checks what is true for every text.
@@ -40,17 +42,17 @@ fn check_total(text: &str) {
     // Its own triggers run in it too, as if each image were its own child.
     let last = file.stages.len().saturating_sub(1);
     let triggers = |_: &Reference| -> Vec<Trigger> { triggers_of(&file, last) };
-    let evaluation = evaluate(&file, &Settings::default(), &triggers);
+    let evaluation = evaluate(&file, &EvaluationSettings::default(), &triggers);
     assert_eq!(evaluation.stages.len(), file.stages.len());
     for diagnostic in file.diagnostics.iter().chain(&evaluation.diagnostics) {
         for label in &diagnostic.labels {
             // Panics if a span is not on character boundaries of the file.
             label.source.slice(label.span);
-            assert!(label.source.place(label.span).line > 0);
+            assert!(label.source.location(label.span).line > 0);
         }
     }
-    for need in &evaluation.needs {
-        assert!(!need.source.slice(need.span).is_empty(), "{text:?}: {need:?}");
+    for dependency in &evaluation.dependencies {
+        assert!(!dependency.source.slice(dependency.span).is_empty(), "{text:?}: {dependency:?}");
     }
 }
 
@@ -251,11 +253,11 @@ fn a_need_stands_where_it_is_written() {
     let evaluation = evaluate_alone(&file);
     assert!(evaluation.diagnostics.is_empty(), "{:?}", evaluation.diagnostics);
     let places: Vec<(String, String, &str)> = evaluation
-        .needs
+        .dependencies
         .iter()
-        .map(|need| {
-            let place = need.source.place(need.span).to_string();
-            (need.reference.familiar(), place, need.source.slice(need.span))
+        .map(|dependency| {
+            let place = dependency.source.location(dependency.span).to_string();
+            (dependency.reference.familiar(), place, dependency.source.slice(dependency.span))
         })
         .collect();
     let expected = [

@@ -15,13 +15,13 @@ const PASSWORD: &str = "hunter2-of-the-proxy";
 
 /// A repository of one image, a docker configuration, and the cleanup.
 struct Repository {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     name: Name,
 }
 
 impl Repository {
     fn new(run: &str) -> Repository {
-        let repository = Repository { folder: tempfile::tempdir().unwrap(), name: Name::new() };
+        let repository = Repository { directory: tempfile::tempdir().unwrap(), name: Name::new() };
         let app = repository.root().join("docker/app");
         fs::create_dir_all(app.join("bin")).unwrap();
         for program in ["busybox", "sh"] {
@@ -36,7 +36,7 @@ impl Repository {
     }
 
     fn root(&self) -> PathBuf {
-        self.folder.path().join("shop")
+        self.directory.path().join("shop")
     }
 
     fn configure(&self, http: &str) {
@@ -44,15 +44,15 @@ impl Repository {
             r#"{{"proxies": {{"default": {{"httpProxy": "{http}", "noProxy": "localhost,.corp",
                "allProxy": "socks5://all.example.com"}}}}}}"#
         );
-        fs::create_dir_all(self.folder.path().join("config")).unwrap();
-        fs::write(self.folder.path().join("config/config.json"), proxies).unwrap();
+        fs::create_dir_all(self.directory.path().join("config")).unwrap();
+        fs::write(self.directory.path().join("config/config.json"), proxies).unwrap();
     }
 
     fn run(&self, words: &str) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_layers"))
             .args(words.split(' '))
             .current_dir(self.root())
-            .env("DOCKER_CONFIG", self.folder.path().join("config"))
+            .env("DOCKER_CONFIG", self.directory.path().join("config"))
             .env_remove("DOCKER_DEFAULT_PLATFORM")
             .output()
             .unwrap();
@@ -94,7 +94,7 @@ fn steps_see_the_proxies_and_the_image_does_not() {
     // Another proxy, or none, does not change the image.
     repository.configure("http://two.example.com:3128");
     assert!(repository.run("build --all").contains("0 built, 1 fresh"));
-    fs::remove_dir_all(repository.folder.path().join("config")).unwrap();
+    fs::remove_dir_all(repository.directory.path().join("config")).unwrap();
     assert!(repository.run("build --all").contains("0 built, 1 fresh"));
     // It also does not repeat a step that is in the engine's cache.
     repository.configure("http://three.example.com:3128");

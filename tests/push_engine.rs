@@ -25,7 +25,7 @@ use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
 use layers::engine::{BuildOutcome, Builder, Cancel, ImageStore};
 use layers::inputs::identity::Identity;
-use layers::registry::{Registries, Remote, Settings};
+use layers::registry::{Registries, RegistrySettings, Remote};
 use serde_json::Value;
 
 /// Returns a manifest in a registry, and its digest.
@@ -35,7 +35,7 @@ fn manifest(registry: &Registry, repository: &str, version: &str) -> (Value, Str
         repository: repository.to_owned(),
         version: version.to_owned(),
     };
-    let found = Registries::new(Settings::default()).manifest(&at).unwrap().unwrap();
+    let found = Registries::new(RegistrySettings::default()).manifest(&at).unwrap().unwrap();
     (serde_json::from_slice(&found.bytes).unwrap(), found.digest)
 }
 
@@ -43,9 +43,9 @@ fn manifest(registry: &Registry, repository: &str, version: &str) -> (Value, Str
 fn engine_with(registry: &Registry, password: &str) -> Docker {
     let auth = format!(r#"{{"username": "{}", "password": "{password}"}}"#, USER.0);
     let config = format!(r#"{{"auths": {{"{}": {auth}}}}}"#, registry.address());
-    fs::write(registry.folder().join("config.json"), config).unwrap();
+    fs::write(registry.directory().join("config.json"), config).unwrap();
     let endpoint = engine_or_skip().unwrap().endpoint().clone();
-    Docker::new(endpoint, CredentialStore::new(Some(registry.folder().to_owned())))
+    Docker::new(endpoint, CredentialStore::new(Some(registry.directory().to_owned())))
 }
 
 /// A proxy for a registry that records what is sent, and stops forwarding after a number of bytes.
@@ -54,7 +54,7 @@ struct Door {
     seen: Arc<Mutex<Vec<u8>>>,
     /// Receives a message when the limit is exceeded, and another one when the sender has given up.
     told: Receiver<&'static str>,
-    tell: Sender<&'static str>,
+    report: Sender<&'static str>,
     hold: Option<Sender<()>>,
 }
 
@@ -62,7 +62,7 @@ struct Door {
 struct Porter {
     seen: Arc<Mutex<Vec<u8>>>,
     left: AtomicUsize,
-    tell: Sender<&'static str>,
+    report: Sender<&'static str>,
     held: Mutex<Receiver<()>>,
 }
 
@@ -71,10 +71,11 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (tell, told) = mpsc::channel();
+        let (report, told) = mpsc::channel();
         let (hold, held) = mpsc::channel();
         let (left, held) = (AtomicUsize::new(may_pass), Mutex::new(held));
-        let porter = Arc::new(Porter { seen: Arc::clone(&seen), left, tell: tell.clone(), held });
+        let porter =
+            Arc::new(Porter { seen: Arc::clone(&seen), left, report: report.clone(), held });
         let far = registry.address().to_owned();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -88,7 +89,7 @@ impl Door {
                 thread::spawn(move || porter.pass(near, far));
             }
         });
-        Door { host, seen, told, tell, hold: Some(hold) }
+        Door { host, seen, told, report, hold: Some(hold) }
     }
 
     /// Returns the number of blobs sent through the proxy so far.
@@ -112,11 +113,11 @@ impl Door {
         reference: &str,
         what: impl FnOnce(&Cancel),
     ) -> anyhow::Error {
-        let (cancel, tell) = (Cancel::default(), &self.tell);
+        let (cancel, report) = (Cancel::default(), &self.report);
         thread::scope(|scope| {
             let push = scope.spawn(|| {
                 let result = engine.push(reference, &cancel);
-                tell.send("ended").ok();
+                report.send("ended").ok();
                 result
             });
             assert_eq!(self.told.recv().unwrap(), "held", "the push never came so far");
@@ -139,7 +140,7 @@ impl Porter {
             let enough = |left: usize| left.checked_sub(count);
             if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enough).is_err() {
                 is_held = true;
-                self.tell.send("held").ok();
+                self.report.send("held").ok();
                 // Until the other end is dropped.
                 self.held.lock().unwrap().recv().ok();
             } else if far.write_all(&bytes[..count]).is_err() {
@@ -147,7 +148,7 @@ impl Porter {
             }
         }
         if is_held {
-            self.tell.send("given up").ok();
+            self.report.send("given up").ok();
         }
         drop(far.shutdown(Shutdown::Both));
     }

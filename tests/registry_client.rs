@@ -14,7 +14,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layers::base::error;
-use layers::registry::{Manifest, Registries, Remote, RemoteImage, Settings};
+use layers::registry::{Manifest, Registries, RegistrySettings, Remote, RemoteImage};
 
 mod common;
 
@@ -23,7 +23,7 @@ use common::registry::{MANIFEST, Registry, USER, digest_of};
 
 /// A directory for a docker configuration and certificates, and the client that reads them.
 struct Client {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     registries: Registries,
 }
 
@@ -37,22 +37,22 @@ impl Client {
         Client::set(config, |_| {})
     }
 
-    fn set(config: &str, change: impl FnOnce(&mut Settings)) -> Client {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("config.json"), config).unwrap();
-        let mut settings = Settings {
-            docker_config: Some(folder.path().to_owned()),
-            certificates: Some(folder.path().join("certs.d")),
-            ..Settings::default()
+    fn set(config: &str, change: impl FnOnce(&mut RegistrySettings)) -> Client {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("config.json"), config).unwrap();
+        let mut settings = RegistrySettings {
+            docker_config: Some(directory.path().to_owned()),
+            certificates: Some(directory.path().join("certs.d")),
+            ..RegistrySettings::default()
         };
         change(&mut settings);
-        Client { registries: Registries::new(settings), folder }
+        Client { registries: Registries::new(settings), directory }
     }
 
     /// Creates a client that trusts an authority for a registry.
     fn trusting(config: &str, registry: &str, authority: &PathBuf) -> Client {
         let client = Client::with(config);
-        let place = client.folder.path().join("certs.d").join(registry);
+        let place = client.directory.path().join("certs.d").join(registry);
         fs::create_dir_all(&place).unwrap();
         fs::copy(authority, place.join("ca.crt")).unwrap();
         client

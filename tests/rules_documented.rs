@@ -44,8 +44,8 @@ fn every_rule_is_told_somewhere() {
 
 #[test]
 fn every_rule_has_a_page_and_every_page_a_rule() {
-    let folder = root().join("docs/rules");
-    let index = fs::read_to_string(folder.join("README.md")).unwrap();
+    let directory = root().join("docs/rules");
+    let index = fs::read_to_string(directory.join("README.md")).unwrap();
     for rule in Rule::ALL {
         let code = rule.code();
         let page = read_page(*rule);
@@ -60,7 +60,7 @@ fn every_rule_has_a_page_and_every_page_a_rule() {
         }
         assert!(index.contains(&format!("[`{code}`]({code}.md)")), "{code}: not in the index");
     }
-    for entry in fs::read_dir(&folder).unwrap() {
+    for entry in fs::read_dir(&directory).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let path = format!("docs/rules/{name}");
         let has_rule = name == "README.md" || Rule::ALL.iter().any(|rule| rule.page() == path);
@@ -122,8 +122,8 @@ fn run(
     command: Option<&[String]>,
     files: &BTreeMap<String, Vec<u8>>,
 ) -> (Vec<(String, String)>, Option<i32>) {
-    let folder = tempfile::tempdir().unwrap();
-    let shop = folder.path().join("shop");
+    let directory = tempfile::tempdir().unwrap();
+    let shop = directory.path().join("shop");
     fs::create_dir_all(shop.join(".git")).unwrap();
     for (path, bytes) in files {
         let path = shop.join(path);
@@ -131,7 +131,7 @@ fn run(
         fs::write(path, bytes).unwrap();
     }
     let mut program = program::layers_without_settings();
-    program.current_dir(&shop).env("HOME", folder.path());
+    program.current_dir(&shop).env("HOME", directory.path());
     if let Some(words) = command {
         let output = program.args(words).env("LAYERS_ENGINE", "fake").output().unwrap();
         let title = Regex::new(r"(?m)^(error|warning)\[([a-z0-9-]+)\]: ").unwrap();

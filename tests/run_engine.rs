@@ -28,17 +28,17 @@ struct Tree {
     name: Name,
     root: PathBuf,
     host: Option<String>,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Tree {
     /// Creates a repository with only `base`, for an engine at an address or for the default one.
     fn new(host: Option<String>) -> Tree {
-        let (name, folder) = (Name::new(), tempfile::tempdir().unwrap());
-        let root = folder.path().canonicalize().unwrap();
+        let (name, directory) = (Name::new(), tempfile::tempdir().unwrap());
+        let root = directory.path().canonicalize().unwrap();
         let config = format!("namespace = \"{}\"\napp = \"x\"\n", name.label());
         fs::write(root.join("layers.toml"), config).unwrap();
-        let tree = Tree { name, root, host, _folder: folder };
+        let tree = Tree { name, root, host, _directory: directory };
         let label = tree.name.label().to_owned();
         tree.image("base", &format!("FROM scratch\nLABEL {TEST_LABEL}={label}\nCOPY bin /bin\n"));
         Files::with_busybox().write_below(&tree.root.join("docker/base"));
@@ -46,9 +46,9 @@ impl Tree {
     }
 
     fn image(&self, image: &str, dockerfile: &str) {
-        let folder = self.root.join("docker").join(image);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+        let directory = self.root.join("docker").join(image);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
     }
 
     /// Adds an image on base that prints `up` and then runs a command.
@@ -192,10 +192,10 @@ fn a_full_disk_of_our_own_costs_the_log_and_nothing_else() {
         return;
     }
     let tree = Tree::new(None);
-    let folder = tree.root.join(".layers");
-    fs::create_dir(&folder).unwrap();
+    let directory = tree.root.join(".layers");
+    fs::create_dir(&directory).unwrap();
     let mount = ["-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "layers-test"];
-    let mounted = Command::new("mount").args(mount).arg(&folder).output().unwrap();
+    let mounted = Command::new("mount").args(mount).arg(&directory).output().unwrap();
     if !mounted.status.success() {
         eprintln!("skipped: {}", String::from_utf8_lossy(&mounted.stderr));
         return;
@@ -203,7 +203,7 @@ fn a_full_disk_of_our_own_costs_the_log_and_nothing_else() {
     tree.on_base("child", "true");
     let (code, said) = tree.run("build --all --progress plain");
     let again = tree.run("build --all --progress quiet");
-    assert!(Command::new("umount").arg(&folder).status().unwrap().success());
+    assert!(Command::new("umount").arg(&directory).status().unwrap().success());
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("2 built of 2 images"), "{said}");
     assert!(said.contains("can't write the log of this run"), "{said}");

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use layers::base::{Diagnostic, RelPath, Rule, Source};
 use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
-use layers::graph::link::{Read, Wanted, link};
-use layers::graph::naming::{Origin, Pattern, Wishes};
+use layers::graph::link::{LinkSettings, ParsedImage, link};
+use layers::graph::naming::{NameOrigin, NamingSettings, ReferencePattern};
 use layers::graph::{Graph, select};
 use layers::parse::parse;
 
@@ -18,17 +18,18 @@ fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic
     link_all((0..count).map(|number| read(number, text(number))).collect())
 }
 
-fn link_all(read: Vec<Read>) -> (Graph, Vec<Diagnostic>) {
-    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
-    link(read, &wishes, &wanted)
+fn link_all(read: Vec<ParsedImage>) -> (Graph, Vec<Diagnostic>) {
+    let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
+    let wanted =
+        LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
+    link(read, &naming, &wanted)
 }
 
-fn read(number: usize, text: String) -> Read {
+fn read(number: usize, text: String) -> ParsedImage {
     let name = name(number);
     let dockerfile = RelPath::new(&format!("docker/{name}/Dockerfile")).unwrap();
     let candidate = Candidate::new(name, dockerfile.clone());
-    Read { candidate, file: parse(&Source::new(dockerfile, text)) }
+    ParsedImage { candidate, file: parse(&Source::new(dockerfile, text)) }
 }
 
 fn name(number: usize) -> String {
@@ -102,9 +103,9 @@ fn ten_thousand_images_of_one_repository() {
             number => format!("FROM acme/shop:{}\n", name(number / 2)),
         };
         let mut read = read(number, text);
-        read.candidate.references = vec![Pattern {
+        read.candidate.references = vec![ReferencePattern {
             text: format!("acme/shop:{}", name(number)),
-            origin: Origin::CommandLine("--app"),
+            origin: NameOrigin::CommandLine("--app"),
             spot: None,
             has_version: false,
         }];

@@ -42,8 +42,8 @@ fn plan(root: &Path) -> (String, u64) {
 
 #[test]
 fn only_what_changed_is_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
     fs::create_dir_all(root.join("docker/base")).unwrap();
     fs::write(root.join("docker/base/Dockerfile"), "FROM scratch\nCOPY big /\n").unwrap();
     fs::write(root.join("script.json"), r#"{"store": "store.json"}"#).unwrap();

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use proptest::sample::select as one_of;
 
-use layers::inputs::{Use, select};
-use layers::scan::context::{Context, Entry, EntryKind, Stat, walk_order};
+use layers::inputs::{SourceUse, select};
+use layers::scan::context::{Context, ContextEntry, EntryKind, Stat, walk_order};
 
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
@@ -32,8 +32,9 @@ fn tree() -> impl Strategy<Value = Tree> {
         let mut tree = Tree::new();
         for (path, node) in nodes {
             let above = || path.match_indices('/').map(|(slash, _)| &path[..slash]);
-            if above().all(|folder| tree.get(folder).is_none_or(|node| *node == Node::Folder)) {
-                tree.extend(above().map(|folder| (folder.to_owned(), Node::Folder)));
+            if above().all(|directory| tree.get(directory).is_none_or(|node| *node == Node::Folder))
+            {
+                tree.extend(above().map(|directory| (directory.to_owned(), Node::Folder)));
                 tree.entry(path).or_insert(node);
             }
         }
@@ -41,7 +42,7 @@ fn tree() -> impl Strategy<Value = Tree> {
     })
 }
 
-fn source() -> impl Strategy<Value = Use> {
+fn source() -> impl Strategy<Value = SourceUse> {
     let part = prop_oneof![
         4 => one_of(&NAMES[..]),
         3 => one_of(&["*", "a*", "?", "[ab]", "*b"][..]),
@@ -50,7 +51,7 @@ fn source() -> impl Strategy<Value = Use> {
     let exclude = one_of(&["a", "b", "*", "a*", "**/b", "a/b", "*/a", "**/a*"][..]);
     let parts = proptest::collection::vec(part, 1..4);
     (parts, proptest::collection::vec(exclude, 0..2), any::<bool>()).prop_map(
-        |(parts, excludes, parents)| Use {
+        |(parts, excludes, parents)| SourceUse {
             pattern: parts.join("/"),
             excludes: excludes.into_iter().map(str::to_owned).collect(),
             parents,
@@ -71,12 +72,12 @@ fn context(tree: &Tree) -> Context {
     };
     let kind = |node: &Node| match node {
         Node::File => EntryKind::File,
-        Node::Folder => EntryKind::Folder,
+        Node::Folder => EntryKind::Directory,
         Node::Symlink(text) => EntryKind::Symlink(text.into()),
     };
     let entry =
-        |(path, node): (&String, &Node)| Entry { path: path.into(), kind: kind(node), stat };
-    let mut entries: Vec<Entry> = tree.iter().map(entry).collect();
+        |(path, node): (&String, &Node)| ContextEntry { path: path.into(), kind: kind(node), stat };
+    let mut entries: Vec<ContextEntry> = tree.iter().map(entry).collect();
     entries.sort_by(|a, b| walk_order(a.bytes(), b.bytes()));
     Context { root: PathBuf::from("/nowhere"), entries }
 }
@@ -152,8 +153,8 @@ fn lead(tree: &Tree, path: &str, needed: &mut BTreeSet<String>) -> Option<String
     Some(at.join("/"))
 }
 
-fn below<'a>(tree: &'a Tree, folder: &str) -> Vec<(&'a str, &'a str)> {
-    let inside = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+fn below<'a>(tree: &'a Tree, directory: &str) -> Vec<(&'a str, &'a str)> {
+    let inside = if directory.is_empty() { String::new() } else { format!("{directory}/") };
     let rest = |path: &'a String| Some((path.as_str(), path.strip_prefix(&inside)?));
     tree.keys().filter_map(rest).collect()
 }
@@ -172,7 +173,7 @@ fn clean(path: &str) -> String {
 
 /// Returns what BuildKit's copy reads: wildcards are resolved below the part without wildcards, each match is
 /// followed and copied, and patterns are relative to it.
-fn read(tree: &Tree, one: &Use) -> BTreeSet<String> {
+fn read(tree: &Tree, one: &SourceUse) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
     let (source, pattern) = match (one.parents, one.pattern.split_once("/./")) {
         (false, _) => (clean(&one.pattern), None),
@@ -227,13 +228,13 @@ proptest! {
         uses in proptest::collection::vec(source(), 1..3),
     ) {
         let context = context(&tree);
-        let chosen: BTreeSet<&str> = select(&context, &uses)
+        let selected: BTreeSet<&str> = select(&context, &uses)
             .into_iter()
             .map(|number| context.entries[number].path.to_str().expect("names are ASCII here"))
             .collect();
         for one in &uses {
             for path in read(&tree, one) {
-                prop_assert!(chosen.contains(path.as_str()), "{} of {:?}", path, one);
+                prop_assert!(selected.contains(path.as_str()), "{} of {:?}", path, one);
             }
         }
     }

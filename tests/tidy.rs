@@ -205,7 +205,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
         &["src/engine/docker/", "src/engine/buildkit/"],
         "only the engines that speak BuildKit know that async exists",
     ),
-    ("io::stdout()", &["src/report/say.rs"], "data is printed in one place"),
+    ("io::stdout()", &["src/report/printer.rs"], "data is printed in one place"),
     ("SystemTime::now", &["src/base/clock.rs"], "clocks make results differ without cause"),
     ("#[ignore", &[], "a test that does not run proves nothing"),
 ];
@@ -264,8 +264,8 @@ fn tests_that_use_an_engine_run_on_every_engine() {
             continue;
         }
         // The profile includes every name that contains `engine`.
-        let is_chosen = name.contains("engine") || profile.contains(name);
-        assert!(is_chosen, "{}: name it in the profile `engine`", path.display());
+        let is_selected = name.contains("engine") || profile.contains(name);
+        assert!(is_selected, "{}: name it in the profile `engine`", path.display());
         named += 1;
     }
     assert!(named > 10, "the words that tell such tests are not found any more");

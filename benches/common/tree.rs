@@ -10,7 +10,7 @@ use std::process::Command;
 use super::{busybox, run};
 
 /// The number of files per directory.
-const FILES_A_FOLDER: usize = 20;
+const FILES_A_DIRECTORY: usize = 20;
 
 /// The label of all images of a benchmark, so that they can be removed.
 pub const LABEL: &str = "dev.layers.bench";
@@ -64,15 +64,15 @@ pub fn plan(count: usize, app: &str) -> Vec<Image> {
 
 pub fn lay_out(root: &Path, images: &[Image], files: usize) {
     for image in images {
-        let folder = root.join("docker").join(&image.name);
+        let directory = root.join("docker").join(&image.name);
         for number in 0..files {
-            let below = folder.join(format!("src/part{}", number / FILES_A_FOLDER));
+            let below = directory.join(format!("src/part{}", number / FILES_A_DIRECTORY));
             fs::create_dir_all(&below).expect("a folder can be made");
             let text = format!("file {number} of {}\n", image.name);
             fs::write(below.join(format!("file{number}.txt")), text).expect("written");
         }
-        fs::create_dir_all(folder.join("src")).expect("a folder can be made");
-        fs::write(folder.join("Dockerfile"), &image.dockerfile).expect("written");
+        fs::create_dir_all(directory.join("src")).expect("a folder can be made");
+        fs::write(directory.join("Dockerfile"), &image.dockerfile).expect("written");
     }
     fs::copy(busybox(), root.join("docker/base/busybox")).expect("busybox can be copied");
 }

@@ -24,7 +24,7 @@ fuzz_target!(|input: &str| {
         let ignored = matcher.ignored(path);
         assert_eq!(ignored, file.ignored(path), "the memory of folders changes nothing");
         for (slash, _) in path.match_indices('/') {
-            if matcher.can_skip_folder(&path[..slash]) {
+            if matcher.can_skip_directory(&path[..slash]) {
                 assert!(ignored, "`{}` is skipped and `{path}` is sent", &path[..slash]);
             }
         }

@@ -9,8 +9,8 @@
 use layers::base::{RelPath, Rule, Source};
 use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
-use layers::graph::link::{Read, Wanted, link};
-use layers::graph::naming::Wishes;
+use layers::graph::link::{ParsedImage, LinkSettings, link};
+use layers::graph::naming::NamingSettings;
 use layers::graph::{Graph, locate};
 use layers::report::diagnostics;
 use layers::report::paint::Paint;
@@ -18,12 +18,12 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &str| {
     let read = input.split('\0').zip('a'..='z').map(|(text, name)| read(name, text)).collect();
-    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
-    let (graph, problems) = link(read, &wishes, &wanted);
+    let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
+    let wanted = LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
+    let (graph, problems) = link(read, &naming, &wanted);
     for image in graph.images.values() {
         let edges = image.parents.len() + image.externals.len();
-        assert_eq!(edges, image.evaluation.needs.len(), "a need is an edge or an external");
+        assert_eq!(edges, image.evaluation.dependencies.len(), "a need is an edge or an external");
         image.parents.iter().for_each(|edge| drop(edge.place()));
         image.externals.iter().for_each(|external| drop(external.place()));
         for stage in &image.file.stages {
@@ -44,10 +44,10 @@ fuzz_target!(|input: &str| {
     diagnostics::draw(&problems, Paint::plain());
 });
 
-fn read(name: char, text: &str) -> Read {
+fn read(name: char, text: &str) -> ParsedImage {
     let dockerfile = RelPath::new(&format!("docker/{name}/Dockerfile")).expect("a path");
     let candidate = Candidate::new(name, dockerfile.clone());
-    Read { candidate, file: layers::parse::parse(&Source::new(dockerfile, text)) }
+    ParsedImage { candidate, file: layers::parse::parse(&Source::new(dockerfile, text)) }
 }
 
 /// The order holds each image once, after all that it needs.

@@ -58,17 +58,17 @@ mod tests {
 
     #[test]
     fn a_file_is_whole_and_nothing_stays_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         write_private(&path, b"one").unwrap();
         assert_eq!(mode(), 0o600);
         write_whole(&path, b"two").unwrap();
         assert_eq!(mode() & 0o600, 0o600);
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        fs::create_dir_all(folder.path().join("b/c")).unwrap();
-        write_whole(&folder.path().join("b"), b"three").unwrap_err();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::create_dir_all(directory.path().join("b/c")).unwrap();
+        write_whole(&directory.path().join("b"), b"three").unwrap_err();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]

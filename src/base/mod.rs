@@ -23,4 +23,4 @@ pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};
 pub use path::RelPath;
 pub use platform::Platform;
 pub use rule::Rule;
-pub use span::{Place, Source, Span, Spanned};
+pub use span::{Location, Source, Span, Spanned};

@@ -75,7 +75,7 @@ impl RelPath {
     /// Returns the directory that contains this path. The parent of the root is the root.
     pub fn parent(&self) -> RelPath {
         match self.0.rsplit_once('/') {
-            Some((folder, _)) => RelPath(folder.to_owned()),
+            Some((directory, _)) => RelPath(directory.to_owned()),
             None => RelPath::root(),
         }
     }
@@ -97,11 +97,11 @@ impl RelPath {
 
     /// Returns the rest of this path below a directory, `.` if they are equal, or `None` if the path is not
     /// in the directory.
-    pub fn strip_folder(&self, folder: &RelPath) -> Option<&str> {
-        if folder.is_root() {
+    pub fn strip_directory(&self, directory: &RelPath) -> Option<&str> {
+        if directory.is_root() {
             return Some(&self.0);
         }
-        match self.0.strip_prefix(folder.as_str())? {
+        match self.0.strip_prefix(directory.as_str())? {
             "" => Some("."),
             rest => rest.strip_prefix('/'),
         }
@@ -157,9 +157,9 @@ mod tests {
         assert_eq!(path.parts().count(), 3);
         assert_eq!(RelPath::root().parts().count(), 0);
         assert_eq!(RelPath::root().join("x").unwrap().as_str(), "x");
-        assert_eq!(path.strip_folder(&RelPath::new("docker").unwrap()), Some("base/Dockerfile"));
-        assert_eq!(path.strip_folder(&RelPath::new("dock").unwrap()), None);
-        assert_eq!(path.strip_folder(&RelPath::root()), Some("docker/base/Dockerfile"));
-        assert_eq!(path.strip_folder(&path), Some("."));
+        assert_eq!(path.strip_directory(&RelPath::new("docker").unwrap()), Some("base/Dockerfile"));
+        assert_eq!(path.strip_directory(&RelPath::new("dock").unwrap()), None);
+        assert_eq!(path.strip_directory(&RelPath::root()), Some("docker/base/Dockerfile"));
+        assert_eq!(path.strip_directory(&path), Some("."));
     }
 }

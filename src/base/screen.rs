@@ -11,7 +11,7 @@ use std::path::Path;
 /// A part of a text that has an effect on the display. Everything else is a control sequence or an invisible
 /// character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece {
+pub enum ScreenPiece {
     /// A visible character, or a byte that is not valid UTF-8.
     Shown,
     /// A tab.
@@ -28,7 +28,7 @@ pub enum Piece {
 ///
 /// Returns the start of an unfinished control sequence, or the length of the line. A control string without a
 /// terminator is treated as text, so that it cannot hide the rest of a line.
-pub fn scan(line: &[u8], mut each: impl FnMut(Piece, Range<usize>)) -> usize {
+pub fn scan(line: &[u8], mut each: impl FnMut(ScreenPiece, Range<usize>)) -> usize {
     let (mut at, mut unfinished) = (0, None);
     while at < line.len() {
         let (length, character) = decode(&line[at..]);
@@ -152,19 +152,19 @@ pub const BROKEN_COMMAND: &str = "#\\#[";
 
 enum Sequence {
     Ends(usize),
-    Moves(Piece, usize),
+    Moves(ScreenPiece, usize),
     Unfinished,
     /// A string without a terminator.
     NoString,
 }
 
-fn piece(character: Option<char>) -> Option<Piece> {
+fn piece(character: Option<char>) -> Option<ScreenPiece> {
     match character {
-        None => Some(Piece::Shown),
-        Some('\t') => Some(Piece::Tab),
-        Some('\r') => Some(Piece::Return),
-        Some('\u{8}') => Some(Piece::Left(1)),
-        Some(character) => (!is_unseen(character)).then_some(Piece::Shown),
+        None => Some(ScreenPiece::Shown),
+        Some('\t') => Some(ScreenPiece::Tab),
+        Some('\r') => Some(ScreenPiece::Return),
+        Some('\u{8}') => Some(ScreenPiece::Left(1)),
+        Some(character) => (!is_unseen(character)).then_some(ScreenPiece::Shown),
     }
 }
 
@@ -221,8 +221,8 @@ fn control(line: &[u8], at: usize) -> Sequence {
     };
     match line.get(end) {
         None => Sequence::Unfinished,
-        Some(b'D') => Sequence::Moves(Piece::Left(number(1)), end + 1),
-        Some(b'G' | b'`') => Sequence::Moves(Piece::Column(number(1) - 1), end + 1),
+        Some(b'D') => Sequence::Moves(ScreenPiece::Left(number(1)), end + 1),
+        Some(b'G' | b'`') => Sequence::Moves(ScreenPiece::Column(number(1) - 1), end + 1),
         Some(0x40..=0x7e) => Sequence::Ends(end + 1),
         Some(_) => Sequence::Ends(end),
     }
@@ -259,11 +259,11 @@ mod tests {
     fn shown(line: &[u8]) -> (String, usize) {
         let mut shown = Vec::new();
         let end = scan(line, |piece, at| match piece {
-            Piece::Shown => shown.extend_from_slice(&line[at]),
-            Piece::Tab => shown.push(b'>'),
-            Piece::Return => shown.push(b'|'),
-            Piece::Left(columns) => shown.extend_from_slice(format!("<{columns}").as_bytes()),
-            Piece::Column(column) => shown.extend_from_slice(format!("@{column}").as_bytes()),
+            ScreenPiece::Shown => shown.extend_from_slice(&line[at]),
+            ScreenPiece::Tab => shown.push(b'>'),
+            ScreenPiece::Return => shown.push(b'|'),
+            ScreenPiece::Left(columns) => shown.extend_from_slice(format!("<{columns}").as_bytes()),
+            ScreenPiece::Column(column) => shown.extend_from_slice(format!("@{column}").as_bytes()),
         });
         (String::from_utf8_lossy(&shown).into_owned(), end)
     }

@@ -109,12 +109,12 @@ impl Source {
     }
 
     /// Returns the file, line, and column of the start of a span.
-    pub fn place(&self, span: Span) -> Place {
+    pub fn location(&self, span: Span) -> Location {
         let line = self.line_of(span.start);
         let start = self.inner.lines[line as usize - 1] as usize;
         let before = &self.inner.text[start..span.start as usize];
         let column = u32::try_from(before.chars().count()).expect("a line shorter than 4 GiB") + 1;
-        Place { file: self.path().clone(), line, column }
+        Location { file: self.path().clone(), line, column }
     }
 
     /// Returns the span of a line (from 1) without its line ending, or `None` after the end of the file.
@@ -135,7 +135,7 @@ impl fmt::Debug for Source {
 
 /// A position in a file that a person can open: `docker/dev/Dockerfile:3:6`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct Location {
     /// The file.
     pub file: RelPath,
     /// The line, from 1.
@@ -144,27 +144,27 @@ pub struct Place {
     pub column: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
-impl serde::Serialize for Place {
+impl serde::Serialize for Location {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Place { file, line, column } = self;
+        let Location { file, line, column } = self;
         serializer.collect_str(&format_args!("{}:{line}:{column}", file.as_str()))
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Place {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Place, D::Error> {
+impl<'de> serde::Deserialize<'de> for Location {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Location, D::Error> {
         let text = <String as serde::Deserialize>::deserialize(deserializer)?;
         let read = || {
             let (rest, column) = text.rsplit_once(':')?;
             let (file, line) = rest.rsplit_once(':')?;
             let file = RelPath::new(file)?;
-            Some(Place { file, line: line.parse().ok()?, column: column.parse().ok()? })
+            Some(Location { file, line: line.parse().ok()?, column: column.parse().ok()? })
         };
         read().ok_or_else(|| {
             serde::de::Error::custom(format!("`{text}` is not a position in a file"))
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn places_count_lines_and_characters_from_one() {
         let source = Source::new(RelPath::new("d/Dockerfile").unwrap(), "FROM a\r\nRUN é x\n");
-        assert_eq!(source.place(Span::new(0, 4)).to_string(), "d/Dockerfile:1:1");
-        assert_eq!(source.place(Span::new(5, 6)).to_string(), "d/Dockerfile:1:6");
-        assert_eq!(source.place(Span::new(15, 16)).to_string(), "d/Dockerfile:2:7");
+        assert_eq!(source.location(Span::new(0, 4)).to_string(), "d/Dockerfile:1:1");
+        assert_eq!(source.location(Span::new(5, 6)).to_string(), "d/Dockerfile:1:6");
+        assert_eq!(source.location(Span::new(15, 16)).to_string(), "d/Dockerfile:2:7");
         assert_eq!(source.slice(source.line_span(1).unwrap()), "FROM a");
         assert_eq!(source.slice(source.line_span(2).unwrap()), "RUN é x");
         assert_eq!(source.slice(source.line_span(3).unwrap()), "");
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn an_empty_file_has_one_line() {
         let source = Source::new(RelPath::root(), "");
-        assert_eq!(source.place(Span::new(0, 0)).line, 1);
+        assert_eq!(source.location(Span::new(0, 0)).line, 1);
         assert_eq!(source.line_span(1), Some(Span::new(0, 0)));
     }
 }

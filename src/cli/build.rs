@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{EngineChoice, Push};
+use super::{EngineChoice, PushOption};
 
 /// `layers build`
 #[derive(Debug, Args)]
-pub struct Build {
+pub struct BuildArgs {
     /// Build these images and their dependencies.
     ///
     /// Select images by name, directory (docker/base), glob, or /regex/. NAME+ selects an image and
@@ -100,7 +100,7 @@ pub struct Build {
         require_equals = true,
         default_missing_value = "tags"
     )]
-    pub push: Option<Push>,
+    pub push: Option<PushOption>,
 
     /// Load the chosen images into the engine, from the registry if needed.
     #[arg(long)]

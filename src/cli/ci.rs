@@ -17,7 +17,7 @@ pub const USUAL_IMAGE: &str = "docker:28";
 
 /// `layers ci`
 #[derive(Debug, Args)]
-pub struct Ci {
+pub struct CiArgs {
     /// The CI system.
     #[command(subcommand)]
     pub system: CiSystem,

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::base::Platform;
-use crate::engine::attest::{Kind, Said};
+use crate::engine::attest::{AttestationKind, AttestationOption};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub struct GlobalArgs {
     /// Run as if started in DIR.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
@@ -55,10 +55,10 @@ pub struct Global {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_parser = |text: &str| Kind::Sbom.read(text),
+        value_parser = |text: &str| AttestationKind::Sbom.read(text),
         global = true
     )]
-    pub sbom: Option<Said>,
+    pub sbom: Option<AttestationOption>,
 
     /// Attach provenance to each image: true, false, or mode=min|max.
     #[arg(
@@ -67,10 +67,10 @@ pub struct Global {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_parser = |text: &str| Kind::Provenance.read(text),
+        value_parser = |text: &str| AttestationKind::Provenance.read(text),
         global = true
     )]
-    pub provenance: Option<Said>,
+    pub provenance: Option<AttestationOption>,
 
     /// Namespace for image names (NAMESPACE/APP-NAME) [env: REPO_NS].
     #[arg(long, value_name = "NAME", global = true)]

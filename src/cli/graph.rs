@@ -10,7 +10,7 @@ use super::EngineChoice;
 
 /// `layers graph`
 #[derive(Debug, Args)]
-pub struct Graph {
+pub struct GraphArgs {
     /// The format [default: a tree].
     #[command(flatten)]
     pub format: GraphFormat,
@@ -100,7 +100,7 @@ pub enum Format {
 
 impl GraphFormat {
     /// The format that is chosen, if one is.
-    pub fn chosen(&self) -> Option<Format> {
+    pub fn selected(&self) -> Option<Format> {
         let options = [
             (self.dot, Format::Dot),
             (self.mermaid, Format::Mermaid),

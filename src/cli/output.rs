@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Global;
+use super::GlobalArgs;
 use crate::base::error::usage;
 
 /// What `--output` calls the standard output.
@@ -28,6 +28,6 @@ pub fn file_to_check(output: Option<&Path>, checks: bool) -> anyhow::Result<Opti
 }
 
 /// Returns where a file is: its path is relative to the directory that a command is given in.
-pub fn file_in(global: &Global, path: &Path) -> PathBuf {
+pub fn file_in(global: &GlobalArgs, path: &Path) -> PathBuf {
     global.directory.as_deref().unwrap_or(Path::new("")).join(path)
 }

@@ -2,20 +2,20 @@
 
 use crate::base::error::usage;
 use crate::base::{IdMap, ImageId, UnitId};
-use crate::cli::{Affected as Options, AffectedFormat, EngineName, Push};
+use crate::cli::{AffectedArgs as Options, AffectedFormat, EngineName, PushOption};
 use crate::exit::Exit;
 use crate::graph::Image;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::since::Cause;
 use crate::plan::Verdict;
-use crate::report::affected::{self, Row};
-use crate::report::say;
-use crate::session::image_provider::{Request, connect};
+use crate::report::affected::{self, AffectedRow};
+use crate::report::printer;
+use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::Selection;
 use crate::session::{Session, outdated};
 use crate::workspace::load::Workspace;
-use crate::workspace::revisions::{self, Affected};
+use crate::workspace::revisions::{self, AffectedImages};
 use crate::workspace::{Invocation, lock};
 
 pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
@@ -36,28 +36,28 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         }
     }
     let graph = &workspace.graph;
-    let found = Affected::of(graph, causes);
+    let found = AffectedImages::of(graph, causes);
     let layers = found.layers(graph);
     let name = |image: &ImageId| graph.images[*image].name.as_str();
     let row = |id: &ImageId| {
         let image = &graph.images[*id];
         let parents = graph.parents_of(*id);
-        Row {
+        AffectedRow {
             image: &image.name,
             layer: layers[*id].unwrap_or_default(),
             dockerfile: image.dockerfile.as_str(),
             references: image.references.iter().map(Reference::familiar).collect(),
             cause: found.causes[*id].as_ref(),
-            needs: parents.iter().filter(|it| layers[**it].is_some()).map(name).collect(),
+            parents: parents.iter().filter(|it| layers[**it].is_some()).map(name).collect(),
         }
     };
     let in_order = graph.order().iter().filter(|image| layers[**image].is_some());
-    let mut rows: Vec<Row<'_>> = in_order.map(row).collect();
+    let mut rows: Vec<AffectedRow<'_>> = in_order.map(row).collect();
     rows.sort_by_key(|row| row.layer);
     match options.format {
-        AffectedFormat::Text => say::out(&affected::draw(&rows, graph.images.len()))?,
-        AffectedFormat::Json => say::json(&rows)?,
-        AffectedFormat::Github => say::data(&affected::draw_github(&rows)?)?,
+        AffectedFormat::Text => printer::out(&affected::draw(&rows, graph.images.len()))?,
+        AffectedFormat::Json => printer::json(&rows)?,
+        AffectedFormat::Github => printer::data(&affected::draw_github(&rows)?)?,
     }
     Ok(Exit::Done)
 }
@@ -73,13 +73,13 @@ fn moved(
     for (external, row) in outdated::compare(workspace, pins, EngineName::None, at) {
         if let Some(why) = &row.why {
             let name = &row.external;
-            say::warning(&format!("can't check whether `{name}` has moved: {why}"), at.paint)?;
+            printer::warning(&format!("can't check whether `{name}` has moved: {why}"), at.paint)?;
         }
         let (Some(true), Some(was), Some(now)) = (row.moved, row.from, row.now) else { continue };
         let was = was.digests.into_iter().next().unwrap_or_default();
         let cause = Cause::ExternalMoved { external: row.external, was, now };
-        let needs = |image: &Image| image.externals.iter().any(|it| it.id == external);
-        let images = workspace.graph.images.iter().filter(|(_, image)| needs(image));
+        let uses = |image: &Image| image.externals.iter().any(|it| it.id == external);
+        let images = workspace.graph.images.iter().filter(|(_, image)| uses(image));
         found.extend(images.map(|(id, _)| (id, cause.clone())));
     }
     Ok(found)
@@ -95,12 +95,12 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();
     // As for a push, a registry that cannot be reached is an error: all images would seem to be
     // missing.
-    let chosen = Selection::all(all);
-    let request = Request { chosen, push: Push::Keys, ..Request::default() };
+    let selected = Selection::all(all);
+    let request = ImageRequest { selected, push: PushOption::Keys, ..ImageRequest::default() };
     let engine = connect(EngineName::None, at)?;
     let plan = Session::open(workspace, request, engine.as_ref(), at)?.plan;
     // The key of an image that waits for another one is not known yet.
-    let is_known = |unit: &UnitId| plan.needs(*unit).iter().all(|need| plan.is_fresh(*need));
+    let is_known = |unit: &UnitId| plan.parents(*unit).iter().all(|parent| plan.is_fresh(*parent));
     let is_built = |unit: &UnitId| matches!(plan.verdict(*unit), Some(Verdict::Build { .. }));
     let missing = plan.order().iter().filter(|unit| is_built(unit) && is_known(unit));
     Ok(missing.map(|unit| plan.units().image(*unit)).collect())

@@ -2,13 +2,13 @@
 
 use crate::base::clock;
 use crate::base::error::usage;
-use crate::cli::{Build, Progress, Push, jobs};
+use crate::cli::{BuildArgs, Progress, PushOption, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
-use crate::report::{diagnostics, plan, say};
-use crate::schedule::{OnFailure, Options, Run};
-use crate::session::image_provider::{Request, connect};
+use crate::report::{diagnostics, plan, printer};
+use crate::schedule::{BuildRun, OnFailure, RunOptions};
+use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::observers::{Observers, view_of};
 use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
@@ -20,7 +20,7 @@ use crate::workspace::load::Workspace;
 use crate::workspace::root::WorkspaceLocation;
 use crate::workspace::{Invocation, lock, registry, root};
 
-pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &BuildArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let location = WorkspaceLocation::of(at)?;
     location.check_settings(at)?;
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -38,17 +38,17 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     let mut request = request_of(options, &workspace, at)?;
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     let push = request.push;
-    if let (Some(revision), true) = (&options.since, request.chosen.named.is_empty()) {
-        say::note(&format!("no images changed since `{revision}`\n"))?;
+    if let (Some(revision), true) = (&options.since, request.selected.named.is_empty()) {
+        printer::note(&format!("no images changed since `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
-    selection::warn_of_arguments(&workspace, &request.chosen, at)?;
+    selection::warn_of_arguments(&workspace, &request.selected, at)?;
     let engine = connect(options.engine.engine, at)?;
     let mut session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
     if options.dry_run {
-        drop(root::memory(&workspace.root, at)?);
-        say::out(&plan::draw(todo, &workspace.graph, at.global.verbose))?;
+        drop(root::state(&workspace.root, at)?);
+        printer::out(&plan::draw(todo, &workspace.graph, at.global.verbose))?;
         return Ok(Exit::Done);
     }
     warn_of_age(&session, at)?;
@@ -65,25 +65,29 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
 
 /// Prints warnings about the secrets that builds get, which secrets are withheld, and which variables they come from.
 fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result<()> {
-    say::err(&diagnostics::draw(&prepared.doubts, at.paint))?;
+    printer::err(&diagnostics::draw(&prepared.doubts, at.paint))?;
     for message in &prepared.withheld {
-        say::warning(message, at.paint)?;
+        printer::warning(message, at.paint)?;
     }
-    say::note(&prepared.announced)
+    printer::note(&prepared.announced)
 }
 
-fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow::Result<Request> {
+fn request_of(
+    options: &BuildArgs,
+    workspace: &Workspace,
+    at: &Invocation,
+) -> anyhow::Result<ImageRequest> {
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    Ok(Request {
-        chosen: selection::choose(workspace, selectors, at)?,
+    Ok(ImageRequest {
+        selected: selection::choose(workspace, selectors, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),
-        tell: progress(options, at) != Progress::Quiet,
+        report: progress(options, at) != Progress::Quiet,
         push: registry::push_of(options.push, &workspace.config),
         load: options.load,
         attests: true,
@@ -93,16 +97,16 @@ fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow
 
 /// Runs the plan and shows its progress.
 fn perform(
-    options: &Build,
+    options: &BuildArgs,
     session: &Session<'_>,
-    push: Push,
+    push: PushOption,
     pages: &PagesOption<'_>,
     at: &Invocation,
 ) -> anyhow::Result<Exit> {
     let Session { workspace, engine, info, provider, plan } = session;
     let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
     let publishing = Publishing::of(provider, plain_http, push);
-    let run_options = Options {
+    let run_options = RunOptions {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs(options.jobs),
         on_failure: match (options.keep_going, options.fail_fast) {
@@ -114,17 +118,17 @@ fn perform(
         timeout: options.timeout,
     };
     let publisher = publishing.as_ref().map(|publishing| publishing as _);
-    let run = Run::new(plan, provider, *engine, publisher, run_options);
+    let run = BuildRun::new(plan, provider, *engine, publisher, run_options);
     signals::listen(run.interrupter())?;
     let began = clock::now();
     let view = view_of(progress(options, at), began, &workspace.root, at);
-    let memory = &provider.judge.memory;
-    let mut observers = Observers::new(view, began, memory, pages.is_any());
+    let state = &provider.freshness.state;
+    let mut observers = Observers::new(view, began, state, pages.is_any());
     run.execute(&mut observers);
-    let record = observers.leave(&provider.judge, at)?;
-    provider.tell_trouble(at)?;
+    let record = observers.leave(&provider.freshness, at)?;
+    provider.warn_about_state(at)?;
     let exit = Exit::from(&record.tally);
-    pages.write(record, began, memory)?;
+    pages.write(record, began, state)?;
     Ok(exit)
 }
 
@@ -135,11 +139,11 @@ fn warn_of_age(session: &Session<'_>, at: &Invocation) -> anyhow::Result<()> {
     let images = plan.stale_images().map(|image| &workspace.graph.images[image]);
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
-    say::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))
+    printer::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))
 }
 
 /// Returns the style of progress. JSON is data, which `--quiet` keeps; plain lines report all steps.
-fn progress(options: &Build, at: &Invocation) -> Progress {
+fn progress(options: &BuildArgs, at: &Invocation) -> Progress {
     match options.progress {
         Progress::Json => Progress::Json,
         _ if at.global.quiet => Progress::Quiet,
@@ -148,7 +152,7 @@ fn progress(options: &Build, at: &Invocation) -> Progress {
     }
 }
 
-fn pull_of(options: &Build) -> Pull {
+fn pull_of(options: &BuildArgs) -> Pull {
     match (options.dry_run, options.pull) {
         (true, _) => Pull::Nothing,
         (false, true) => Pull::Newer,

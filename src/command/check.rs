@@ -4,27 +4,27 @@
 
 use crate::base::Diagnostic;
 use crate::base::text::count;
-use crate::cli::{Check, CheckFormat, Deny};
+use crate::cli::{CheckArgs, CheckFormat, Deny};
 use crate::exit::Exit;
 use crate::inputs::missing;
 use crate::lint;
-use crate::report::{annotations, diagnostics, diagnostics_json, say};
+use crate::report::{annotations, diagnostics, diagnostics_json, printer};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, lock};
 
-pub fn run(options: &Check, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &CheckArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(at)?;
     workspace.read_ignore_files();
     let problems = all_problems(&workspace)?;
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
-        CheckFormat::Json => say::data(&diagnostics_json::render(&problems)?)?,
-        CheckFormat::Text => tell(&workspace, &problems, at)?,
+        CheckFormat::Json => printer::data(&diagnostics_json::render(&problems)?)?,
+        CheckFormat::Text => report(&workspace, &problems, at)?,
         CheckFormat::Github => {
-            let folder = at.environment.below_workspace(&workspace.root);
-            say::data(&annotations::render(&problems, &folder))?;
-            tell(&workspace, &problems, at)?;
+            let directory = at.environment.below_workspace(&workspace.root);
+            printer::data(&annotations::render(&problems, &directory))?;
+            report(&workspace, &problems, at)?;
         }
     }
     let warnings_fail = options.deny == Some(Deny::Warnings);
@@ -46,10 +46,10 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
     Ok(problems)
 }
 
-fn tell(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {
+fn report(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {
     if problems.is_empty() {
         let images = count(workspace.graph.images.len(), "image");
-        return say::note(&format!("{images}, no problems found\n"));
+        return printer::note(&format!("{images}, no problems found\n"));
     }
-    say::err(&diagnostics::draw(problems, at.paint))
+    printer::err(&diagnostics::draw(problems, at.paint))
 }

@@ -11,14 +11,14 @@ use crate::base::error::as_usage;
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
 use crate::cli::output::{file_in, file_to_check};
-use crate::cli::{Ci as Options, CiGithub, CiGitlab, CiSystem, retyped};
+use crate::cli::{CiArgs as Options, CiGithub, CiGitlab, CiSystem, command_line};
 use crate::exit::Exit;
 use crate::export::View;
 use crate::export::ci::Pipeline;
 use crate::export::ci::github::{self, Github};
 use crate::export::ci::gitlab::{self, Gitlab};
 use crate::graph::reference::{HUB, Reference};
-use crate::report::{compared, say};
+use crate::report::{comparison, printer};
 use crate::session::consent::allow_options;
 use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
@@ -32,13 +32,13 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let output = file_to_check(file.output.as_deref(), file.check)?;
     let workspace = Workspace::open_graph(at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
-    let chosen = selection::choose(&workspace, selectors, at)?;
+    let selected = selection::choose(&workspace, selectors, at)?;
     if !file.check {
         warn_without_registry(&workspace, at)?;
     }
-    let view = View::whole(&workspace.graph).of(&chosen.all);
-    let top = root::git_folder(&workspace.root).unwrap_or(&workspace.root);
-    let command = retyped::ci(options, &at.global);
+    let view = View::whole(&workspace.graph).of(&selected.all);
+    let top = root::git_directory(&workspace.root).unwrap_or(&workspace.root);
+    let command = command_line::ci(options, &at.global);
     let pipeline = pipeline(&workspace, &command, top, at)?;
     let drawn = match &options.system {
         CiSystem::Github(CiGithub { file: _, packed, uses, runs_on, branch }) => {
@@ -53,23 +53,23 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     if file.check {
         let path = output.map_or_else(|| top.join(usual_file), |path| file_in(&at.global, path));
         let name = output.unwrap_or(Path::new(usual_file)).to_string_lossy().into_owned();
-        let is_current = compared::with_file(&path, &drawn, &name, &command)?;
+        let is_current = comparison::with_file(&path, &drawn, &name, &command)?;
         return Ok(if is_current { Exit::Done } else { Exit::Failed });
     }
     match output {
         Some(path) => write(&file_in(&at.global, path), &drawn)?,
-        None => say::data(&drawn)?,
+        None => printer::data(&drawn)?,
     }
     Ok(Exit::Done)
 }
 
 /// Writes a file, and creates its directories, which a repository without workflows lacks.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("can't create the directory `{}`", visible_path(folder)))?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("can't create the directory `{}`", visible_path(directory)))?;
     }
-    say::file(path, text)
+    printer::file(path, text)
 }
 
 /// Returns what the pipeline contains in addition to the graph.
@@ -81,9 +81,11 @@ fn pipeline<'a>(
 ) -> anyhow::Result<Pipeline<'a>> {
     // A job starts in the root of the git work tree.
     let below = workspace.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
-    let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
-    let options =
-        folder.into_iter().chain(retyped::settings_with_registry(&at.global, shell_word)).collect();
+    let directory = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
+    let options = directory
+        .into_iter()
+        .chain(command_line::settings_with_registry(&at.global, shell_word))
+        .collect();
     Ok(Pipeline {
         recipe: workspace.recipe(command.into()),
         options,
@@ -101,5 +103,5 @@ fn warn_without_registry(workspace: &Workspace, at: &Invocation) -> anyhow::Resu
     }
     let message = "no registry is set: jobs push to docker.io, but never reuse images from there\n\
                    hint: set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry docker.io";
-    say::warning(message, at.paint)
+    printer::warning(message, at.paint)
 }

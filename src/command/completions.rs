@@ -5,7 +5,7 @@
 use clap_complete::env::Shells;
 
 use crate::exit::Exit;
-use crate::report::say;
+use crate::report::printer;
 use crate::workspace::completion::VARIABLE;
 
 /// The program that the scripts call. A bare name, so that a script can be written into a package or below DESTDIR by
@@ -29,6 +29,6 @@ pub fn run(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     if shell == clap_complete::Shell::Zsh {
         script.push_str(ZSH_FIRST_TIME);
     }
-    say::data(&script)?;
+    printer::data(&script)?;
     Ok(Exit::Done)
 }

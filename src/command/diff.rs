@@ -1,17 +1,17 @@
 //! `layers diff`: summarizes a change's effect on images, for reviewers.
 
-use crate::cli::Diff;
+use crate::cli::DiffArgs;
 use crate::cli::output::{file_in, file_of};
 use crate::exit::Exit;
-use crate::report::say;
+use crate::report::printer;
 use crate::session::changes;
 use crate::workspace::Invocation;
 
-pub fn run(options: &Diff, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &DiffArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let text = changes::summarize(options, at)?;
     match file_of(options.output.as_deref()) {
-        Some(path) => say::file(&file_in(&at.global, path), &text)?,
-        None => say::out(&text)?,
+        Some(path) => printer::file(&file_in(&at.global, path), &text)?,
+        None => printer::out(&text)?,
     }
     Ok(Exit::Done)
 }

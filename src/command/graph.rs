@@ -5,12 +5,12 @@ use std::path::Path;
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::cli::output::{file_in, file_to_check};
-use crate::cli::{ColorBy, Format, Graph as Options, retyped};
+use crate::cli::{ColorBy, Format, GraphArgs as Options, command_line};
 use crate::exit::Exit;
 use crate::export::{self, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
 use crate::graph::select;
-use crate::report::{compared, page, say};
+use crate::report::{comparison, page, printer};
 use crate::session::marks;
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, build_settings, lock};
@@ -46,7 +46,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     workspace.refuse_errors(at)?;
     let output = file_to_check(options.output.as_deref(), options.check)?;
     let output = output.map(|path| file_in(&at.global, path));
-    let usual = || workspace.root.join(options.format.chosen().map_or(lock::FILE, usual_file));
+    let usual = || workspace.root.join(options.format.selected().map_or(lock::FILE, usual_file));
     let output = if options.check { Some(output.unwrap_or_else(usual)) } else { output };
     let format = wanted_format(options, output.as_deref())?;
     let pins = match format {
@@ -62,17 +62,17 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
             let wanted = draw(&tree::plain)?;
             let name =
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
-            let command = retyped::graph(options, &at.global, None);
-            let is_current = compared::with_file(&path, &wanted, &name, &command)?;
+            let command = command_line::graph(options, &at.global, None);
+            let is_current = comparison::with_file(&path, &wanted, &name, &command)?;
             return Ok(if is_current { Exit::Done } else { Exit::Failed });
         }
-        Some(path) => say::file(&path, &draw(&tree::plain)?)?,
+        Some(path) => printer::file(&path, &draw(&tree::plain)?)?,
         None => {
             let paint = at.environment.paint_of_output();
             let text = draw(&|mark, text| marks::paint(paint, mark, text))?;
             match format {
-                Format::Tree => say::out(&text)?,
-                _ => say::data(&text)?,
+                Format::Tree => printer::out(&text)?,
+                _ => printer::data(&text)?,
             }
         }
     }
@@ -81,8 +81,8 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
 
 /// Returns the format of the drawing, for a file if there is one.
 fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<Format> {
-    let Some(path) = output else { return Ok(options.format.chosen().unwrap_or(Format::Tree)) };
-    match options.format.chosen().or_else(|| format_of(path)) {
+    let Some(path) = output else { return Ok(options.format.selected().unwrap_or(Format::Tree)) };
+    match options.format.selected().or_else(|| format_of(path)) {
         Some(format) => Ok(format),
         None if options.check => Ok(Format::Json),
         None => Err(usage(format!("can't infer a format from the name `{}`", visible_path(path)))
@@ -116,7 +116,7 @@ fn draw(
     at: &Invocation,
 ) -> anyhow::Result<String> {
     let view = view(workspace, options, format, at)?;
-    let recipe = |format| workspace.recipe(retyped::graph(options, &at.global, Some(format)));
+    let recipe = |format| workspace.recipe(command_line::graph(options, &at.global, Some(format)));
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),

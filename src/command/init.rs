@@ -8,16 +8,16 @@ use crate::base::Diagnostic;
 use crate::base::error::usage;
 use crate::base::screen::visible_path;
 use crate::base::text::count;
-use crate::cli::Init;
+use crate::cli::InitArgs;
 use crate::exit::Exit;
-use crate::report::{diagnostics, say};
+use crate::report::{diagnostics, printer};
 use crate::scan::config::FILE_NAME;
 use crate::scan::dockerfiles;
 use crate::workspace::Invocation;
 use crate::workspace::proposal::{Proposal, propose};
-use crate::workspace::root::{WorkspaceLocation, git_folder};
+use crate::workspace::root::{WorkspaceLocation, git_directory};
 
-pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &InitArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let WorkspaceLocation { start, root, settings } = WorkspaceLocation::of(at)?;
     let root = if at.global.file.is_some() { root } else { root_for(root, &start) };
     let path = settings.under(&root);
@@ -32,15 +32,15 @@ pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
             .into());
     };
     let has_errors = problems.iter().any(Diagnostic::is_error);
-    say::err(&diagnostics::draw(&problems, at.paint))?;
+    printer::err(&diagnostics::draw(&problems, at.paint))?;
     if options.print {
-        say::data(&text)?;
+        printer::data(&text)?;
     } else {
-        say::file(&path, &text)?;
+        printer::file(&path, &text)?;
         let images = count(graph.images.len(), "image");
-        say::note(&format!("wrote `{settings}`: {images}\n"))?;
+        printer::note(&format!("wrote `{settings}`: {images}\n"))?;
         if has_errors {
-            say::note("hint: fix the Dockerfiles above, or leave them out with `exclude`\n")?;
+            printer::note("hint: fix the Dockerfiles above, or leave them out with `exclude`\n")?;
         }
     }
     Ok(if has_errors { Exit::Files } else { Exit::Done })
@@ -52,5 +52,5 @@ fn root_for(root: PathBuf, start: &Path) -> PathBuf {
     if root.join(FILE_NAME).is_file() || dockerfiles::has_any(&root) {
         return root;
     }
-    git_folder(start).unwrap_or(start).to_owned()
+    git_directory(start).unwrap_or(start).to_owned()
 }

@@ -1,24 +1,24 @@
 //! `layers list`: lists the images, their references, and the origins of their names.
 
-use crate::cli::List;
+use crate::cli::ListArgs;
 use crate::exit::Exit;
-use crate::report::{images, say};
+use crate::report::{images, printer};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, revisions};
 
-pub fn run(options: &List, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &ListArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let workspace = Workspace::open_graph(at)?;
     let graph = &workspace.graph;
-    let chosen = match &options.since {
+    let selected = match &options.since {
         Some(revision) => revisions::affected(&workspace, revision, at)?.images,
         None => graph.images.ids().collect(),
     };
     if options.json {
-        say::data(&images::draw_json(graph, &chosen)?)?;
+        printer::data(&images::draw_json(graph, &selected)?)?;
     } else if at.global.quiet {
-        say::out(&images::draw_names(graph, &chosen))?;
+        printer::out(&images::draw_names(graph, &selected))?;
     } else {
-        say::out(&images::draw_table(graph, &chosen))?;
+        printer::out(&images::draw_table(graph, &selected))?;
     }
     Ok(Exit::Done)
 }

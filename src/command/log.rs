@@ -4,28 +4,28 @@
 
 use crate::base::error::usage;
 use crate::base::text::suggest;
-use crate::cli::Log;
+use crate::cli::LogArgs;
 use crate::event::{Event, Skip};
 use crate::exit::Exit;
 use crate::report::journal::{Events, has_log_of};
-use crate::report::summary::Whole;
-use crate::report::{retell, say};
+use crate::report::summary::LogLocation;
+use crate::report::{printer, replay};
 use crate::session::run_logs;
 use crate::state::runs::RunLog;
 use crate::workspace::Invocation;
 use crate::workspace::root::WorkspaceLocation;
 
-pub fn run(options: &Log, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &LogArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let runs = run_logs::kept(&WorkspaceLocation::of(at)?.root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     match &options.image {
         None => {
             let is_last = runs.last().is_some_and(|last| last.id == run.id);
-            let whole = if is_last { Whole::Last } else { Whole::Of(run.id.clone()) };
-            say::out_by(|to| retell::run(run, whole, to))?;
+            let whole = if is_last { LogLocation::Last } else { LogLocation::Of(run.id.clone()) };
+            printer::out_by(|to| replay::run(run, whole, to))?;
         }
         Some(image) if has_log_of(run, image) => {
-            say::out_by(|to| retell::image(run, image, to))?;
+            printer::out_by(|to| replay::image(run, image, to))?;
         }
         Some(image) => return Err(describe_missing(&runs, run, image)?),
     }
@@ -44,7 +44,7 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
             Event::ImageFresh { .. } if is_it => why = ("it was up to date", " --force"),
             Event::ImageSkipped { because } if is_it => {
                 why = match because {
-                    Skip::NeedFailed { .. } => ("a dependency failed", ""),
+                    Skip::ParentFailed { .. } => ("a dependency failed", ""),
                     Skip::Stopped => ("the run stopped before its build started", ""),
                 };
             }

@@ -14,13 +14,13 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::base::screen::visible_path;
 use crate::cli;
 use crate::exit::Exit;
-use crate::report::say;
+use crate::report::printer;
 use crate::workspace::{Invocation, root};
 
 /// A term and its meaning.
-type Entry = (&'static str, &'static str);
+type Term = (&'static str, &'static str);
 
-const ENVIRONMENT: &[Entry] = &[
+const ENVIRONMENT: &[Term] = &[
     ("REPO_NS", "namespace for image names, as --namespace"),
     ("IMAGE_NAME, APP_NAME", "application name, the prefix of image names, as --app"),
     ("VERSION, REPO_VERSION", "additional tag for every image, as --tag"),
@@ -38,14 +38,14 @@ const ENVIRONMENT: &[Entry] = &[
     ("LAYERS_ENGINE", "the engine, as --engine"),
 ];
 
-const FILES: &[Entry] = &[
+const FILES: &[Term] = &[
     ("docker/*/Dockerfile", "the Dockerfiles, unless layers.toml sets other paths"),
     ("layers.toml", "settings, at the root of the repository"),
     ("graph.json", "the lock file: the graph, and the pinned external images"),
     (".layers/", "logs of runs, and data that makes the next plan fast; can be deleted"),
 ];
 
-const EXIT_STATUS: &[Entry] = &[
+const EXIT_STATUS: &[Term] = &[
     ("0", "success"),
     ("1", "an image failed, or a check found something"),
     ("2", "the command line is not valid, or a secret is missing"),
@@ -54,16 +54,16 @@ const EXIT_STATUS: &[Entry] = &[
     ("130, 143", "stopped by a signal"),
 ];
 
-pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
-    let folder = root::start_folder(at)?.join(folder);
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("can't create the directory `{}`", visible_path(&folder)))?;
+pub fn run(directory: &Path, at: &Invocation) -> anyhow::Result<Exit> {
+    let directory = root::start_directory(at)?.join(directory);
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("can't create the directory `{}`", visible_path(&directory)))?;
     let program = cli::program();
     let commands = below(&program);
     let others: Vec<String> = commands.iter().map(page_of).collect();
-    say::file(&folder.join("layers.1"), &page(program, &others)?)?;
+    printer::file(&directory.join("layers.1"), &page(program, &others)?)?;
     for (command, name) in commands.into_iter().zip(&others) {
-        say::file(&folder.join(format!("{name}.1")), &page(command, &["layers"])?)?;
+        printer::file(&directory.join(format!("{name}.1")), &page(command, &["layers"])?)?;
     }
     Ok(Exit::Done)
 }
@@ -137,7 +137,7 @@ fn show<'a>(page: &mut Roff, heading: &str, lines: impl Iterator<Item = &'a str>
     page.control("fi", []);
 }
 
-fn describe(page: &mut Roff, heading: &str, entries: &[Entry]) {
+fn describe(page: &mut Roff, heading: &str, entries: &[Term]) {
     page.control("SH", [heading]);
     for (term, meaning) in entries {
         page.control("TP", []);

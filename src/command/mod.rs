@@ -4,9 +4,9 @@
 //! passes their results to `report/`.
 
 use crate::base::error;
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, GlobalArgs};
 use crate::exit::Exit;
-use crate::report::say;
+use crate::report::printer;
 use crate::workspace::Invocation;
 
 mod affected;
@@ -35,10 +35,10 @@ pub fn refuse(error: &clap::Error) -> Exit {
         drop(error.print());
         return Exit::Done;
     }
-    let at = Invocation::read(Global::default());
+    let at = Invocation::read(GlobalArgs::default());
     let text = error.render();
     let text = if at.paint.is_colored() { text.ansi().to_string() } else { text.to_string() };
-    drop(say::err(&text));
+    drop(printer::err(&text));
     Exit::Usage
 }
 
@@ -64,10 +64,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Init(options) => init::run(&options, &at),
         Command::Completions { shell } => completions::run(shell),
         Command::MoveTags { moves } => move_tags::run(&moves, &at),
-        Command::Man { folder } => man::run(&folder, &at),
+        Command::Man { man_directory } => man::run(&man_directory, &at),
     };
     result.unwrap_or_else(|error| {
-        say::error(&error, at.paint);
+        printer::error(&error, at.paint);
         error::kind(&error).into()
     })
 }

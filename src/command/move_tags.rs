@@ -6,13 +6,13 @@ use std::path::Path;
 
 use crate::base::error::{self, InfrastructureError};
 use crate::exit::Exit;
-use crate::report::say;
+use crate::report::printer;
 use crate::session::tag_moves;
 use crate::workspace::Invocation;
 
 pub fn run(file: &Path, at: &Invocation) -> anyhow::Result<Exit> {
     let Err(error) = tag_moves::move_tags(file, at) else { return Ok(Exit::Done) };
     let error = InfrastructureError::restate(error::kind(&error), &error);
-    say::err(&serde_json::to_string(&error)?)?;
+    printer::err(&serde_json::to_string(&error)?)?;
     Ok(Exit::Machinery)
 }

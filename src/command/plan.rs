@@ -1,48 +1,48 @@
 //! `layers plan`: shows what a build would do, and why.
 
-use crate::cli::{Plan, jobs};
+use crate::cli::{PlanArgs, jobs};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::plan::Plan as Todo;
-use crate::report::plan::Estimate;
-use crate::report::{plan as drawn, say};
+use crate::report::plan::PlanEstimate;
+use crate::report::{plan as drawn, printer};
 use crate::schedule::estimate::{critical_chain, duration};
 use crate::session::Session;
-use crate::session::image_provider::{Request, connect};
+use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, root};
 
-pub fn run(options: &Plan, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &PlanArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = Workspace::open(at)?;
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let chosen = selection::choose(&workspace, selectors, at)?;
-    selection::warn_of_arguments(&workspace, &chosen, at)?;
+    let selected = selection::choose(&workspace, selectors, at)?;
+    selection::warn_of_arguments(&workspace, &selected, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
-    let request = Request { chosen, pins, ..Request::default() };
+    let request = ImageRequest { selected, pins, ..ImageRequest::default() };
     let engine = connect(options.engine.engine, at)?;
     let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
-    drop(root::memory(&workspace.root, at)?);
+    drop(root::state(&workspace.root, at)?);
     let graph = &workspace.graph;
     let estimate = options.estimate.then(|| estimate(todo, jobs(options.jobs), graph));
     if options.json {
-        say::out(&drawn::draw_json(todo, graph, estimate)?)?;
+        printer::out(&drawn::draw_json(todo, graph, estimate)?)?;
     } else if !at.global.quiet {
         let estimate = estimate.map(|it| drawn::draw_estimate(&it)).unwrap_or_default();
-        say::out(&(drawn::draw(todo, graph, at.global.verbose) + &estimate))?;
+        printer::out(&(drawn::draw(todo, graph, at.global.verbose) + &estimate))?;
     }
-    Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
+    Ok(if options.check && !todo.is_all_decided() { Exit::Failed } else { Exit::Done })
 }
 
 /// Estimates how long the builds of a plan take.
-fn estimate(plan: &Todo, jobs: usize, graph: &Graph) -> Estimate {
+fn estimate(plan: &Todo, jobs: usize, graph: &Graph) -> PlanEstimate {
     let chain = critical_chain(plan);
-    Estimate {
+    PlanEstimate {
         jobs,
         time: duration(plan, jobs),
         one_more: duration(plan, jobs + 1),

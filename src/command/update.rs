@@ -5,28 +5,28 @@
 use crate::base::error::{self, usage};
 use crate::base::parallel;
 use crate::base::text::suggest;
-use crate::cli::Update;
+use crate::cli::UpdateArgs;
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::registry::{AT_ONCE, Registries};
-use crate::report::pins::{self, Move};
-use crate::report::say;
+use crate::report::pins::{self, PinChange};
+use crate::report::printer;
 use crate::session::outdated;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry};
 
-pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &UpdateArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let workspace = Workspace::open_graph(at)?;
     let before = lock::pins(&workspace, at)?;
-    let chosen = choose(&workspace.graph, &options.externals)?;
+    let selected = choose(&workspace.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found =
-        parallel::each(&chosen, AT_ONCE, |reference| outdated::look(&registries, reference));
+        parallel::each(&selected, AT_ONCE, |reference| outdated::look(&registries, reference));
     let mut after = before.clone();
     let mut failures = Vec::new();
-    for (reference, found) in chosen.iter().zip(found) {
+    for (reference, found) in selected.iter().zip(found) {
         match found {
             Ok(digest) => drop(after.pin(reference, digest)),
             Err(error) => failures.push((reference.familiar(), error::text(&error))),
@@ -36,18 +36,18 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
     let text = lock::text(&workspace.graph, &after);
     // An unchanged file is not written, so programs that watch it do not react.
     if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
-        say::file(&path, &text)?;
+        printer::file(&path, &text)?;
     }
     let moves = moves(&workspace, &before, &after);
-    say::out(&pins::draw_moves(&moves))?;
+    printer::out(&pins::draw_moves(&moves))?;
     for (external, error) in &failures {
-        say::warning(&format!("`{external}` was not updated: {error}"), at.paint)?;
+        printer::warning(&format!("`{external}` was not updated: {error}"), at.paint)?;
     }
     if failures.is_empty() && moves.is_empty() {
-        match chosen.len() {
-            0 => say::note("no external images with a tag\n")?,
-            1 => say::note("1 external image is up to date\n")?,
-            many => say::note(&format!("{many} external images are up to date\n"))?,
+        match selected.len() {
+            0 => printer::note("no external images with a tag\n")?,
+            1 => printer::note("1 external image is up to date\n")?,
+            many => printer::note(&format!("{many} external images are up to date\n"))?,
         }
     }
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Machinery })
@@ -81,12 +81,12 @@ fn means(word: &str, external: &Reference) -> bool {
 }
 
 /// Returns how the pins of externals in the graph changed.
-fn moves(workspace: &Workspace, before: &Pins, after: &Pins) -> Vec<Move> {
+fn moves(workspace: &Workspace, before: &Pins, after: &Pins) -> Vec<PinChange> {
     let graph = &workspace.graph;
     let externals = graph.externals_by_tag().into_iter();
     let moved = externals.filter(|(_, it)| before.digest(it) != after.digest(it));
     moved
-        .map(|(id, reference)| Move {
+        .map(|(id, reference)| PinChange {
             external: reference.familiar(),
             from: before.digest(reference).map(str::to_owned),
             to: after.digest(reference).map(str::to_owned).unwrap_or_default(),

@@ -2,56 +2,56 @@
 
 use crate::base::error::usage;
 use crate::base::{ImageId, UnitId};
-use crate::cli::Why;
+use crate::cli::WhyArgs;
 use crate::exit::Exit;
 use crate::graph::{Edge, Graph};
-use crate::plan::{Plan, Settled, Verdict};
-use crate::report::{clean, say, why};
+use crate::plan::{Decision, Plan, Verdict};
+use crate::report::{clean, printer, why};
 use crate::session::Session;
-use crate::session::image_provider::{Request, connect};
+use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, root};
 
-pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &WhyArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = Workspace::open(at)?;
     let selectors =
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
-    let chosen = selection::choose(&workspace, selectors, at)?;
-    let [image] = chosen.named.as_slice() else {
+    let selected = selection::choose(&workspace, selectors, at)?;
+    let [image] = selected.named.as_slice() else {
         return Err(usage(format!("`{}` matches more than one image", options.image)).into());
     };
     let image = *image;
-    let request = Request { chosen, ..Request::default() };
+    let request = ImageRequest { selected, ..ImageRequest::default() };
     let engine = connect(options.engine.engine, at)?;
     let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let Session { workspace, provider, plan, .. } = &session;
-    drop(root::memory(&workspace.root, at)?);
+    drop(root::state(&workspace.root, at)?);
     let graph = &workspace.graph;
     let unit = plan.units().first_of(image);
-    let own = match &provider.judge.own[unit] {
+    let own = match &provider.freshness.own[unit] {
         Some(Ok(own)) => own,
         Some(Err(error)) => return Err(error.clone().into()),
         None => anyhow::bail!("the inputs of `{}` were not read", options.image),
     };
     let identity_of = |parent: UnitId| plan.identity(parent).cloned();
     let text = if options.inputs {
-        let inputs = match provider.judge.settle(unit, &identity_of)? {
-            Settled::Build { inputs, .. } => *inputs,
-            Settled::Present(_) => provider.judge.complete(own, &identity_of).inputs,
+        let inputs = match provider.freshness.decide(unit, &identity_of)? {
+            Decision::Build { inputs, .. } => *inputs,
+            Decision::Fresh(_) => provider.freshness.complete(own, &identity_of).inputs,
         };
         clean::json(&inputs)?
     } else {
         match plan.verdict(unit) {
             Some(Verdict::Fresh { image_id, registry, .. }) => {
-                let inputs = provider.judge.complete(own, &identity_of).inputs;
+                let inputs = provider.freshness.complete(own, &identity_of).inputs;
                 let place = registry.as_ref().unwrap_or(image_id);
                 why::draw_fresh(&graph.images[image].name, place, &inputs)
             }
             _ => why::draw_chain(graph, plan, image, &way_to(graph, plan, image)),
         }
     };
-    say::out(&text)?;
+    printer::out(&text)?;
     Ok(Exit::Done)
 }
 

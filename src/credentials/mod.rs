@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use crate::base::error::permanent;
 use crate::base::screen::{visible, visible_path};
-use crate::process::{self, Finished, Run};
+use crate::process::{self, ProgramCommand, ProgramOutput};
 
 mod proxies;
 
@@ -51,12 +51,12 @@ impl fmt::Debug for Credential {
 /// Looks up credentials in a Docker configuration directory.
 #[derive(Debug, Clone)]
 pub struct CredentialStore {
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ConfigFile {
+struct CredentialsConfig {
     auths: HashMap<String, AuthEntry>,
     #[serde(rename = "credsStore")]
     store: Option<String>,
@@ -82,8 +82,8 @@ struct HelperAnswer {
 
 impl CredentialStore {
     /// Creates a store for `config.json` in this directory; without a directory, the store is empty.
-    pub fn new(folder: Option<PathBuf>) -> CredentialStore {
-        CredentialStore { folder }
+    pub fn new(directory: Option<PathBuf>) -> CredentialStore {
+        CredentialStore { directory }
     }
 
     /// Returns the credentials for a registry's host, as the engine names it. `None` means anonymous access.
@@ -91,8 +91,9 @@ impl CredentialStore {
     /// # Errors
     /// Returns an error if the configuration cannot be read, or if a credential helper fails or is missing.
     pub fn lookup(&self, host: &str) -> anyhow::Result<Option<Credential>> {
-        let Some(folder) = &self.folder else { return Ok(None) };
-        let config: ConfigFile = read_json(&folder.join("config.json"))?.unwrap_or_default();
+        let Some(directory) = &self.directory else { return Ok(None) };
+        let config: CredentialsConfig =
+            read_json(&directory.join("config.json"))?.unwrap_or_default();
         let key = match host {
             "registry-1.docker.io" | "docker.io" | "index.docker.io" => HUB,
             other => other,
@@ -111,7 +112,7 @@ impl CredentialStore {
                 )
                 .into());
             }
-            return ask_helper(helper, key);
+            return run_helper(helper, key);
         }
         let entry = config.auths.get(key).or_else(|| {
             config.auths.iter().find(|(name, _)| host_of(name) == host_of(key)).map(|(_, at)| at)
@@ -126,7 +127,7 @@ fn is_helper_name(name: &str) -> bool {
 }
 
 /// Returns the directory of Docker's configuration: `DOCKER_CONFIG`, or `.docker` in the home directory.
-pub fn folder(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+pub fn directory(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let value = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     value("DOCKER_CONFIG").or_else(|| Some(value("HOME")?.join(".docker")))
 }
@@ -157,13 +158,13 @@ fn read_entry(entry: &AuthEntry, key: &str) -> anyhow::Result<Option<Credential>
     Ok(Some(Credential { username: username.to_owned(), secret }))
 }
 
-fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
+fn run_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
     let program = format!("docker-credential-{helper}");
     let get = format!(
         "install `{program}`, or remove `{helper}` from `credsStore` and `credHelpers` in \
          Docker's configuration"
     );
-    let finished = process::run(Run {
+    let finished = process::run(ProgramCommand {
         program: &program,
         arguments: &[OsStr::new("get")],
         variables: &[],
@@ -178,7 +179,7 @@ fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
 fn read_answer(
     program: &str,
     key: &str,
-    finished: &Finished,
+    finished: &ProgramOutput,
 ) -> anyhow::Result<Option<Credential>> {
     if !finished.status.success() {
         // Helpers print errors to stdout.

@@ -37,13 +37,13 @@ impl fmt::Debug for BuildProxies {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ConfigFile {
-    proxies: Option<HashMap<String, Entry>>,
+struct ProxiesConfig {
+    proxies: Option<HashMap<String, ProxySettings>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Entry {
+struct ProxySettings {
     http_proxy: String,
     https_proxy: String,
     no_proxy: String,
@@ -57,12 +57,12 @@ impl BuildProxies {
     ///
     /// # Errors
     /// Returns an error with a hint if the configuration cannot be read.
-    pub fn read(folder: Option<&Path>, address: &str) -> anyhow::Result<BuildProxies> {
-        let Some(folder) = folder else { return Ok(BuildProxies::default()) };
-        let config: Option<ConfigFile> = read_json(&folder.join("config.json"))?;
+    pub fn read(directory: Option<&Path>, address: &str) -> anyhow::Result<BuildProxies> {
+        let Some(directory) = directory else { return Ok(BuildProxies::default()) };
+        let config: Option<ProxiesConfig> = read_json(&directory.join("config.json"))?;
         let mut entries = config.and_then(|config| config.proxies).unwrap_or_default();
         let entry = entries.remove(address).or_else(|| entries.remove(DEFAULT));
-        let Entry { http_proxy, https_proxy, no_proxy, ftp_proxy, all_proxy } =
+        let ProxySettings { http_proxy, https_proxy, no_proxy, ftp_proxy, all_proxy } =
             entry.unwrap_or_default();
         let values = [http_proxy, https_proxy, no_proxy, ftp_proxy, all_proxy];
         let values = NAMES.into_iter().zip(values).filter(|(_, value)| !value.is_empty());
@@ -112,9 +112,9 @@ mod tests {
     use super::*;
 
     fn read(config: &str, address: &str) -> BuildProxies {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("config.json"), config).unwrap();
-        BuildProxies::read(Some(folder.path()), address).unwrap()
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("config.json"), config).unwrap();
+        BuildProxies::read(Some(directory.path()), address).unwrap()
     }
 
     fn beside(proxies: &BuildProxies, given: &[(&str, &str)]) -> Vec<String> {
@@ -210,9 +210,9 @@ mod tests {
             r#"{"proxies": {"default": {"httpProxy": ["http://u:hunter2@h"]}}}"#,
             r#"{"proxies": {"default": {"httpProxy": "http://u:hunter2@h"#,
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join("config.json"), config).unwrap();
-            let error = BuildProxies::read(Some(folder.path()), "").unwrap_err();
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("config.json"), config).unwrap();
+            let error = BuildProxies::read(Some(directory.path()), "").unwrap_err();
             let error = crate::base::error::text(&error);
             assert!(
                 error.contains("is not a valid Docker configuration") && error.contains("hint:")

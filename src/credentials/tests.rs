@@ -18,15 +18,15 @@ const CONFIG: &str = r#"{
 }"#;
 
 fn store(config: &str) -> (tempfile::TempDir, CredentialStore) {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("config.json"), config).unwrap();
-    let store = CredentialStore::new(Some(folder.path().to_owned()));
-    (folder, store)
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("config.json"), config).unwrap();
+    let store = CredentialStore::new(Some(directory.path().to_owned()));
+    (directory, store)
 }
 
 #[test]
 fn credentials_are_found_by_host() {
-    let (_folder, store) = store(CONFIG);
+    let (_directory, store) = store(CONFIG);
     let check = |host: &str, expected: Option<(&str, &str)>| {
         let found = store.lookup(host).unwrap();
         let found = found.as_ref().map(|c| (c.username.as_str(), c.secret.as_str()));
@@ -42,7 +42,7 @@ fn credentials_are_found_by_host() {
 
 #[test]
 fn what_can_not_be_had_is_said_without_the_secret() {
-    let (_folder, store) = store(CONFIG);
+    let (_directory, store) = store(CONFIG);
     let check = |host: &str, expected: &str| {
         let error = store.lookup(host).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
@@ -56,8 +56,8 @@ fn what_can_not_be_had_is_said_without_the_secret() {
 #[test]
 fn no_configuration_means_anonymous() {
     assert_eq!(CredentialStore::new(None).lookup("a").unwrap(), None);
-    let folder = tempfile::tempdir().unwrap();
-    let store = CredentialStore::new(Some(folder.path().to_owned()));
+    let directory = tempfile::tempdir().unwrap();
+    let store = CredentialStore::new(Some(directory.path().to_owned()));
     assert_eq!(store.lookup("a").unwrap(), None);
 }
 
@@ -65,7 +65,7 @@ fn no_configuration_means_anonymous() {
 fn answers_of_helpers_are_read() {
     let check = |code: i32, stdout: &str, expected: Result<Option<(&str, &str)>, &str>| {
         let status = ExitStatus::from_raw(code << 8);
-        let finished = Finished { status, stdout: stdout.into(), stderr: Vec::new() };
+        let finished = ProgramOutput { status, stdout: stdout.into(), stderr: Vec::new() };
         let found = read_answer("helper", "a.example.com", &finished);
         let found = found.map_err(|error| error.to_string());
         let found = found.as_ref().map(|found| {

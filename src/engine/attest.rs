@@ -17,7 +17,7 @@ pub struct Attestations {
 
 /// A kind of attestation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AttestationKind {
     /// The contents of the image.
     Sbom,
     /// What the image was built from, and how.
@@ -26,9 +26,9 @@ pub enum Kind {
 
 /// The value of an option for one kind: its parameters, or `None` to leave the attestation out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said(pub Option<String>);
+pub struct AttestationOption(pub Option<String>);
 
-impl fmt::Display for Said {
+impl fmt::Display for AttestationOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.as_deref() {
             None => "false",
@@ -38,15 +38,15 @@ impl fmt::Display for Said {
     }
 }
 
-impl Kind {
+impl AttestationKind {
     /// Parses the value of this kind's option.
     ///
     /// # Errors
     /// Returns an error if the text is not `true`, `false`, or a list of parameters, or if `mode` is unknown.
-    pub fn read(self, text: &str) -> Result<Said, String> {
+    pub fn read(self, text: &str) -> Result<AttestationOption, String> {
         match text {
-            "true" => return Ok(Said(Some(String::new()))),
-            "false" => return Ok(Said(None)),
+            "true" => return Ok(AttestationOption(Some(String::new()))),
+            "false" => return Ok(AttestationOption(None)),
             _ => {}
         }
         for part in text.split(',') {
@@ -55,34 +55,38 @@ impl Kind {
                 let example = self.example();
                 return Err(format!("expected `true`, `false`, or parameters such as `{example}`"));
             }
-            if self == Kind::Provenance && name == "mode" && !matches!(value, "min" | "max") {
+            if self == AttestationKind::Provenance
+                && name == "mode"
+                && !matches!(value, "min" | "max")
+            {
                 return Err(format!("unknown mode `{value}`: expected `min` or `max`"));
             }
         }
-        Ok(Said(Some(text.to_owned())))
+        Ok(AttestationOption(Some(text.to_owned())))
     }
 
     fn example(self) -> &'static str {
         match self {
-            Kind::Sbom => "generator=docker/buildkit-syft-scanner",
-            Kind::Provenance => "mode=max",
+            AttestationKind::Sbom => "generator=docker/buildkit-syft-scanner",
+            AttestationKind::Provenance => "mode=max",
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for AttestationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Sbom => "sbom",
-            Kind::Provenance => "provenance",
+            AttestationKind::Sbom => "sbom",
+            AttestationKind::Provenance => "provenance",
         })
     }
 }
 
 impl Attestations {
     /// Returns the kinds to attest, with their parameters.
-    pub fn wanted(&self) -> impl Iterator<Item = (Kind, &str)> {
-        let all = [(Kind::Sbom, &self.sbom), (Kind::Provenance, &self.provenance)];
+    pub fn wanted(&self) -> impl Iterator<Item = (AttestationKind, &str)> {
+        let all =
+            [(AttestationKind::Sbom, &self.sbom), (AttestationKind::Provenance, &self.provenance)];
         all.into_iter().filter_map(|(kind, parameters)| Some((kind, parameters.as_deref()?)))
     }
 
@@ -98,19 +102,23 @@ mod tests {
 
     #[test]
     fn what_is_said_is_read_as_docker_build_reads_it() {
-        let check = |kind: Kind, text, expected: Result<Option<&str>, &str>| {
+        let check = |kind: AttestationKind, text, expected: Result<Option<&str>, &str>| {
             let read = kind.read(text).map(|said| said.0);
             assert_eq!(read.as_ref().map(Option::as_deref).map_err(String::as_str), expected);
         };
-        check(Kind::Sbom, "true", Ok(Some("")));
-        check(Kind::Sbom, "false", Ok(None));
-        check(Kind::Sbom, "generator=a/b:1", Ok(Some("generator=a/b:1")));
-        check(Kind::Provenance, "mode=max,version=v1", Ok(Some("mode=max,version=v1")));
+        check(AttestationKind::Sbom, "true", Ok(Some("")));
+        check(AttestationKind::Sbom, "false", Ok(None));
+        check(AttestationKind::Sbom, "generator=a/b:1", Ok(Some("generator=a/b:1")));
+        check(AttestationKind::Provenance, "mode=max,version=v1", Ok(Some("mode=max,version=v1")));
         let example = "expected `true`, `false`, or parameters such as `mode=max`";
-        check(Kind::Provenance, "", Err(example));
-        check(Kind::Provenance, "max", Err(example));
-        check(Kind::Provenance, "mode=min,", Err(example));
-        check(Kind::Provenance, "mode=full", Err("unknown mode `full`: expected `min` or `max`"));
+        check(AttestationKind::Provenance, "", Err(example));
+        check(AttestationKind::Provenance, "max", Err(example));
+        check(AttestationKind::Provenance, "mode=min,", Err(example));
+        check(
+            AttestationKind::Provenance,
+            "mode=full",
+            Err("unknown mode `full`: expected `min` or `max`"),
+        );
         let both = Attestations { sbom: Some(String::new()), provenance: Some("mode=min".into()) };
         let wanted: Vec<_> = both.wanted().map(|(kind, it)| format!("{kind} {it}")).collect();
         assert_eq!(wanted, ["sbom ", "provenance mode=min"]);

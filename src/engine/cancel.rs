@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A flag that stops running builds. Cheap to clone; once set, it stays set.
 #[derive(Clone, Default)]
 pub struct Cancel {
-    inner: Arc<Inner>,
+    inner: Arc<CancelState>,
 }
 
 type Wake = Box<dyn Fn() + Send>;
 
 #[derive(Default)]
-struct Inner {
+struct CancelState {
     flag: AtomicBool,
     /// The last number given to a guard, and the callbacks by the numbers of their guards.
     waiting: Mutex<(u64, BTreeMap<u64, Wake>)>,

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::base::screen::{self, Piece};
+use crate::base::screen::{self, ScreenPiece};
 
 use search::Search;
-pub use stream::Stream;
+pub use stream::MaskStream;
 
 /// The text that replaces a masked value.
 pub const HIDDEN: &str = "***";
@@ -37,11 +37,11 @@ const LONGEST_WHOLE: usize = 4096;
 /// The values to mask. Cheap to clone; masks nothing by default.
 #[derive(Clone, Default)]
 pub struct Mask {
-    words: Option<Arc<Words>>,
+    words: Option<Arc<SecretSearches>>,
 }
 
 /// The values, prepared for each way of reading a text.
-struct Words {
+struct SecretSearches {
     /// For the raw bytes, without line breaks.
     raw: Arc<Search>,
     /// For the visible characters.
@@ -81,7 +81,7 @@ impl Mask {
         let raw = Arc::new(search(&words)?);
         let shown = if seen == words { Arc::clone(&raw) } else { Arc::new(search(&seen)?) };
         let dense = if dense.is_empty() { None } else { Some(Arc::new(search(&dense)?)) };
-        Ok(Mask { words: Some(Arc::new(Words { raw, shown, dense })) })
+        Ok(Mask { words: Some(Arc::new(SecretSearches { raw, shown, dense })) })
     }
 
     /// Returns the text with all values masked.
@@ -89,7 +89,7 @@ impl Mask {
         if self.words.is_none() {
             return text;
         }
-        let mut stream = Stream::new(self.clone());
+        let mut stream = MaskStream::new(self.clone());
         let mut kept = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
             stream.feed(line.as_bytes().to_vec());
@@ -135,7 +135,7 @@ fn without_blanks(word: &[u8]) -> Vec<u8> {
 fn shown(word: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(word.len());
     screen::scan(word, |piece, at| {
-        if piece == Piece::Shown {
+        if piece == ScreenPiece::Shown {
             shown.extend_from_slice(&word[at]);
         }
     });

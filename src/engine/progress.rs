@@ -8,7 +8,7 @@ use super::buildkit::wording;
 
 /// A step of a build, as the engine names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Step {
+pub struct BuildStep {
     /// The stage that the step belongs to, if the engine names one.
     pub stage: Option<String>,
     /// The number of the step in its stage, from 1; 0 for steps that are not instructions (`exporting`, …).
@@ -19,7 +19,7 @@ pub struct Step {
     pub text: String,
 }
 
-impl Step {
+impl BuildStep {
     /// Returns the external image that a step uses, with the digest that its name resolved to
     /// (`docker.io/acme/base:1@sha256:…`). Engines without manifests do not name one.
     pub fn resolved_image(&self) -> Option<&str> {
@@ -28,21 +28,21 @@ impl Step {
 }
 
 /// Receives the progress of a build: all updates that arrived together, in order.
-pub type Sink<'a> = dyn FnMut(Vec<Told>) + 'a;
+pub type Sink<'a> = dyn FnMut(Vec<TimedUpdate>) + 'a;
 
 /// An update and the time at which it happened; an engine may report it slightly later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct TimedUpdate {
     /// When it happened.
     pub at: Instant,
     /// What happened.
     pub update: BuildUpdate,
 }
 
-impl Told {
+impl TimedUpdate {
     /// Returns the update with the current time.
-    pub fn now(update: BuildUpdate) -> Told {
-        Told { at: Instant::now(), update }
+    pub fn now(update: BuildUpdate) -> TimedUpdate {
+        TimedUpdate { at: Instant::now(), update }
     }
 }
 
@@ -50,11 +50,11 @@ impl Told {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildUpdate {
     /// A step started.
-    StepStarted(Step),
+    StepStarted(BuildStep),
     /// A step succeeded.
     StepFinished {
         /// The step.
-        step: Step,
+        step: BuildStep,
         /// Whether the result came from the engine's cache.
         cached: bool,
         /// How long the step ran in the engine.
@@ -63,7 +63,7 @@ pub enum BuildUpdate {
     /// A step wrote output: raw bytes, not split into lines, and not trusted.
     Output {
         /// The step.
-        step: Step,
+        step: BuildStep,
         /// What it wrote.
         bytes: Vec<u8>,
     },
@@ -89,7 +89,7 @@ pub enum BuildOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildFailure {
     /// The step that failed, if one did.
-    pub step: Option<Step>,
+    pub step: Option<BuildStep>,
     /// The engine's message, without its prefixes.
     pub message: String,
     /// Whether a retry may succeed: a registry or the network failed, not a command of the Dockerfile.

@@ -19,11 +19,11 @@ pub const DEFAULT_AGENT: &str = "default";
 /// Secrets and SSH agents by ID. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    inner: Arc<Inner>,
+    inner: Arc<SecretValues>,
 }
 
 #[derive(Default)]
-struct Inner {
+struct SecretValues {
     values: BTreeMap<String, Vec<u8>>,
     agents: BTreeMap<String, PathBuf>,
     mask: Mask,
@@ -40,7 +40,7 @@ impl Secrets {
         more: &[Vec<u8>],
     ) -> anyhow::Result<Secrets> {
         let mask = Mask::new(values.values().chain(more).map(Vec::as_slice))?;
-        Ok(Secrets { inner: Arc::new(Inner { values, agents, mask }) })
+        Ok(Secrets { inner: Arc::new(SecretValues { values, agents, mask }) })
     }
 
     /// Returns whether there are neither secrets nor agents.
@@ -77,7 +77,7 @@ impl Secrets {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { values, agents, .. } = &*self.inner;
+        let SecretValues { values, agents, .. } = &*self.inner;
         f.debug_struct("Secrets")
             .field("values", &values.keys())
             .field("agents", &agents.keys())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Event, FailureKind, Listener, Stamped};
+use super::{Event, EventSink, FailureKind, TimedEvent};
 
 /// What happened to a run and its images so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -46,7 +46,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts an event.
-    pub fn take(&mut self, event: &Stamped) {
+    pub fn take(&mut self, event: &TimedEvent) {
         self.took = event.at;
         match &event.event {
             Event::RunStarted { images, .. } => self.images = images.len(),
@@ -76,8 +76,8 @@ impl Tally {
     }
 }
 
-impl Listener for Tally {
-    fn hear(&mut self, event: &Stamped) {
+impl EventSink for Tally {
+    fn receive(&mut self, event: &TimedEvent) {
         self.take(event);
     }
 }

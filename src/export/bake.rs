@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::attest::Kind;
+use crate::engine::attest::AttestationKind;
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Spelling, Target, names, quoted};
+use super::recipe::{NameRules, Recipe, RecipeTarget, names, quoted};
 
 /// Targets and groups share a namespace.
 const GROUP: &str = "default";
@@ -17,7 +17,7 @@ const GROUP: &str = "default";
 /// Returns the graph as an HCL document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let names = names(view, &Spelling::of(is_allowed, &[GROUP]));
+    let names = names(view, &NameRules::of(is_allowed, &[GROUP]));
     let mut text = recipe.header("docker-bake.hcl", "docker buildx bake");
     text.push_str(&format!("group \"{GROUP}\" {{\n"));
     attribute(&mut text, "targets", &list(&names.values().collect::<Vec<_>>()));
@@ -28,7 +28,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     text
 }
 
-fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
+fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     let mut text = format!("\ntarget {} {{\n", quote(target.name));
     attribute(&mut text, "context", &quote(target.context));
     attribute(&mut text, "dockerfile", &quote(&target.dockerfile));
@@ -57,7 +57,7 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
 }
 
 /// Formats an attestation: `type=provenance,mode=max`.
-fn attestation((kind, parameters): (Kind, &str)) -> String {
+fn attestation((kind, parameters): (AttestationKind, &str)) -> String {
     let comma = if parameters.is_empty() { "" } else { "," };
     format!("type={kind}{comma}{parameters}")
 }

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Spelling, Target, names, quoted};
+use super::recipe::{NameRules, Recipe, RecipeTarget, names, quoted};
 use super::yaml::{key, line, list};
 
 /// Returns the graph as a YAML document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let names = names(view, &Spelling::of(is_allowed, &[]));
+    let names = names(view, &NameRules::of(is_allowed, &[]));
     let mut text = recipe.header("compose.yaml", "docker compose build");
     text.push_str("services:\n");
     let targets = recipe.targets(view, &names, "service:");
@@ -37,7 +37,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     text
 }
 
-fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
+fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     let mut text = String::new();
     line(&mut text, 1, &format!("{}:", key(target.name)));
     let mut tags = target.tags.iter();

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::base::screen::visible;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
 use super::View;
 use super::mark::{Mark, Marks};
@@ -90,11 +90,11 @@ fn paint(mark: &Mark) -> String {
     )
 }
 
-fn style(kind: NeedKind) -> Cow<'static, str> {
+fn style(kind: DependencyKind) -> Cow<'static, str> {
     let style = match kind {
-        NeedKind::From => return "style=solid".into(),
-        NeedKind::Copy | NeedKind::Add => "dashed",
-        NeedKind::Mount | NeedKind::Context => "dotted",
+        DependencyKind::From => return "style=solid".into(),
+        DependencyKind::Copy | DependencyKind::Add => "dashed",
+        DependencyKind::Mount | DependencyKind::Context => "dotted",
     };
     format!("style={style}, label={}", quote(kind.word())).into()
 }

@@ -23,7 +23,7 @@ const BETWEEN_LINES: f64 = 0.35;
 
 /// A position in a drawing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spot {
+pub struct LayoutPoint {
     /// The rank: after the ranks of all parents. A node without parents is right before its first child.
     pub rank: usize,
     /// The row, from 0. Two nodes of a rank are at least 1 apart, and lines that pass are at least [`BESIDE`]
@@ -35,9 +35,9 @@ pub struct Spot {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     /// The position of each node, in the order of the input.
-    pub spots: Vec<Spot>,
+    pub spots: Vec<LayoutPoint>,
     /// One line per edge, with its start, bends, and end.
-    pub lines: Vec<Line>,
+    pub lines: Vec<EdgeLine>,
     /// The number of ranks.
     pub ranks: usize,
     /// The number of rows, at least 1.
@@ -46,7 +46,7 @@ pub struct Layout {
 
 /// The line of an edge.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
+pub struct EdgeLine {
     /// The parent.
     pub parent: usize,
     /// The child.
@@ -54,18 +54,18 @@ pub struct Line {
     /// All positions on the line, one rank apart, including both ends. If there are too many bends, only the
     /// ends. The lines from one parent share their path until they separate, so that they are recognized as
     /// related.
-    pub through: Vec<Spot>,
+    pub through: Vec<LayoutPoint>,
 }
 
 /// Lays out nodes; `parents` contains the parents of each node. The graph must be acyclic: nodes on a cycle,
 /// and those after it, are put into the first rank.
 pub fn lay_out(parents: &[Vec<usize>]) -> Layout {
     let ranks = ranks_of(parents);
-    let mut net = Net::new(parents, &ranks);
+    let mut net = LayoutGraph::new(parents, &ranks);
     net.order();
     let rows = net.straighten();
-    let spot = |node: usize| Spot { rank: net.rank[node], row: rows[node] };
-    let line = |line: &Vec<usize>| Line {
+    let spot = |node: usize| LayoutPoint { rank: net.rank[node], row: rows[node] };
+    let line = |line: &Vec<usize>| EdgeLine {
         parent: line[0],
         child: line[line.len() - 1],
         through: line.iter().map(|node| spot(*node)).collect(),
@@ -104,16 +104,16 @@ fn ranks_of(parents: &[Vec<usize>]) -> Vec<usize> {
 
 fn children_of(parents: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut children = vec![Vec::new(); parents.len()];
-    for (node, needs) in parents.iter().enumerate() {
-        for need in needs {
-            children[*need].push(node);
+    for (node, edges) in parents.iter().enumerate() {
+        for parent in edges {
+            children[*parent].push(node);
         }
     }
     children
 }
 
 /// Nodes and bends, connected from rank to rank.
-struct Net {
+struct LayoutGraph {
     rank: Vec<usize>,
     /// The neighbors in the rank before.
     before: Vec<Vec<usize>>,
@@ -129,22 +129,22 @@ struct Net {
     real: usize,
 }
 
-impl Net {
-    fn new(parents: &[Vec<usize>], ranks: &[usize]) -> Net {
-        let mut needs = Vec::new();
+impl LayoutGraph {
+    fn new(parents: &[Vec<usize>], ranks: &[usize]) -> LayoutGraph {
+        let mut edges = Vec::new();
         for (child, all) in parents.iter().enumerate() {
             let mut all: Vec<usize> = all.clone();
             all.sort_unstable();
             all.dedup();
-            needs.extend(all.into_iter().map(|parent| (parent, child)));
+            edges.extend(all.into_iter().map(|parent| (parent, child)));
         }
         let mut longest = vec![0_usize; ranks.len()];
-        for (parent, child) in &needs {
+        for (parent, child) in &edges {
             let span = ranks[*child].saturating_sub(ranks[*parent]);
             longest[*parent] = longest[*parent].max(span);
         }
         let bends: usize = longest.iter().map(|span| span.saturating_sub(1)).sum();
-        let mut net = Net {
+        let mut net = LayoutGraph {
             rank: ranks.to_vec(),
             before: vec![Vec::new(); ranks.len()],
             behind: vec![Vec::new(); ranks.len()],
@@ -154,7 +154,7 @@ impl Net {
             real: ranks.len(),
         };
         let mut ways: Vec<Vec<usize>> = (0..ranks.len()).map(|node| vec![node]).collect();
-        for (parent, child) in needs {
+        for (parent, child) in edges {
             net.join(&mut ways[parent], child, bends <= MOST_BENDS);
         }
         net.first_order();

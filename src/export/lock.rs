@@ -70,11 +70,11 @@ struct LockExternal<'a> {
 }
 
 /// The images of a view, converted one at a time during serialization.
-struct InTurn<'a>(&'a View<'a>);
+struct StreamedImages<'a>(&'a View<'a>);
 
-impl Serialize for InTurn<'_> {
+impl Serialize for StreamedImages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let InTurn(view) = self;
+        let StreamedImages(view) = self;
         serializer.collect_seq(view.images().map(|(id, image)| LockImage::of(view, id, image)))
     }
 }
@@ -85,7 +85,7 @@ impl<'a> LockImage<'a> {
             image: Cow::Borrowed(&view.image(edge.parent).name),
             kind: edge.kind.word().into(),
             reference: edge.reference.normalized().into(),
-            at: edge.place().to_string(),
+            at: edge.location().to_string(),
         };
         let external = |external: &&External| {
             let reference = view.reference(external);
@@ -93,7 +93,7 @@ impl<'a> LockImage<'a> {
             LockExternal {
                 reference: Cow::Borrowed(reference),
                 kind: external.kind.word().into(),
-                at: external.place().to_string(),
+                at: external.location().to_string(),
                 digest: digest.map(Cow::Borrowed),
             }
         };
@@ -146,7 +146,7 @@ fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'static,
 
 /// Returns the lock file of a view: JSON with a final line break.
 pub fn draw(view: &View<'_>) -> String {
-    let lock = Lock { version: VERSION, images: InTurn(view) };
+    let lock = Lock { version: VERSION, images: StreamedImages(view) };
     let mut text = Vec::with_capacity(view.images().len() * BYTES_PER_IMAGE);
     // All content is text, and writing to memory cannot fail.
     serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
@@ -182,9 +182,9 @@ impl Lock {
     /// Returns a diagnostic with the position of the error if the file is not valid.
     pub fn read(source: &Source) -> Result<Lock, Box<Diagnostic>> {
         serde_json::from_str(source.text()).map_err(|error| {
-            let said = error.to_string();
-            let said = said.split(" at line ").next().unwrap_or_default();
-            broken(source, place(source, &error), &format!("`{}`: {said}", source.path()))
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default();
+            broken(source, place(source, &error), &format!("`{}`: {message}", source.path()))
         })
     }
 
@@ -318,7 +318,10 @@ mod tests {
             let problem = lock.unwrap_err();
             assert!(problem.message.starts_with(message), "{}", problem.message);
             let label = &problem.labels[0];
-            assert_eq!(label.source.place(label.span).to_string(), format!("graph.json:{place}"));
+            assert_eq!(
+                label.source.location(label.span).to_string(),
+                format!("graph.json:{place}")
+            );
         };
         let text = |text: &str| source(text);
         check(&text(""), "`graph.json`: EOF while parsing a value", "1:1");

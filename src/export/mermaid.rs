@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::ImageId;
 use crate::base::screen::visible;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
 use super::View;
 use super::mark::{Marks, Shade};
@@ -39,11 +39,11 @@ pub fn draw(view: &View<'_>) -> String {
     for (id, number) in &numbers {
         let parents =
             view.parents(*id).iter().map(|edge| (format!("i{}", numbers[&edge.parent]), edge.kind));
-        let needs = view.externals(*id).iter().map(|external| {
+        let edges = view.externals(*id).iter().map(|external| {
             let number = externals[view.reference(external).familiar().as_str()];
             (format!("x{number}"), external.kind)
         });
-        for (from, kind) in parents.chain(needs) {
+        for (from, kind) in parents.chain(edges) {
             let line = format!("  {from} {} i{number}\n", arrow(kind));
             if !seen.contains(&line) {
                 text.push_str(&line);
@@ -71,9 +71,9 @@ fn legend(marks: &Marks) -> String {
     text
 }
 
-fn arrow(kind: NeedKind) -> Cow<'static, str> {
+fn arrow(kind: DependencyKind) -> Cow<'static, str> {
     match kind {
-        NeedKind::From => "-->".into(),
+        DependencyKind::From => "-->".into(),
         other => format!("-. {} .->", other.word()).into(),
     }
 }

@@ -10,9 +10,9 @@ use crate::base::screen::{COMMAND, is_unseen};
 use crate::base::{ImageId, Platform, RelPath};
 use crate::engine::Attestations;
 use crate::graph::Image;
-use crate::graph::evaluate::{NeedKind, SecretKind};
+use crate::graph::evaluate::{DependencyKind, SecretKind};
 use crate::graph::reference::Reference;
-use crate::scan::config::{SecretSource, Secrets};
+use crate::scan::config::{SecretSettings, SecretSource};
 
 use super::View;
 
@@ -25,13 +25,13 @@ pub struct Recipe<'a> {
     /// The attestations of each image.
     pub attestations: &'a Attestations,
     /// The sources of secrets.
-    pub secrets: &'a Secrets,
+    pub secrets: &'a SecretSettings,
     /// The SSH agents, as `--ssh` names them.
     pub ssh: Vec<&'a str>,
 }
 
 /// An image as another program builds it.
-pub(super) struct Target<'a> {
+pub(super) struct RecipeTarget<'a> {
     /// Its name in that program.
     pub name: &'a str,
     /// Its context, relative to the root.
@@ -75,8 +75,8 @@ impl Recipe<'_> {
         view: &View<'a>,
         names: &'a BTreeMap<ImageId, String>,
         scheme: &str,
-    ) -> Vec<Target<'a>> {
-        let describe = |(id, image): (ImageId, &'a Image)| Target {
+    ) -> Vec<RecipeTarget<'a>> {
+        let describe = |(id, image): (ImageId, &'a Image)| RecipeTarget {
             name: &names[&id],
             context: image.context.as_str(),
             dockerfile: relative(&image.context, &image.dockerfile),
@@ -110,7 +110,7 @@ fn mounted(image: &Image, kind: SecretKind) -> BTreeSet<&str> {
 }
 
 /// The rules of a program for names.
-pub(super) struct Spelling<'a> {
+pub(super) struct NameRules<'a> {
     /// The allowed characters.
     pub is_allowed: fn(char) -> bool,
     /// Names with another meaning.
@@ -123,10 +123,10 @@ pub(super) struct Spelling<'a> {
     pub ignores_case: bool,
 }
 
-impl<'a> Spelling<'a> {
+impl<'a> NameRules<'a> {
     /// Returns rules for case-sensitive names of any length with these characters.
-    pub fn of(is_allowed: fn(char) -> bool, reserved: &'a [&'a str]) -> Spelling<'a> {
-        Spelling { is_allowed, reserved, prefix: "", longest: usize::MAX, ignores_case: false }
+    pub fn of(is_allowed: fn(char) -> bool, reserved: &'a [&'a str]) -> NameRules<'a> {
+        NameRules { is_allowed, reserved, prefix: "", longest: usize::MAX, ignores_case: false }
     }
 
     /// Returns the image's own name with the prefix, if it is allowed.
@@ -151,7 +151,7 @@ impl<'a> Spelling<'a> {
 
 /// Returns the names of all images of a view. Characters that are not allowed become `-`. An image keeps its
 /// own name if possible, regardless of the names of other images.
-pub(super) fn names(view: &View<'_>, spelling: &Spelling<'_>) -> BTreeMap<ImageId, String> {
+pub(super) fn names(view: &View<'_>, spelling: &NameRules<'_>) -> BTreeMap<ImageId, String> {
     let mut names: BTreeMap<ImageId, String> = BTreeMap::new();
     let reserved = spelling.reserved.iter();
     let mut taken: BTreeSet<String> = reserved.map(|name| spelling.mark(name)).collect();
@@ -194,7 +194,7 @@ fn contexts(
     let mut contexts = BTreeMap::new();
     for (name, value) in &image.contexts {
         let reference = Reference::in_context(value);
-        let mut edges = view.parents(id).iter().filter(|edge| edge.kind == NeedKind::Context);
+        let mut edges = view.parents(id).iter().filter(|edge| edge.kind == DependencyKind::Context);
         let edge = edges.find(|edge| reference.as_ref().is_some_and(|it| it == &edge.reference));
         let stands = match edge {
             Some(edge) => target(edge.parent),
@@ -203,7 +203,7 @@ fn contexts(
         };
         contexts.insert(name.clone(), stands);
     }
-    for edge in view.parents(id).iter().filter(|edge| edge.kind != NeedKind::Context) {
+    for edge in view.parents(id).iter().filter(|edge| edge.kind != DependencyKind::Context) {
         contexts.entry(edge.reference.context_name()).or_insert_with(|| target(edge.parent));
     }
     contexts

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::base::text::count;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
 use super::View;
 use super::mark::Marks;
@@ -18,13 +18,13 @@ mod page;
 mod style;
 
 use measure::{escape, number};
-use net::{Need, Net, Node};
-use page::{Page, Place};
+use net::{DrawnEdge, DrawnGraph, DrawnNode};
+use page::{BoxRect, SvgPage};
 
 /// Returns the graph as an SVG document.
 pub fn draw(view: &View<'_>) -> String {
-    let net = Net::read(view);
-    let page = Page::arrange(&net);
+    let net = DrawnGraph::read(view);
+    let page = SvgPage::arrange(&net);
     let legend = view.marks().map(|marks| draw_legend(marks, page.height));
     let (legend, legend_size) = legend.unwrap_or_default();
     let width = number(page.width.max(legend_size.0));
@@ -43,8 +43,8 @@ pub fn draw(view: &View<'_>) -> String {
          markerWidth=\"8\" markerHeight=\"8\" markerUnits=\"userSpaceOnUse\" orient=\"auto\">\
          <path class=\"head\" d=\"M0 0.8 L8 4 L0 7.2 z\"/></marker></defs>\n",
     );
-    for (need, way) in net.needs.iter().zip(&page.ways) {
-        text.push_str(&draw_need(&net, need, way));
+    for (edge, way) in net.edges.iter().zip(&page.ways) {
+        text.push_str(&draw_edge(&net, edge, way));
     }
     for (node, place) in net.nodes.iter().zip(&page.places) {
         text.push_str(&draw_node(node, *place));
@@ -55,15 +55,15 @@ pub fn draw(view: &View<'_>) -> String {
 }
 
 /// Returns a description of the picture for screen readers.
-fn describe(net: &Net) -> String {
+fn describe(net: &DrawnGraph) -> String {
     let externals = net.nodes.iter().filter(|node| node.is_external).count();
     let images = count(net.nodes.len() - externals, "image");
     let outside = count(externals, "external image");
-    format!("{images} and {outside}, connected by {}", count(net.needs.len(), "edge"))
+    format!("{images} and {outside}, connected by {}", count(net.edges.len(), "edge"))
 }
 
-fn draw_node(node: &Node, place: Place) -> String {
-    let Place { x, y, width, height } = place;
+fn draw_node(node: &DrawnNode, place: BoxRect) -> String {
+    let BoxRect { x, y, width, height } = place;
     let (name, title) = (escape(&node.name), escape(&node.title));
     let class = match (&node.mark, node.is_external) {
         (_, true) => Cow::from("external"),
@@ -92,15 +92,19 @@ fn draw_node(node: &Node, place: Place) -> String {
     )
 }
 
-fn draw_need(net: &Net, need: &Need, way: &page::Way) -> String {
-    let (from, to) = (&net.nodes[need.parent].name, &net.nodes[need.child].name);
-    let class = match need.kinds[0] {
-        NeedKind::From => "from",
-        NeedKind::Copy | NeedKind::Add => "copy",
-        NeedKind::Mount | NeedKind::Context => "mount",
+fn draw_edge(net: &DrawnGraph, edge: &DrawnEdge, way: &page::LinePath) -> String {
+    let (from, to) = (&net.nodes[edge.parent].name, &net.nodes[edge.child].name);
+    let class = match edge.kinds[0] {
+        DependencyKind::From => "from",
+        DependencyKind::Copy | DependencyKind::Add => "copy",
+        DependencyKind::Mount | DependencyKind::Context => "mount",
     };
-    let words: Vec<&str> =
-        need.kinds.iter().filter(|kind| **kind != NeedKind::From).map(|it| it.word()).collect();
+    let words: Vec<&str> = edge
+        .kinds
+        .iter()
+        .filter(|kind| **kind != DependencyKind::From)
+        .map(|it| it.word())
+        .collect();
     let label = match words.as_slice() {
         [] => String::new(),
         words => {
@@ -113,7 +117,7 @@ fn draw_need(net: &Net, need: &Need, way: &page::Way) -> String {
          <path d=\"{}\" marker-end=\"url(#layers-arrow)\"/>{label}</g>\n",
         escape(from),
         escape(to),
-        escape(&need.title),
+        escape(&edge.title),
         way.path
     )
 }

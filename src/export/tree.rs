@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::text::count;
 use crate::base::{IdMap, ImageId};
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
 use super::View;
 use super::mark::{Mark, Marks};
@@ -19,7 +19,7 @@ use super::mark::{Mark, Marks};
 const DEEPEST: usize = 50;
 
 /// A line that is not drawn yet.
-struct Row {
+struct TreeRow {
     image: ImageId,
     level: usize,
     /// The prefix of the image's name.
@@ -82,8 +82,8 @@ fn draw_root(
     let mut cut = Vec::new();
     // A stack instead of recursion: chains of 10,000 images must work.
     let mut stack =
-        vec![Row { image: root, level: 0, branch: String::new(), indent: String::new() }];
-    while let Some(Row { image, level, branch, indent }) = stack.pop() {
+        vec![TreeRow { image: root, level: 0, branch: String::new(), indent: String::new() }];
+    while let Some(TreeRow { image, level, branch, indent }) = stack.pop() {
         text.push_str(&branch);
         if level == 0 {
             text.push_str(title);
@@ -101,7 +101,7 @@ fn draw_root(
             let is_last = at + 1 == children.len();
             let (corner, bar) =
                 if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
-            stack.push(Row {
+            stack.push(TreeRow {
                 image: *child,
                 level: level + 1,
                 branch: format!("{indent}{corner}"),
@@ -116,7 +116,7 @@ fn draw_root(
 /// on, or otherwise its first parent.
 fn trunk(view: &View<'_>, image: ImageId) -> Option<ImageId> {
     let edges = view.parents(image);
-    let base = edges.iter().rev().find(|edge| edge.kind == NeedKind::From);
+    let base = edges.iter().rev().find(|edge| edge.kind == DependencyKind::From);
     base.or(edges.first()).map(|edge| edge.parent)
 }
 
@@ -139,7 +139,7 @@ fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut first = trunk(view, id);
     for edge in view.parents(id) {
-        if first == Some(edge.parent) && edge.kind == NeedKind::From {
+        if first == Some(edge.parent) && edge.kind == DependencyKind::From {
             first = None;
             continue;
         }

@@ -54,14 +54,14 @@ impl<'a> View<'a> {
     pub fn reduced(mut self) -> View<'a> {
         let count = self.graph.images.len();
         let number = |external: &External| ImageId::from_index(count + external.id.index());
-        let needs = IdMap::from_fn(count + self.graph.externals.len(), |id: ImageId| {
+        let edges = IdMap::from_fn(count + self.graph.externals.len(), |id: ImageId| {
             if id.index() >= count {
                 return Vec::new();
             }
             let parents = self.parents[id].iter().map(|edge| edge.parent);
             parents.chain(self.externals[id].iter().map(|it| number(it))).collect()
         });
-        let kept = dag::reduce(&needs);
+        let kept = dag::reduce(&edges);
         for image in &self.shown {
             let kept: BTreeSet<ImageId> = kept[*image].iter().copied().collect();
             self.parents[*image].retain(|edge| kept.contains(&edge.parent));

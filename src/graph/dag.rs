@@ -97,9 +97,9 @@ fn build(parents: &IdMap<Vec<ImageId>>) -> DiGraph<(), ()> {
     for _ in parents.ids() {
         graph.add_node(());
     }
-    for (image, needs) in parents.iter() {
-        for need in needs.iter().collect::<BTreeSet<_>>() {
-            graph.add_edge(NodeIndex::new(image.index()), NodeIndex::new(need.index()), ());
+    for (image, its_parents) in parents.iter() {
+        for parent in its_parents.iter().collect::<BTreeSet<_>>() {
+            graph.add_edge(NodeIndex::new(image.index()), NodeIndex::new(parent.index()), ());
         }
     }
     graph
@@ -172,7 +172,10 @@ mod tests {
     use super::*;
 
     fn graph(parents: &[&[u32]]) -> IdMap<Vec<ImageId>> {
-        parents.iter().map(|needs| needs.iter().copied().map(ImageId).collect()).collect()
+        parents
+            .iter()
+            .map(|its_parents| its_parents.iter().copied().map(ImageId).collect())
+            .collect()
     }
 
     fn check(parents: &[&[u32]], expected: Result<&[u32], &[&[u32]]>) {
@@ -222,32 +225,32 @@ mod tests {
         let kept = reduce(&chain);
         assert_eq!(kept[ImageId(1)], [ImageId(0), ImageId(0)]);
         let rest = kept.iter().skip(2);
-        assert!(rest.into_iter().all(|(id, needs)| *needs == [ImageId(id.0 - 1)]));
+        assert!(rest.into_iter().all(|(id, its_parents)| *its_parents == [ImageId(id.0 - 1)]));
     }
 
     proptest! {
         #[test]
         fn a_reduction_reaches_the_same_with_no_need_to_spare(
-            needs in proptest::collection::vec(proptest::collection::vec(0_usize..40, 0..6), 1..40)
+            its_parents in proptest::collection::vec(proptest::collection::vec(0_usize..40, 0..6), 1..40)
         ) {
-            let parents: IdMap<Vec<ImageId>> = needs
+            let parents: IdMap<Vec<ImageId>> = its_parents
                 .iter()
                 .enumerate()
-                .map(|(at, needs)| {
-                    let earlier = needs.iter().filter(|need| **need < at);
-                    let mut needs: Vec<ImageId> = earlier.map(|it| ImageId::from_index(*it)).collect();
-                    needs.sort_unstable();
-                    needs.dedup();
-                    needs
+                .map(|(at, its_parents)| {
+                    let earlier = its_parents.iter().filter(|parent| **parent < at);
+                    let mut its_parents: Vec<ImageId> = earlier.map(|it| ImageId::from_index(*it)).collect();
+                    its_parents.sort_unstable();
+                    its_parents.dedup();
+                    its_parents
                 })
                 .collect();
             let kept = reduce(&parents);
             for image in parents.ids() {
                 prop_assert_eq!(reach(&kept, &[image]), reach(&parents, &[image]));
-                for (at, need) in kept[image].iter().enumerate() {
+                for (at, parent) in kept[image].iter().enumerate() {
                     let mut fewer = kept.clone();
                     fewer[image].remove(at);
-                    prop_assert!(!reach(&fewer, &[image])[*need], "{:?} needs {:?} anyway", image, need);
+                    prop_assert!(!reach(&fewer, &[image])[*parent], "{:?} needs {:?} anyway", image, parent);
                 }
             }
         }
@@ -262,7 +265,7 @@ mod tests {
         assert_eq!(sort(&chain).unwrap().len(), len as usize);
         assert!(reach(&chain, &[ImageId(len - 1)]).values().all(|reached| *reached));
         parents[0].push(ImageId(len - 1));
-        let circle: IdMap<Vec<ImageId>> = parents.into_iter().collect();
-        assert_eq!(sort(&circle).unwrap_err()[0].len(), len as usize);
+        let cycle: IdMap<Vec<ImageId>> = parents.into_iter().collect();
+        assert_eq!(sort(&cycle).unwrap_err()[0].len(), len as usize);
     }
 }

@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::pins::Pins;
 use super::reference::Reference;
 use super::{External, Graph, Image};
-use crate::base::{ImageId, Place};
+use crate::base::{ImageId, Location};
 
 /// A graph with its pins.
 #[derive(Clone, Copy)]
-pub struct Side<'a> {
+pub struct PinnedGraph<'a> {
     /// The graph.
     pub graph: &'a Graph,
     /// The pins in its graph.json.
@@ -26,22 +26,22 @@ pub struct Side<'a> {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Added images.
-    pub new: Vec<Described>,
+    pub new: Vec<DifferingImage>,
     /// Removed images.
-    pub lost: Vec<Described>,
+    pub lost: Vec<DifferingImage>,
     /// Renamed images.
-    pub renamed: Vec<Renamed>,
+    pub renamed: Vec<RenamedImage>,
     /// Added edges between images.
     pub new_edges: Vec<EdgeBetween>,
     /// Removed edges between images.
     pub lost_edges: Vec<EdgeBetween>,
     /// Externals that were added, removed, or replaced.
-    pub externals: Vec<Moved>,
+    pub externals: Vec<ExternalChange>,
 }
 
 /// An image that was added or removed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Described {
+pub struct DifferingImage {
     /// The name of the image.
     pub image: String,
     /// The path of its Dockerfile.
@@ -50,7 +50,7 @@ pub struct Described {
 
 /// A renamed image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Renamed {
+pub struct RenamedImage {
     /// The old name.
     pub was: String,
     /// The new name.
@@ -63,7 +63,8 @@ pub struct EdgeBetween {
     /// The dependent.
     pub image: String,
     /// The dependency.
-    pub needs: String,
+    #[serde(rename = "needs")]
+    pub parent: String,
     /// The kind of the edge.
     pub kind: &'static str,
     /// The position in the file that creates the edge.
@@ -72,7 +73,7 @@ pub struct EdgeBetween {
 
 /// An external that was added, removed, or replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Moved {
+pub struct ExternalChange {
     /// The old external, or `None` if it was added.
     pub from: Option<String>,
     /// The new external, or `None` if it was removed.
@@ -85,7 +86,7 @@ pub struct Moved {
 
 impl Difference {
     /// Returns the differences from `then` to `now`.
-    pub fn between(then: Side<'_>, now: Side<'_>) -> Difference {
+    pub fn between(then: PinnedGraph<'_>, now: PinnedGraph<'_>) -> Difference {
         let renamed = find_renamed(then.graph, now.graph);
         let new_name: BTreeMap<&str, &str> =
             renamed.iter().map(|it| (it.was.as_str(), it.image.as_str())).collect();
@@ -98,7 +99,7 @@ impl Difference {
         };
         let described = |graph: &Graph, is: &dyn Fn(&Image) -> bool| {
             let images = graph.images.values().filter(|image| is(image));
-            let described = images.map(|image| Described {
+            let described = images.map(|image| DifferingImage {
                 image: image.name.clone(),
                 dockerfile: image.dockerfile.as_str().to_owned(),
             });
@@ -132,7 +133,7 @@ impl Difference {
 }
 
 /// Returns the pairs of a removed and an added image that are alike, unless the pair is ambiguous.
-fn find_renamed(then: &Graph, now: &Graph) -> Vec<Renamed> {
+fn find_renamed(then: &Graph, now: &Graph) -> Vec<RenamedImage> {
     type Likeness<'a> = (&'a str, Option<&'a str>, &'a BTreeMap<String, String>);
     fn only_in<'a>(graph: &'a Graph, other: &Graph) -> BTreeMap<Likeness<'a>, Vec<&'a str>> {
         let mut found: BTreeMap<Likeness<'a>, Vec<&str>> = BTreeMap::new();
@@ -149,47 +150,47 @@ fn find_renamed(then: &Graph, now: &Graph) -> Vec<Renamed> {
         let ([was], [image]) = (lost.as_slice(), new.get(likeness)?.as_slice()) else {
             return None;
         };
-        Some(Renamed { was: (*was).to_owned(), image: (*image).to_owned() })
+        Some(RenamedImage { was: (*was).to_owned(), image: (*image).to_owned() })
     });
-    let mut pairs: Vec<Renamed> = pairs.collect();
+    let mut pairs: Vec<RenamedImage> = pairs.collect();
     pairs.sort_unstable();
     pairs
 }
 
 /// The edges as dependent, dependency, and kind, each with the first place that creates it.
-type Edges<'a> = BTreeMap<(&'a str, &'a str, &'static str), Place>;
+type Edges<'a> = BTreeMap<(&'a str, &'a str, &'static str), Location>;
 
 fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges<'a> {
     let mut found = Edges::new();
     for image in graph.images.values() {
         for edge in &image.parents {
-            let needs = name(&graph.images[edge.parent].name);
-            let ends = (name(&image.name), needs, edge.kind.word());
-            found.entry(ends).or_insert_with(|| edge.place());
+            let parent = name(&graph.images[edge.parent].name);
+            let ends = (name(&image.name), parent, edge.kind.word());
+            found.entry(ends).or_insert_with(|| edge.location());
         }
     }
     found
 }
 
 impl EdgeBetween {
-    fn of((image, needs, kind): &(&str, &str, &'static str), at: &Place) -> EdgeBetween {
-        let [image, needs] = [image, needs].map(|name| String::from(*name));
-        EdgeBetween { image, needs, kind, at: at.to_string() }
+    fn of((image, parent, kind): &(&str, &str, &'static str), at: &Location) -> EdgeBetween {
+        let [image, parent] = [image, parent].map(|name| String::from(*name));
+        EdgeBetween { image, parent, kind, at: at.to_string() }
     }
 }
 
 /// An external as written and as pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Meant<'a> {
+struct ExternalUse<'a> {
     reference: &'a Reference,
     kind: &'static str,
     pin: Option<&'a str>,
 }
 
-impl<'a> Meant<'a> {
-    fn of(external: &External, side: Side<'a>) -> Meant<'a> {
+impl<'a> ExternalUse<'a> {
+    fn of(external: &External, side: PinnedGraph<'a>) -> ExternalUse<'a> {
         let reference = &side.graph.externals[external.id];
-        Meant { reference, kind: external.kind.word(), pin: side.pins.digest(reference) }
+        ExternalUse { reference, kind: external.kind.word(), pin: side.pins.digest(reference) }
     }
 
     fn text(&self) -> String {
@@ -197,10 +198,10 @@ impl<'a> Meant<'a> {
         format!("{}{pin}", self.reference.familiar())
     }
 
-    fn all(image: &Image, side: Side<'a>) -> Vec<Meant<'a>> {
-        let mut all: Vec<Meant<'_>> = Vec::new();
+    fn all(image: &Image, side: PinnedGraph<'a>) -> Vec<ExternalUse<'a>> {
+        let mut all: Vec<ExternalUse<'_>> = Vec::new();
         for external in &image.externals {
-            let meant = Meant::of(external, side);
+            let meant = ExternalUse::of(external, side);
             if all.iter().all(|it| it.text() != meant.text()) {
                 all.push(meant);
             }
@@ -209,20 +210,24 @@ impl<'a> Meant<'a> {
     }
 }
 
-fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> {
+fn find_moved(
+    then: PinnedGraph<'_>,
+    now: PinnedGraph<'_>,
+    renamed: &[RenamedImage],
+) -> Vec<ExternalChange> {
     let mut moved: BTreeMap<(Option<String>, Option<String>, bool), BTreeSet<String>> =
         BTreeMap::new();
     for image in now.graph.images.values() {
         let was = renamed.iter().find(|it| it.image == image.name).map(|it| it.was.as_str());
         let Some(old) = then.graph.find(was.unwrap_or(&image.name)) else { continue };
         let old = &then.graph.images[old];
-        for pair in pairs(Meant::all(old, then), Meant::all(image, now)) {
+        for pair in pairs(ExternalUse::all(old, then), ExternalUse::all(image, now)) {
             moved.entry(pair).or_default().insert(image.name.clone());
         }
     }
     let moved = moved.into_iter().map(|((from, to, by_pin), images)| {
         let images = images.into_iter().collect();
-        Moved { from, to, images, by_pin }
+        ExternalChange { from, to, images, by_pin }
     });
     moved.collect()
 }
@@ -230,14 +235,15 @@ fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> 
 /// Pairs the old externals with those that replace them: first the same reference, then the same
 /// repository, then the same kind of dependency, each in source order.
 fn pairs(
-    mut old: Vec<Meant<'_>>,
-    mut new: Vec<Meant<'_>>,
+    mut old: Vec<ExternalUse<'_>>,
+    mut new: Vec<ExternalUse<'_>>,
 ) -> Vec<(Option<String>, Option<String>, bool)> {
-    let texts = |list: &[Meant<'_>]| list.iter().map(Meant::text).collect::<BTreeSet<_>>();
+    let texts =
+        |list: &[ExternalUse<'_>]| list.iter().map(ExternalUse::text).collect::<BTreeSet<_>>();
     let (old_texts, new_texts) = (texts(&old), texts(&new));
     old.retain(|it| !new_texts.contains(&it.text()));
     new.retain(|it| !old_texts.contains(&it.text()));
-    type Likeness = fn(&Meant<'_>, &Meant<'_>) -> bool;
+    type Likeness = fn(&ExternalUse<'_>, &ExternalUse<'_>) -> bool;
     let likenesses: [Likeness; 3] = [
         |one, other| one.reference == other.reference,
         |one, other| one.reference.same_repository(other.reference),
@@ -260,7 +266,10 @@ fn pairs(
 
 /// Returns the images of `now` with their externals that are pinned to another digest than in
 /// `then`. A new pin is not a change.
-pub fn moved_pins(then: Side<'_>, now: Side<'_>) -> BTreeMap<ImageId, Vec<Reference>> {
+pub fn moved_pins(
+    then: PinnedGraph<'_>,
+    now: PinnedGraph<'_>,
+) -> BTreeMap<ImageId, Vec<Reference>> {
     let mut moved: BTreeMap<ImageId, Vec<Reference>> = BTreeMap::new();
     for (id, image) in now.graph.images.iter() {
         for external in &image.externals {

@@ -11,9 +11,9 @@ use std::num::NonZeroU16;
 
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, OneOrMore, Setting, Template};
-use crate::scan::groups::Found;
+use crate::scan::groups::FoundDockerfile;
 
-use super::naming::{Origin, Pattern, Wishes, as_app};
+use super::naming::{NameOrigin, NamingSettings, ReferencePattern, as_app};
 use super::reference::Reference;
 
 pub mod templates;
@@ -22,7 +22,7 @@ mod values;
 use values::Values;
 
 /// A position in a file.
-pub type Spot = (Source, Span);
+pub type FilePosition = (Source, Span);
 
 /// An image whose Dockerfile has not been read yet.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Candidate {
     /// The stage to build, if it is configured.
     pub target: Option<String>,
     /// The configured references, if any.
-    pub references: Vec<Pattern>,
+    pub references: Vec<ReferencePattern>,
     /// The build arguments from the configuration.
     pub args: BTreeMap<String, String>,
     /// The named contexts from the configuration.
@@ -44,7 +44,7 @@ pub struct Candidate {
     /// The number of slots that its build takes.
     pub weight: usize,
     /// The positions of its settings in the configuration.
-    pub said: Said,
+    pub spans: SettingSpans,
 }
 
 /// A named context from the configuration.
@@ -55,22 +55,22 @@ pub struct NamedContext {
     /// The name or reference of an image, a directory, or a URL.
     pub value: String,
     /// Whether a directory with that path exists.
-    pub is_folder: bool,
+    pub is_directory: bool,
     /// The position of the setting.
-    pub spot: Spot,
+    pub spot: FilePosition,
 }
 
 /// The positions of an image's settings; `None` for those that are not set.
 #[derive(Debug, Clone, Default)]
-pub struct Said {
+pub struct SettingSpans {
     /// The position of the name.
-    pub name: Option<Spot>,
+    pub name: Option<FilePosition>,
     /// The position of the Dockerfile's path.
-    pub dockerfile: Option<Spot>,
+    pub dockerfile: Option<FilePosition>,
     /// The position of the context.
-    pub context: Option<Spot>,
+    pub context: Option<FilePosition>,
     /// The position of the target.
-    pub target: Option<Spot>,
+    pub target: Option<FilePosition>,
 }
 
 impl Candidate {
@@ -85,23 +85,23 @@ impl Candidate {
             args: BTreeMap::new(),
             contexts: Vec::new(),
             weight: 1,
-            said: Said::default(),
+            spans: SettingSpans::default(),
         }
     }
 }
 
-/// Returns the images of the Dockerfiles `found`, sorted by name. `wishes` provides `{namespace}`,
+/// Returns the images of the Dockerfiles `found`, sorted by name. `naming` provides `{namespace}`,
 /// `{app}`, `{version}`, and the name of an image whose Dockerfile is in the root directory.
 pub fn collect(
-    found: &[Found],
+    found: &[FoundDockerfile],
     file: &ConfigFile,
-    wishes: &Wishes,
+    naming: &NamingSettings,
 ) -> (Vec<Candidate>, Vec<Diagnostic>) {
     let mut collector = Collector {
         found,
         proposal: OnceCell::new(),
         file,
-        wishes,
+        naming,
         images: BTreeMap::new(),
         used: BTreeSet::new(),
         problems: Vec::new(),
@@ -115,7 +115,7 @@ pub fn collect(
 
 /// The settings of an image at one level of the configuration.
 #[derive(Clone, Copy, Default)]
-struct Layer<'a> {
+struct ConfigLevel<'a> {
     name: Option<&'a Setting>,
     reference: Option<&'a OneOrMore>,
     context: Option<&'a Setting>,
@@ -126,9 +126,9 @@ struct Layer<'a> {
     weight: Option<NonZeroU16>,
 }
 
-impl<'a> Layer<'a> {
-    fn of_image(image: &'a ImageConfig) -> Layer<'a> {
-        Layer {
+impl<'a> ConfigLevel<'a> {
+    fn of_image(image: &'a ImageConfig) -> ConfigLevel<'a> {
+        ConfigLevel {
             name: None,
             reference: image.reference.as_ref(),
             context: image.context.as_ref(),
@@ -143,26 +143,26 @@ impl<'a> Layer<'a> {
 
 /// An image whose settings are collected but not evaluated yet.
 #[derive(Clone)]
-struct Draft<'a> {
+struct ImageDraft<'a> {
     path: RelPath,
     captures: &'a BTreeMap<String, String>,
     /// The settings from the most general to the most specific level.
-    layers: Vec<Layer<'a>>,
-    said: Said,
+    layers: Vec<ConfigLevel<'a>>,
+    spans: SettingSpans,
 }
 
-impl<'a> Draft<'a> {
-    fn last<T>(&self, of: impl Fn(&Layer<'a>) -> Option<T>) -> Option<T> {
+impl<'a> ImageDraft<'a> {
+    fn last<T>(&self, of: impl Fn(&ConfigLevel<'a>) -> Option<T>) -> Option<T> {
         self.layers.iter().rev().find_map(of)
     }
 }
 
 struct Collector<'a> {
-    found: &'a [Found],
+    found: &'a [FoundDockerfile],
     /// The template that would give each Dockerfile a unique name, computed on first use.
     proposal: OnceCell<Option<&'static str>>,
     file: &'a ConfigFile,
-    wishes: &'a Wishes,
+    naming: &'a NamingSettings,
     images: BTreeMap<String, Candidate>,
     /// The `[image.NAME]` sections that were applied.
     used: BTreeSet<&'a str>,
@@ -172,28 +172,28 @@ struct Collector<'a> {
 static NO_CAPTURES: BTreeMap<String, String> = BTreeMap::new();
 
 impl<'a> Collector<'a> {
-    fn for_all(&self) -> Layer<'a> {
+    fn for_all(&self) -> ConfigLevel<'a> {
         let config = &self.file.config;
-        Layer {
+        ConfigLevel {
             name: config.name.as_ref(),
             reference: config.reference.as_ref(),
             context: config.context.as_ref(),
             args: Some(&config.args),
             contexts: Some(&config.contexts),
-            ..Layer::default()
+            ..ConfigLevel::default()
         }
     }
 
-    fn add_found(&mut self, found: &'a Found) {
-        let mut draft = Draft {
+    fn add_found(&mut self, found: &'a FoundDockerfile) {
+        let mut draft = ImageDraft {
             path: found.path.clone(),
             captures: &found.captures,
             layers: vec![self.for_all()],
-            said: Said::default(),
+            spans: SettingSpans::default(),
         };
         if let Some(group) = found.group.and_then(|at| self.file.config.group.get(at)) {
             let group = group.get_ref();
-            draft.layers.push(Layer {
+            draft.layers.push(ConfigLevel {
                 name: group.name.as_ref(),
                 reference: group.reference.as_ref(),
                 context: group.context.as_ref(),
@@ -205,7 +205,7 @@ impl<'a> Collector<'a> {
             });
         }
         let template = draft.last(|layer| layer.name);
-        draft.said.name = template.map(|setting| self.spot(setting));
+        draft.spans.name = template.map(|setting| self.spot(setting));
         if template.is_some_and(|name| Template::parse(name.get_ref()).mentions("target")) {
             // The template includes the target, so no target is appended to the name.
             let targets = targets_of(&draft);
@@ -217,7 +217,7 @@ impl<'a> Collector<'a> {
             for target in targets {
                 let Some(name) = self.name(&draft, Some(target)) else { return };
                 let mut draft = draft.clone();
-                draft.layers.push(Layer { target: Some(target), ..Layer::default() });
+                draft.layers.push(ConfigLevel { target: Some(target), ..ConfigLevel::default() });
                 self.add(&name, draft, true);
             }
         } else if let Some(name) = self.name(&draft, None) {
@@ -236,12 +236,12 @@ impl<'a> Collector<'a> {
                 // The section can be for a target of an image that is added later.
                 continue;
             };
-            let Some(path) = self.relative(ConfigFile::said(dockerfile)) else { continue };
-            let draft = Draft {
+            let Some(path) = self.relative(ConfigFile::spanned(dockerfile)) else { continue };
+            let draft = ImageDraft {
                 path,
                 captures: &NO_CAPTURES,
-                layers: vec![Layer { name: None, ..self.for_all() }],
-                said: Said { name: Some(self.spot(name)), ..Said::default() },
+                layers: vec![ConfigLevel { name: None, ..self.for_all() }],
+                spans: SettingSpans { name: Some(self.spot(name)), ..SettingSpans::default() },
             };
             self.add(name.get_ref(), draft, false);
         }
@@ -253,7 +253,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Adds the image with this name, or one image per target.
-    fn add(&mut self, name: &str, mut draft: Draft<'a>, is_target: bool) {
+    fn add(&mut self, name: &str, mut draft: ImageDraft<'a>, is_target: bool) {
         self.heed(name, &mut draft);
         let targets = if is_target { &[] } else { targets_of(&draft) };
         if let ([first, ..], Some(target)) = (targets, draft.last(|layer| layer.target)) {
@@ -270,8 +270,8 @@ impl<'a> Collector<'a> {
         }
         for target in targets {
             let mut draft = draft.clone();
-            draft.layers.push(Layer { target: Some(target), ..Layer::default() });
-            draft.said.name = Some(self.spot(target));
+            draft.layers.push(ConfigLevel { target: Some(target), ..ConfigLevel::default() });
+            draft.spans.name = Some(self.spot(target));
             let name = format!("{name}-{}", target.get_ref());
             self.heed(&name, &mut draft);
             self.finish(&name, &draft);
@@ -279,20 +279,20 @@ impl<'a> Collector<'a> {
     }
 
     /// Applies the settings of `[image.NAME]`.
-    fn heed(&mut self, name: &str, draft: &mut Draft<'a>) {
+    fn heed(&mut self, name: &str, draft: &mut ImageDraft<'a>) {
         let file = self.file;
         let Some((key, config)) = file.config.image.get_key_value(name) else { return };
         self.used.insert(key.get_ref());
-        draft.layers.push(Layer::of_image(config));
+        draft.layers.push(ConfigLevel::of_image(config));
         if let Some(dockerfile) = &config.dockerfile
-            && let Some(path) = self.relative(ConfigFile::said(dockerfile))
+            && let Some(path) = self.relative(ConfigFile::spanned(dockerfile))
         {
             draft.path = path;
-            draft.said.dockerfile = Some(self.spot(dockerfile));
+            draft.spans.dockerfile = Some(self.spot(dockerfile));
         }
     }
 
-    fn finish(&mut self, name: &str, draft: &Draft<'a>) {
+    fn finish(&mut self, name: &str, draft: &ImageDraft<'a>) {
         if let Some(first) = self.images.get(name) {
             let problem = describe_double(name, first, draft, self.proposal_for(draft));
             self.problems.push(problem);
@@ -304,33 +304,33 @@ impl<'a> Collector<'a> {
 
     /// Returns the template that distinguishes the Dockerfile of a draft from all others, if there
     /// is one.
-    fn proposal_for(&self, draft: &Draft<'a>) -> Option<&'static str> {
+    fn proposal_for(&self, draft: &ImageDraft<'a>) -> Option<&'static str> {
         // A group's own template would take precedence, and an image defined only in the
         // configuration has no template.
         let is_free = draft.layers.iter().skip(1).all(|layer| layer.name.is_none())
             && self.found.binary_search_by(|it| it.path.cmp(&draft.path)).is_ok();
         let find = || {
             let paths: Vec<&RelPath> = self.found.iter().map(|found| &found.path).collect();
-            templates::shortest(&paths, &self.wishes.folder)
+            templates::shortest(&paths, &self.naming.directory)
         };
         if is_free { *self.proposal.get_or_init(find) } else { None }
     }
 
-    fn candidate(&mut self, name: &str, draft: &Draft<'a>) -> Candidate {
+    fn candidate(&mut self, name: &str, draft: &ImageDraft<'a>) -> Candidate {
         let mut image = Candidate::new(name, draft.path.clone());
-        image.said = draft.said.clone();
+        image.spans = draft.spans.clone();
         let target = draft.last(|layer| layer.target);
         let mut values = self.values(draft, target);
         image.target = target.and_then(|target| {
-            image.said.target = Some(self.spot(target));
-            self.fill(ConfigFile::said(target), &values)
+            image.spans.target = Some(self.spot(target));
+            self.fill(ConfigFile::spanned(target), &values)
         });
         values.target = image.target.as_deref();
         values.name = Some(name);
         if let Some(context) = draft.last(|layer| layer.context) {
-            let path = self.fill(ConfigFile::said(context), &values);
+            let path = self.fill(ConfigFile::spanned(context), &values);
             let span = ConfigFile::span(context);
-            image.said.context = Some(self.spot(context));
+            image.spans.context = Some(self.spot(context));
             if let Some(path) = path.and_then(|path| self.relative((&path, span))) {
                 image.context = path;
             }
@@ -350,7 +350,7 @@ impl<'a> Collector<'a> {
 
     /// Returns the named contexts under the names by which BuildKit looks them up. The most
     /// specific setting takes precedence, and each level can name a context only once.
-    fn contexts(&mut self, draft: &Draft<'a>, values: &Values<'_>) -> Vec<NamedContext> {
+    fn contexts(&mut self, draft: &ImageDraft<'a>, values: &Values<'_>) -> Vec<NamedContext> {
         let mut contexts = BTreeMap::new();
         for layer in draft.layers.iter().filter_map(|layer| layer.contexts) {
             let mut named: BTreeMap<String, &str> = BTreeMap::new();
@@ -358,16 +358,16 @@ impl<'a> Collector<'a> {
                 let (spot, span) = (self.spot(value), ConfigFile::span(value));
                 let Some(name) = Reference::context_key(written) else {
                     let message = format!("`{written}` is not a valid context name");
-                    self.tell(message, span, "use the name of a stage or an image");
+                    self.report(message, span, "use the name of a stage or an image");
                     continue;
                 };
                 if let Some(first) = named.insert(name.clone(), written) {
                     let message = format!("`{first}` and `{written}` name the same context");
-                    self.tell(message, span, "remove one of them");
+                    self.report(message, span, "remove one of them");
                 }
-                if let Some(value) = self.fill(ConfigFile::said(value), values) {
+                if let Some(value) = self.fill(ConfigFile::spanned(value), values) {
                     let context =
-                        NamedContext { name: name.clone(), value, is_folder: false, spot };
+                        NamedContext { name: name.clone(), value, is_directory: false, spot };
                     contexts.insert(name, context);
                 }
             }
@@ -377,41 +377,41 @@ impl<'a> Collector<'a> {
 
     /// Returns the references, in which the namespace and the app may be inferred later. A template
     /// with `{version}` results in one reference per version.
-    fn references(&mut self, settings: &[Setting], values: &Values<'_>) -> Vec<Pattern> {
-        let mut patterns: Vec<Pattern> = Vec::new();
-        let wishes = self.wishes;
+    fn references(&mut self, settings: &[Setting], values: &Values<'_>) -> Vec<ReferencePattern> {
+        let mut patterns: Vec<ReferencePattern> = Vec::new();
+        let naming = self.naming;
         for setting in settings {
             let has_version = Template::parse(setting.get_ref()).mentions("version");
-            let versions = wishes.versions.iter().filter(|_| has_version);
+            let versions = naming.versions.iter().filter(|_| has_version);
             let mut versions: Vec<_> = versions.map(|it| Some(it.value.as_str())).collect();
             if versions.is_empty() {
                 versions.push(None);
             }
             for version in versions {
                 let values = Values { leaves_names_open: true, version, ..values.clone() };
-                let Some(text) = self.fill(ConfigFile::said(setting), &values) else { break };
+                let Some(text) = self.fill(ConfigFile::spanned(setting), &values) else { break };
                 let spot = self.spot(setting);
-                let origin = Origin::Config(spot.0.place(spot.1));
+                let origin = NameOrigin::Config(spot.0.location(spot.1));
                 // A capture named `version` has the same value for all versions.
                 if patterns.iter().all(|pattern| pattern.text != text) {
-                    patterns.push(Pattern { text, origin, spot: Some(spot), has_version });
+                    patterns.push(ReferencePattern { text, origin, spot: Some(spot), has_version });
                 }
             }
         }
         patterns
     }
 
-    fn name(&mut self, draft: &Draft<'a>, target: Option<&Setting>) -> Option<String> {
+    fn name(&mut self, draft: &ImageDraft<'a>, target: Option<&Setting>) -> Option<String> {
         let values = Values { is_name: true, ..self.values(draft, target) };
         match draft.last(|layer| layer.name) {
-            Some(template) => self.fill(ConfigFile::said(template), &values),
+            Some(template) => self.fill(ConfigFile::spanned(template), &values),
             None => Some(values.usual_name()),
         }
     }
 
-    fn values<'v>(&self, draft: &'v Draft<'a>, target: Option<&'v Setting>) -> Values<'v> {
+    fn values<'v>(&self, draft: &'v ImageDraft<'a>, target: Option<&'v Setting>) -> Values<'v> {
         let target = target.map(|target| target.get_ref().as_str());
-        Values::new(&draft.path, draft.captures, target, self.wishes)
+        Values::new(&draft.path, draft.captures, target, self.naming)
     }
 
     fn fill(&mut self, said: (&str, Span), values: &Values<'_>) -> Option<String> {
@@ -431,30 +431,30 @@ impl<'a> Collector<'a> {
         let path = RelPath::new(text);
         if path.is_none() {
             let message = format!("`{text}` is outside the repository");
-            self.tell(message, span, "paths are relative to the directory of `layers.toml`");
+            self.report(message, span, "paths are relative to the directory of `layers.toml`");
         }
         path
     }
 
-    fn tell(&mut self, message: String, span: Span, hint: &str) {
+    fn report(&mut self, message: String, span: Span, hint: &str) {
         let problem = Diagnostic::new(Rule::Config, message).at(&self.file.source, span, "");
         self.problems.push(problem.hint(hint));
     }
 
-    fn spot(&self, setting: &Setting) -> Spot {
+    fn spot(&self, setting: &Setting) -> FilePosition {
         (self.file.source.clone(), ConfigFile::span(setting))
     }
 }
 
 /// Returns the most specific list of targets that is not empty.
-fn targets_of<'a>(draft: &Draft<'a>) -> &'a [Setting] {
+fn targets_of<'a>(draft: &ImageDraft<'a>) -> &'a [Setting] {
     draft.last(|layer| Some(layer.targets).filter(|it| !it.is_empty())).unwrap_or_default()
 }
 
 fn describe_double(
     name: &str,
     first: &Candidate,
-    second: &Draft<'_>,
+    second: &ImageDraft<'_>,
     proposal: Option<&str>,
 ) -> Diagnostic {
     let empty = |path: &RelPath| Source::new(path.clone(), "");
@@ -462,7 +462,7 @@ fn describe_double(
         Diagnostic::new(Rule::DuplicateImage, format!("two images are named `{name}`"))
             .at(&empty(&first.dockerfile), Span::default(), "")
             .at(&empty(&second.path), Span::default(), "");
-    if let Some((source, span)) = &second.said.name {
+    if let Some((source, span)) = &second.spans.name {
         problem = problem.at(source, *span, "named here");
     }
     if first.dockerfile == second.path {

@@ -40,7 +40,7 @@ pub fn find_failure(
         find_step(&image.file, step.stage, step.number, step.text)
             .map(|span| (image.file.source.clone(), span))
             .or_else(|| find_trigger(image, step.text))
-            .or_else(|| find_need(image, step.text))
+            .or_else(|| find_dependency(image, step.text))
     });
     by_step.or_else(|| {
         let line = PARSE_ERROR.as_ref()?.captures(message)?[1].parse().ok()?;
@@ -59,15 +59,15 @@ fn find_trigger(image: &Image, text: &str) -> Option<(Source, Span)> {
 
 /// Finds the line that depends on what the engine could not fetch: `load metadata for REFERENCE`,
 /// `FROM REFERENCE` for the source of a `COPY`, or a URL.
-fn find_need(image: &Image, text: &str) -> Option<(Source, Span)> {
+fn find_dependency(image: &Image, text: &str) -> Option<(Source, Span)> {
     let evaluation = &image.evaluation;
     let name = text.strip_prefix("load metadata for ").or(text.strip_prefix("FROM "));
     let found = match name {
         Some(name) => {
             let wanted = Reference::parse(name.trim()).ok()?;
-            let mut needs = evaluation.needs.iter();
-            let need = needs.find(|need| need.reference == wanted)?;
-            (&need.source, need.span)
+            let mut dependencies = evaluation.dependencies.iter();
+            let dependency = dependencies.find(|dependency| dependency.reference == wanted)?;
+            (&dependency.source, dependency.span)
         }
         None => {
             let mut downloads = evaluation.downloads.iter();
@@ -172,7 +172,7 @@ RUN make all
         let path = RelPath::new("docker/x/Dockerfile").unwrap();
         let file = crate::parse::parse(&Source::new(path, TEXT));
         let found = find_step(&file, stage, number, text);
-        let found = found.map(|span| file.source.place(span).line);
+        let found = found.map(|span| file.source.location(span).line);
         assert_eq!(found, line, "{stage:?} {number} {text}");
     }
 

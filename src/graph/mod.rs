@@ -23,14 +23,14 @@ pub mod well_known;
 use std::collections::BTreeMap;
 
 use crate::base::{
-    Diagnostic, ExternalId, IdMap, ImageId, Place, Platform, RelPath, Rule, Source, Span,
+    Diagnostic, ExternalId, IdMap, ImageId, Location, Platform, RelPath, Rule, Source, Span,
 };
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
-use evaluate::{Bottom, Evaluation, Need, NeedKind, Settings};
+use evaluate::{ChainBase, DependencyKind, Evaluation, EvaluationSettings, StageDependency};
 use externals::ExternalTable;
-use naming::Origin;
+use naming::NameOrigin;
 use reference::Reference;
 
 /// All images of a repository and their dependencies.
@@ -42,12 +42,12 @@ pub struct Graph {
     pub externals: ExternalTable,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
-    surroundings: Surroundings,
+    surroundings: SharedSettings,
 }
 
 /// The settings of an evaluation that all images share.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct SharedSettings {
     /// The platform to build for.
     pub platform: Platform,
     /// The platform that executes the build.
@@ -56,18 +56,18 @@ pub struct Surroundings {
     pub proxies: BuildProxies,
 }
 
-impl Surroundings {
+impl SharedSettings {
     /// Returns the settings with which an image's Dockerfile is evaluated.
     fn settings(
         &self,
         mut build_args: BTreeMap<String, String>,
         target: Option<String>,
         contexts: BTreeMap<String, String>,
-    ) -> Settings {
+    ) -> EvaluationSettings {
         build_args.extend(self.proxies.beside(&build_args));
         let (platform, build_platform) = (self.platform.clone(), self.build_platform.clone());
         let environments = BTreeMap::new();
-        Settings { build_args, platform, build_platform, target, contexts, environments }
+        EvaluationSettings { build_args, platform, build_platform, target, contexts, environments }
     }
 }
 
@@ -92,7 +92,7 @@ pub struct Image {
     /// The references with which the image is tagged. Siblings use the first one.
     pub references: Vec<Reference>,
     /// The origin of its name.
-    pub named_by: Origin,
+    pub named_by: NameOrigin,
     /// The parsed Dockerfile.
     pub file: Dockerfile,
     /// The evaluation of its Dockerfile with its arguments.
@@ -117,15 +117,15 @@ pub enum Dependency<I = ImageId> {
 
 impl Image {
     /// Returns the dependencies of its evaluation with the images that they resolve to.
-    pub fn needs(&self) -> impl Iterator<Item = (&Need, Dependency)> {
-        self.evaluation.needs.iter().zip(self.dependencies.iter().copied())
+    pub fn resolved_dependencies(&self) -> impl Iterator<Item = (&StageDependency, Dependency)> {
+        self.evaluation.dependencies.iter().zip(self.dependencies.iter().copied())
     }
 
     /// Returns the dependencies that are images of the repository, with the platforms for which
     /// they are used.
-    pub fn needs_of_images(&self) -> impl Iterator<Item = (&Need, ImageId)> {
-        self.needs().filter_map(|(need, of)| match of {
-            Dependency::Image(parent) => Some((need, parent)),
+    pub fn dependencies_on_images(&self) -> impl Iterator<Item = (&StageDependency, ImageId)> {
+        self.resolved_dependencies().filter_map(|(dependency, of)| match of {
+            Dependency::Image(parent) => Some((dependency, parent)),
             Dependency::External(_) => None,
         })
     }
@@ -139,8 +139,8 @@ impl Image {
     /// stages of the file.
     pub fn base(&self) -> Option<Reference> {
         match self.evaluation.chain()?.1 {
-            Bottom::Image(reference) => Some(reference),
-            Bottom::Scratch | Bottom::Other => None,
+            ChainBase::Image(reference) => Some(reference),
+            ChainBase::Scratch | ChainBase::Other => None,
         }
     }
 
@@ -172,7 +172,7 @@ pub struct Edge {
     /// The image that is depended on.
     pub parent: ImageId,
     /// The kind of the dependency.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// The normalized reference.
     pub reference: Reference,
     /// The file that contains the reference.
@@ -183,8 +183,8 @@ pub struct Edge {
 
 impl Edge {
     /// Returns the position of the reference.
-    pub fn place(&self) -> Place {
-        self.source.place(self.span)
+    pub fn location(&self) -> Location {
+        self.source.location(self.span)
     }
 }
 
@@ -194,7 +194,7 @@ pub struct External {
     /// The external image.
     pub id: ExternalId,
     /// The kind of the dependency.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// The file that contains the reference.
     pub source: Source,
     /// The span in that file.
@@ -203,8 +203,8 @@ pub struct External {
 
 impl External {
     /// Returns the position of the reference.
-    pub fn place(&self) -> Place {
-        self.source.place(self.span)
+    pub fn location(&self) -> Location {
+        self.source.location(self.span)
     }
 }
 
@@ -214,7 +214,7 @@ impl Graph {
     pub fn new(
         images: IdMap<Image>,
         externals: ExternalTable,
-        surroundings: Surroundings,
+        surroundings: SharedSettings,
     ) -> (Graph, Vec<Diagnostic>) {
         let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
         let mut graph = Graph { images, externals, order: Vec::new(), by_name, surroundings };

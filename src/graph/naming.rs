@@ -10,45 +10,45 @@ use std::fmt;
 
 use rayon::prelude::*;
 
-use crate::base::{Place, Source, Span};
+use crate::base::{Location, Source, Span};
 
-use super::evaluate::{Need, NeedKind};
+use super::evaluate::{DependencyKind, StageDependency};
 use super::images::Candidate;
 use super::reference::Reference;
 
 /// The origin of a part of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum NameOrigin {
     /// A command-line option.
     CommandLine(&'static str),
     /// An environment variable.
     Environment(&'static str),
     /// A setting in `layers.toml`.
-    Config(Place),
+    Config(Location),
     /// A reference to a sibling in a Dockerfile.
-    Inferred(Place),
+    Inferred(Location),
     /// The name of the repository's directory.
-    Folder,
+    Directory,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for NameOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::CommandLine(_) => f.write_str("command line"),
-            Origin::Environment(variable) => f.write_str(variable),
-            Origin::Config(place) => place.fmt(f),
-            Origin::Inferred(place) => write!(f, "inferred from {place}"),
-            Origin::Folder => f.write_str("repository directory"),
+            NameOrigin::CommandLine(_) => f.write_str("command line"),
+            NameOrigin::Environment(variable) => f.write_str(variable),
+            NameOrigin::Config(place) => place.fmt(f),
+            NameOrigin::Inferred(place) => write!(f, "inferred from {place}"),
+            NameOrigin::Directory => f.write_str("repository directory"),
         }
     }
 }
 
-impl Origin {
+impl NameOrigin {
     /// Returns what a user would change to get another name: an option, a variable, or a position
     /// in a file.
     pub fn cause(&self) -> String {
         match self {
-            Origin::CommandLine(option) => format!("`{option}`"),
+            NameOrigin::CommandLine(option) => format!("`{option}`"),
             _ => self.to_string(),
         }
     }
@@ -56,33 +56,33 @@ impl Origin {
 
 /// A part of a name with its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct NamePart {
     /// The text.
     pub value: String,
     /// The origin.
-    pub origin: Origin,
+    pub origin: NameOrigin,
 }
 
 /// The settings for names outside the Dockerfiles.
 #[derive(Debug, Clone, Default)]
-pub struct Wishes {
+pub struct NamingSettings {
     /// The namespace before the app, such as `acme`.
-    pub namespace: Option<Given>,
+    pub namespace: Option<NamePart>,
     /// The app, which is the prefix of all image names, such as `shop`.
-    pub app: Option<Given>,
+    pub app: Option<NamePart>,
     /// Additional tags for every image. Where only one is possible, the first one is used.
-    pub versions: Vec<Given>,
+    pub versions: Vec<NamePart>,
     /// The name of the repository's directory, the default for the app.
-    pub folder: String,
+    pub directory: String,
 }
 
 /// A reference that is configured for an image.
 #[derive(Debug, Clone)]
-pub struct Pattern {
+pub struct ReferencePattern {
     /// The text, which may still contain `{namespace}` and `{app}`.
     pub text: String,
     /// The origin.
-    pub origin: Origin,
+    pub origin: NameOrigin,
     /// The position of the setting.
     pub spot: Option<(Source, Span)>,
     /// Whether the text already includes the version.
@@ -91,16 +91,16 @@ pub struct Pattern {
 
 /// The references of one image.
 #[derive(Debug, Clone)]
-pub struct Named {
+pub struct ImageReferences {
     /// The references. Siblings use the first one.
     pub references: Vec<Reference>,
     /// The origin of the name.
-    pub origin: Origin,
+    pub origin: NameOrigin,
 }
 
 /// The reason why an image cannot have its name.
 #[derive(Debug, Clone)]
-pub struct Misnamed {
+pub struct NamingError {
     /// The message.
     pub message: String,
     /// The position of the setting that causes it, if any.
@@ -111,9 +111,9 @@ pub struct Misnamed {
 #[derive(Debug)]
 pub struct Naming {
     /// The references of each image, or the reason why they are not valid.
-    pub images: Vec<Result<Named, Misnamed>>,
+    pub images: Vec<Result<ImageReferences, NamingError>>,
     /// The prefix of sibling names in FROM lines, whether it is used or not.
-    pub inferred: Option<Inferred>,
+    pub inferred: Option<InferredPrefix>,
 }
 
 /// A dependency of one image, from which the names of siblings are inferred.
@@ -121,7 +121,7 @@ pub struct Vote<'a> {
     /// The dependent.
     pub image: &'a str,
     /// The dependency.
-    pub need: &'a Need,
+    pub dependency: &'a StageDependency,
 }
 
 /// The tag of a reference that has none.
@@ -131,21 +131,21 @@ pub const LATEST: &str = "latest";
 ///
 /// Versions are additional tags after the one that siblings use. If several images share a
 /// repository, the tag identifies the image, and the version follows it: `ros:jazzy-1.2`.
-pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> Naming {
+pub fn name_all(naming: &NamingSettings, images: &[&Candidate], votes: &[Vote<'_>]) -> Naming {
     let names: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let inferred = infer_prefix(&names, votes);
-    let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
-    let drafts: Vec<Result<Vec<Draft>, Misnamed>> = images
+    let (prefix, origin) = prefix_of(naming, inferred.as_ref());
+    let drafts: Vec<Result<Vec<ReferenceDraft>, NamingError>> = images
         .par_iter()
         .map(|image| match image.references.as_slice() {
-            [] => Ok(vec![Draft::of_name(&prefix, &image.name, origin.clone())?]),
+            [] => Ok(vec![ReferenceDraft::of_name(&prefix, &image.name, origin.clone())?]),
             patterns => {
                 let drafts = patterns.iter();
-                drafts.map(|it| Draft::of_pattern(it, wishes, inferred.as_ref())).collect()
+                drafts.map(|it| ReferenceDraft::of_pattern(it, naming, inferred.as_ref())).collect()
             }
         })
         .collect();
-    let tags = Tags::infer(images, &drafts, votes);
+    let tags = SiblingTags::infer(images, &drafts, votes);
     let mut shared: HashMap<&str, u32> = HashMap::new();
     for drafts in drafts.iter().flatten() {
         let own: BTreeSet<&str> = drafts.iter().map(|draft| draft.normal.as_str()).collect();
@@ -156,7 +156,7 @@ pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> N
         .map(|drafts| {
             let drafts = drafts.as_ref().map_err(Clone::clone)?;
             let mut references = Vec::new();
-            let mut put = |draft: &Draft, tag: &str| {
+            let mut put = |draft: &ReferenceDraft, tag: &str| {
                 let reference = parse(&format!("{}:{tag}", draft.repository), draft.spot.as_ref())?;
                 if !references.contains(&reference) {
                     references.push(reference);
@@ -170,58 +170,62 @@ pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> N
                 let tag = tags.of(draft);
                 let is_shared = shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
                 let before = if is_shared { format!("{tag}-") } else { String::new() };
-                let versions = wishes.versions.iter().map(|version| version.value.as_str());
+                let versions = naming.versions.iter().map(|version| version.value.as_str());
                 for version in versions.filter(|version| *version != tag) {
                     put(draft, &format!("{before}{version}"))?;
                 }
             }
-            let origin = drafts.first().map_or(Origin::Folder, |draft| draft.origin.clone());
-            Ok(Named { references, origin })
+            let origin = drafts.first().map_or(NameOrigin::Directory, |draft| draft.origin.clone());
+            Ok(ImageReferences { references, origin })
         })
         .collect();
     Naming { images: named, inferred }
 }
 
 /// A reference of an image before its tag is inferred.
-struct Draft {
+struct ReferenceDraft {
     repository: String,
     /// The normalized repository.
     normal: String,
     tag: Option<String>,
-    origin: Origin,
+    origin: NameOrigin,
     spot: Option<(Source, Span)>,
     has_version: bool,
     /// Whether references in FROM lines can determine the tag.
     takes_votes: bool,
 }
 
-impl Draft {
-    fn of_name(prefix: &str, name: &str, origin: Origin) -> Result<Draft, Misnamed> {
+impl ReferenceDraft {
+    fn of_name(
+        prefix: &str,
+        name: &str,
+        origin: NameOrigin,
+    ) -> Result<ReferenceDraft, NamingError> {
         let repository = format!("{prefix}{name}");
         let normal = parse(&repository, None)?.repository();
         // Without a prefix, `python:3.12` is more likely the official image than an image of this
         // repository.
         let takes_votes = !prefix.is_empty();
         let (tag, spot, has_version) = (None, None, false);
-        Ok(Draft { repository, normal, tag, origin, spot, has_version, takes_votes })
+        Ok(ReferenceDraft { repository, normal, tag, origin, spot, has_version, takes_votes })
     }
 
     fn of_pattern(
-        pattern: &Pattern,
-        wishes: &Wishes,
-        inferred: Option<&Inferred>,
-    ) -> Result<Draft, Misnamed> {
-        let text = fill(&pattern.text, wishes, inferred);
+        pattern: &ReferencePattern,
+        naming: &NamingSettings,
+        inferred: Option<&InferredPrefix>,
+    ) -> Result<ReferenceDraft, NamingError> {
+        let text = fill(&pattern.text, naming, inferred);
         let reference = parse(&text, pattern.spot.as_ref())?;
         if reference.digest.is_some() {
             let message = format!("`{text}` has a digest, which is not known before the build");
-            return Err(Misnamed { message, spot: pattern.spot.clone() });
+            return Err(NamingError { message, spot: pattern.spot.clone() });
         }
         let (repository, tag) = match text.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
             _ => (text.as_str(), None),
         };
-        Ok(Draft {
+        Ok(ReferenceDraft {
             repository: repository.to_owned(),
             normal: reference.repository(),
             takes_votes: tag.is_none() && repository.contains(['/', '-', '_', '.']),
@@ -234,21 +238,21 @@ impl Draft {
 }
 
 /// The tags by which FROM lines name siblings whose tag is not configured.
-struct Tags<'a> {
+struct SiblingTags<'a> {
     /// The tags of images on which all lines agree, by repository.
     by_repository: HashMap<String, &'a str>,
     /// The tag of images that no line names.
     usual: &'a str,
 }
 
-impl<'a> Tags<'a> {
+impl<'a> SiblingTags<'a> {
     /// Infers the tags. If all lines agree on one tag, it is the default. If the lines about an
     /// image disagree, its tag is `latest`.
     fn infer(
         images: &[&Candidate],
-        drafts: &[Result<Vec<Draft>, Misnamed>],
+        drafts: &[Result<Vec<ReferenceDraft>, NamingError>],
         votes: &[Vote<'a>],
-    ) -> Tags<'a> {
+    ) -> SiblingTags<'a> {
         let mut siblings: HashMap<&str, &str> = HashMap::new();
         for (image, drafts) in images.iter().zip(drafts) {
             for draft in drafts.iter().flatten().filter(|draft| draft.takes_votes) {
@@ -256,12 +260,13 @@ impl<'a> Tags<'a> {
             }
         }
         let mut seen: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for Vote { image, need } in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context)
+        for Vote { image, dependency } in
+            votes.iter().filter(|vote| vote.dependency.kind != DependencyKind::Context)
         {
-            let repository = need.reference.repository();
+            let repository = dependency.reference.repository();
             let is_other = siblings.get(repository.as_str()).is_some_and(|name| name != image);
-            if is_other && need.reference.digest.is_none() {
-                let tag = need.reference.tag.as_deref().unwrap_or(LATEST);
+            if is_other && dependency.reference.digest.is_none() {
+                let tag = dependency.reference.tag.as_deref().unwrap_or(LATEST);
                 seen.entry(repository).or_default().insert(tag);
             }
         }
@@ -271,32 +276,32 @@ impl<'a> Tags<'a> {
             let latest = tags.contains(LATEST).then_some(LATEST);
             Some((repository, only(&tags).or(latest)?))
         });
-        Tags { by_repository: agreed.collect(), usual }
+        SiblingTags { by_repository: agreed.collect(), usual }
     }
 
     /// Returns the tag of an image: its own, or the one by which siblings name it.
-    fn of<'s>(&'s self, draft: &'s Draft) -> &'s str {
+    fn of<'s>(&'s self, draft: &'s ReferenceDraft) -> &'s str {
         let inferred = self.by_repository.get(&draft.normal).copied().unwrap_or(self.usual);
         draft.tag.as_deref().unwrap_or(inferred)
     }
 }
 
-fn parse(text: &str, spot: Option<&(Source, Span)>) -> Result<Reference, Misnamed> {
+fn parse(text: &str, spot: Option<&(Source, Span)>) -> Result<Reference, NamingError> {
     Reference::parse(text).map_err(|error| {
         let message = format!("`{text}` is not a valid reference: {error}");
-        Misnamed { message, spot: spot.cloned() }
+        NamingError { message, spot: spot.cloned() }
     })
 }
 
 /// The prefix of sibling names, and the dependency that shows it.
 #[derive(Debug)]
-pub struct Inferred {
+pub struct InferredPrefix {
     /// The prefix, such as `acme/shop-`.
     pub prefix: String,
-    place: Place,
+    place: Location,
 }
 
-impl Inferred {
+impl InferredPrefix {
     /// Returns the namespace and the app, such as those in `acme/shop-`.
     pub fn parts(&self) -> (Option<&str>, Option<&str>) {
         let (namespace, last) = match self.prefix.rsplit_once('/') {
@@ -310,26 +315,28 @@ impl Inferred {
 
 /// Returns the prefix with which the most siblings are named. Of prefixes with equally many
 /// siblings, the longest one is used.
-fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
-    let mut by_prefix: BTreeMap<String, (HashSet<&str>, Place)> = BTreeMap::new();
-    for vote in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context) {
-        let repository = vote.need.reference.familiar_repository();
+fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<InferredPrefix> {
+    let mut by_prefix: BTreeMap<String, (HashSet<&str>, Location)> = BTreeMap::new();
+    for vote in votes.iter().filter(|vote| vote.dependency.kind != DependencyKind::Context) {
+        let repository = vote.dependency.reference.familiar_repository();
         let Some((prefix, name)) = split_sibling(&repository, vote.image, names) else { continue };
-        let tag = vote.need.reference.tag.as_deref().unwrap_or(LATEST);
-        if prefix.is_empty() && (tag != LATEST || vote.need.reference.digest.is_some()) {
+        let tag = vote.dependency.reference.tag.as_deref().unwrap_or(LATEST);
+        if prefix.is_empty() && (tag != LATEST || vote.dependency.reference.digest.is_some()) {
             // Next to a directory `python`, `FROM python:3.12` means the official image.
             continue;
         }
         by_prefix
             .entry(prefix.to_owned())
-            .or_insert_with(|| (HashSet::new(), vote.need.source.place(vote.need.span)))
+            .or_insert_with(|| {
+                (HashSet::new(), vote.dependency.source.location(vote.dependency.span))
+            })
             .0
             .insert(name);
     }
     by_prefix
         .into_iter()
         .max_by_key(|(prefix, (siblings, _))| (siblings.len(), prefix.len()))
-        .map(|(prefix, (_, place))| Inferred { prefix, place })
+        .map(|(prefix, (_, place))| InferredPrefix { prefix, place })
 }
 
 /// Splits a repository's path into a prefix and the name of another image. The longest name takes
@@ -347,20 +354,20 @@ fn split_sibling<'r, 'n>(
 }
 
 /// Returns the prefix of names without a template.
-fn prefix_of(wishes: &Wishes, inferred: Option<&Inferred>) -> (String, Origin) {
-    let given = wishes.app.as_ref().or(wishes.namespace.as_ref());
+fn prefix_of(naming: &NamingSettings, inferred: Option<&InferredPrefix>) -> (String, NameOrigin) {
+    let given = naming.app.as_ref().or(naming.namespace.as_ref());
     match (given, inferred) {
         (None, Some(inferred)) => {
-            (inferred.prefix.clone(), Origin::Inferred(inferred.place.clone()))
+            (inferred.prefix.clone(), NameOrigin::Inferred(inferred.place.clone()))
         }
-        (None, None) => (format!("{}-", wishes.folder), Origin::Folder),
+        (None, None) => (format!("{}-", naming.directory), NameOrigin::Directory),
         (Some(given), inferred) => {
-            let (namespace, app) = inferred.map(Inferred::parts).unwrap_or_default();
-            let namespace = wishes.namespace.as_ref().map(|it| it.value.as_str()).or(namespace);
-            let app = match (&wishes.app, inferred) {
+            let (namespace, app) = inferred.map(InferredPrefix::parts).unwrap_or_default();
+            let namespace = naming.namespace.as_ref().map(|it| it.value.as_str()).or(namespace);
+            let app = match (&naming.app, inferred) {
                 (Some(app), _) => Some(app.value.as_str()),
                 (None, Some(_)) => app,
-                (None, None) => Some(wishes.folder.as_str()),
+                (None, None) => Some(naming.directory.as_str()),
             };
             let mut prefix = namespace.map(|it| format!("{it}/")).unwrap_or_default();
             if let Some(app) = app {
@@ -373,10 +380,10 @@ fn prefix_of(wishes: &Wishes, inferred: Option<&Inferred>) -> (String, Origin) {
 }
 
 /// Fills everything in a template except `{name}`.
-fn fill(template: &str, wishes: &Wishes, inferred: Option<&Inferred>) -> String {
-    let (namespace, app) = inferred.map(Inferred::parts).unwrap_or_default();
-    let namespace = wishes.namespace.as_ref().map(|it| it.value.as_str()).or(namespace);
-    let app = wishes.app.as_ref().map(|it| it.value.as_str()).or(app).unwrap_or(&wishes.folder);
+fn fill(template: &str, naming: &NamingSettings, inferred: Option<&InferredPrefix>) -> String {
+    let (namespace, app) = inferred.map(InferredPrefix::parts).unwrap_or_default();
+    let namespace = naming.namespace.as_ref().map(|it| it.value.as_str()).or(namespace);
+    let app = naming.app.as_ref().map(|it| it.value.as_str()).or(app).unwrap_or(&naming.directory);
     let filled = match namespace {
         Some(namespace) => template.replace("{namespace}", namespace),
         None => template.replace("{namespace}/", "").replace("{namespace}", ""),
@@ -386,8 +393,8 @@ fn fill(template: &str, wishes: &Wishes, inferred: Option<&Inferred>) -> String 
 
 /// Returns the name of a directory as part of a reference: in lowercase, with `-` for characters
 /// that are not allowed.
-pub fn as_app(folder: &str) -> String {
-    let lower = folder.to_lowercase();
+pub fn as_app(directory: &str) -> String {
+    let lower = directory.to_lowercase();
     let mut app = String::new();
     for character in lower.chars() {
         if character.is_ascii_alphanumeric() {

@@ -21,7 +21,7 @@ use super::{Graph, Image, dag};
 /// # Errors
 /// Returns an error with a suggestion if a selector matches no image.
 pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
-    let mut chosen = Vec::new();
+    let mut selected = Vec::new();
     for word in words {
         let (bare, up, down) = split_marks(graph, word);
         let images = choose_one(graph, bare, current)?;
@@ -29,16 +29,16 @@ pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Res
             bail!(describe_miss(graph, bare));
         }
         if up {
-            chosen.extend(with_needs(graph, &images));
+            selected.extend(with_needs(graph, &images));
         }
         if down {
-            chosen.extend(with_dependents(graph, &images));
+            selected.extend(with_dependents(graph, &images));
         }
-        chosen.extend(images);
+        selected.extend(images);
     }
-    chosen.sort_unstable();
-    chosen.dedup();
-    Ok(chosen)
+    selected.sort_unstable();
+    selected.dedup();
+    Ok(selected)
 }
 
 /// Returns the images that the selectors match with all their dependencies and dependents, sorted
@@ -51,31 +51,31 @@ pub fn surroundings(
     words: &[String],
     current: &RelPath,
 ) -> anyhow::Result<Vec<ImageId>> {
-    let mut chosen = Vec::new();
+    let mut selected = Vec::new();
     for word in words {
         let images = choose(graph, std::slice::from_ref(word), current)?;
         let (_, up, down) = split_marks(graph, word);
         if !up && !down {
-            chosen.extend(with_needs(graph, &images));
-            chosen.extend(with_dependents(graph, &images));
+            selected.extend(with_needs(graph, &images));
+            selected.extend(with_dependents(graph, &images));
         }
-        chosen.extend(images);
+        selected.extend(images);
     }
-    chosen.sort_unstable();
-    chosen.dedup();
-    Ok(chosen)
+    selected.sort_unstable();
+    selected.dedup();
+    Ok(selected)
 }
 
 /// Returns the selected images and all their dependencies, direct or indirect, sorted by name.
-pub fn with_needs(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
+pub fn with_needs(graph: &Graph, selected: &[ImageId]) -> Vec<ImageId> {
     let parents = crate::base::IdMap::from_fn(graph.images.len(), |image| graph.parents_of(image));
-    let reached = dag::reach(&parents, chosen);
+    let reached = dag::reach(&parents, selected);
     graph.images.ids().filter(|image| reached[*image]).collect()
 }
 
 /// Returns the selected images and all their dependents, direct or indirect, sorted by name.
-pub fn with_dependents(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
-    let reached = dag::reach(&graph.children(), chosen);
+pub fn with_dependents(graph: &Graph, selected: &[ImageId]) -> Vec<ImageId> {
+    let reached = dag::reach(&graph.children(), selected);
     graph.images.ids().filter(|image| reached[*image]).collect()
 }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::scan::config::{Template, Unfilled};
+use crate::scan::config::{PlaceholderError, Template};
 
 use super::reference::LONGEST_TAG;
 
@@ -20,8 +20,8 @@ use super::reference::LONGEST_TAG;
 /// Returns an error if a placeholder has no value, with its byte range in the template.
 pub fn fill(
     template: &str,
-    value: &dyn Fn(&str) -> Result<String, Unfilled>,
-) -> Result<String, (Range<usize>, Unfilled)> {
+    value: &dyn Fn(&str) -> Result<String, PlaceholderError>,
+) -> Result<String, (Range<usize>, PlaceholderError)> {
     let parsed = Template::parse_tag(template);
     if !parsed.has_placeholders() {
         return parsed.fill(value);
@@ -69,7 +69,7 @@ mod tests {
         let value = |name: &str| match name {
             "git.branch" => Ok(branch.to_owned()),
             "git.sha" => Ok(SHA.to_owned()),
-            _ => Err(Unfilled::unknown("placeholder", name, ["git.branch", "git.sha"])),
+            _ => Err(PlaceholderError::unknown("placeholder", name, ["git.branch", "git.sha"])),
         };
         match fill(template, &value) {
             Ok(tag) => tag,

@@ -22,7 +22,7 @@ use tar::{EntryType, Header};
 use super::reading::{Buffer, digest_entry, read_entry};
 use crate::base::screen::visible_path;
 use crate::engine::ContextFiles;
-use crate::scan::context::{Context, Entry, EntryKind};
+use crate::scan::context::{Context, ContextEntry, EntryKind};
 
 /// The size in bytes of the blocks that a tar consists of; it ends with two blocks of zeros.
 const BLOCK: usize = 512;
@@ -32,7 +32,7 @@ const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 pub struct ContextArchive {
     context: Arc<Context>,
     /// The indexes of the entries to send, ascending.
-    chosen: Vec<usize>,
+    selected: Vec<usize>,
     /// The required digest of the content of each chosen entry, if known.
     digests: Vec<Option<blake3::Hash>>,
     /// The content of some files that was already read, by index into `chosen`.
@@ -42,7 +42,7 @@ pub struct ContextArchive {
 impl fmt::Debug for ContextArchive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let root = visible_path(&self.context.root);
-        write!(f, "ContextArchive({root}, {} entries)", self.chosen.len())
+        write!(f, "ContextArchive({root}, {} entries)", self.selected.len())
     }
 }
 
@@ -55,16 +55,16 @@ impl ContextArchive {
     }
 
     /// Creates an archive of some entries of a context, by the indexes that [`super::select`] returns.
-    pub fn of(context: impl Into<Arc<Context>>, mut chosen: Vec<usize>) -> ContextArchive {
-        chosen.sort_unstable();
-        chosen.dedup();
-        let digests = vec![None; chosen.len()];
-        ContextArchive { context: context.into(), digests, contents: HashMap::new(), chosen }
+    pub fn of(context: impl Into<Arc<Context>>, mut selected: Vec<usize>) -> ContextArchive {
+        selected.sort_unstable();
+        selected.dedup();
+        let digests = vec![None; selected.len()];
+        ContextArchive { context: context.into(), digests, contents: HashMap::new(), selected }
     }
 
     /// Returns the entries in the order in which they are sent.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
-        self.chosen.iter().map(|number| &self.context.entries[*number])
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &ContextEntry> {
+        self.selected.iter().map(|number| &self.context.entries[*number])
     }
 
     /// Returns the context that the entries come from.
@@ -82,7 +82,7 @@ impl ContextArchive {
     pub fn digest_files(&mut self) -> io::Result<&[Option<blake3::Hash>]> {
         let context = &self.context;
         self.digests = self
-            .chosen
+            .selected
             .par_iter()
             .map_init(Buffer::default, |buffer, number| {
                 let entry = &context.entries[*number];
@@ -102,7 +102,7 @@ impl ContextArchive {
     /// Panics if the number of digests is not the number of entries.
     #[must_use]
     pub fn with_digests(mut self, digests: Vec<Option<blake3::Hash>>) -> ContextArchive {
-        assert_eq!(digests.len(), self.chosen.len(), "one digest for each entry");
+        assert_eq!(digests.len(), self.selected.len(), "one digest for each entry");
         self.digests = digests;
         self
     }
@@ -121,7 +121,7 @@ impl ContextArchive {
         let long = |bytes: usize| {
             if bytes > LONGEST_PLAIN { BLOCK as u64 + blocks(bytes as u64 + 1) } else { 0 }
         };
-        let entry_len = |entry: &Entry| {
+        let entry_len = |entry: &ContextEntry| {
             let content = if entry.kind == EntryKind::File { entry.stat.size } else { 0 };
             BLOCK as u64 + long(name_of(entry).len()) + long(link_of(entry).len()) + blocks(content)
         };
@@ -130,7 +130,7 @@ impl ContextArchive {
 
     /// Returns whether the archive has no entries.
     pub fn is_empty(&self) -> bool {
-        self.chosen.is_empty()
+        self.selected.is_empty()
     }
 
     /// Writes the archive and returns the number of bytes written. Passes the content of each file piece by piece
@@ -140,7 +140,7 @@ impl ContextArchive {
     /// Returns an error if a file cannot be read or has changed since the walk (the message names it), or if `to`
     /// fails. Readers recognize the output up to then as incomplete: the end mark is missing.
     pub fn write(&self, to: &mut dyn Write, seen: &mut dyn FnMut(usize, &[u8])) -> io::Result<u64> {
-        let mut to = Counted { to, bytes: 0 };
+        let mut to = CountingWriter { to, bytes: 0 };
         let mut buffer = Buffer::default();
         for (number, entry) in self.entries().enumerate() {
             write_head(&mut to, entry)?;
@@ -169,12 +169,12 @@ impl ContextFiles for ContextArchive {
     }
 }
 
-struct Counted<'a> {
+struct CountingWriter<'a> {
     to: &'a mut dyn Write,
     bytes: u64,
 }
 
-impl Counted<'_> {
+impl CountingWriter<'_> {
     /// Fills the last block with zeros.
     fn pad(&mut self) -> io::Result<()> {
         let used = usize::try_from(self.bytes % BLOCK as u64).unwrap_or(0);
@@ -182,7 +182,7 @@ impl Counted<'_> {
     }
 }
 
-impl Write for Counted<'_> {
+impl Write for CountingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.to.write(bytes)?;
         self.bytes += count as u64;
@@ -198,26 +198,26 @@ impl Write for Counted<'_> {
 const LONGEST_PLAIN: usize = 100;
 
 /// Returns the entry's name in the archive; directories end with `/`.
-fn name_of(entry: &Entry) -> Vec<u8> {
+fn name_of(entry: &ContextEntry) -> Vec<u8> {
     let mut name = entry.bytes().to_vec();
-    if entry.kind == EntryKind::Folder {
+    if entry.kind == EntryKind::Directory {
         name.push(b'/');
     }
     name
 }
 
-fn link_of(entry: &Entry) -> &[u8] {
+fn link_of(entry: &ContextEntry) -> &[u8] {
     match &entry.kind {
         EntryKind::Symlink(text) => text.as_bytes(),
         _ => &[],
     }
 }
 
-fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
+fn write_head(to: &mut CountingWriter<'_>, entry: &ContextEntry) -> io::Result<()> {
     let (name, link) = (name_of(entry), link_of(entry));
     let (kind, device) = match entry.kind {
         EntryKind::File => (EntryType::Regular, None),
-        EntryKind::Folder => (EntryType::Directory, None),
+        EntryKind::Directory => (EntryType::Directory, None),
         EntryKind::Symlink(_) => (EntryType::Symlink, None),
         EntryKind::Fifo => (EntryType::Fifo, None),
         EntryKind::CharDevice { major, minor } => (EntryType::Char, Some((major, minor))),
@@ -246,7 +246,7 @@ fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
 }
 
 /// Writes a long name in the GNU format: a separate entry whose content is the name and a NUL.
-fn write_long(to: &mut Counted<'_>, kind: EntryType, name: &[u8]) -> io::Result<()> {
+fn write_long(to: &mut CountingWriter<'_>, kind: EntryType, name: &[u8]) -> io::Result<()> {
     let mut header = header_of(kind, 0o644, 0, name.len() as u64 + 1);
     put(&mut header.as_old_mut().name, b"././@LongLink");
     header.set_cksum();

@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 use crate::graph::evaluate::{Base, StageFrom};
 use crate::parse::{
-    Command, Declaration, Files, Healthcheck, Heredoc, Instruction, InstructionKind, Mount, Pair,
+    CommandForm, Declaration, Files, Healthcheck, Heredoc, Instruction, InstructionKind, Mount,
+    Pair,
 };
 
 /// What the sources in a stage's `COPY --from` and mounts refer to, in source order.
@@ -171,7 +172,7 @@ fn put_pairs(text: &mut String, pairs: &[Pair]) {
     }
 }
 
-fn put_command(text: &mut String, command: &Command) {
+fn put_command(text: &mut String, command: &CommandForm) {
     put(text, if command.json { "exec" } else { "shell" });
     command.words.iter().for_each(|word| put(text, &quote(word)));
 }

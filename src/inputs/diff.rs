@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::files::{FileInputs, FileList};
-use super::gather::Own;
-use super::key::{Inputs, NeedInputs};
-use crate::base::{Place, Platform, UnitId};
+use super::gather::OwnInputs;
+use super::key::{DependencyInputs, Inputs};
+use crate::base::{Location, Platform, UnitId};
 use crate::graph::Dependency;
 use crate::graph::reference::Reference;
 
@@ -47,12 +47,12 @@ pub enum Change {
     /// An instruction differs, or is the one after removed instructions.
     Instruction {
         /// The location.
-        at: Place,
+        at: Location,
     },
     /// The `ONBUILD` triggers of a base differ.
     Triggers {
         /// The `FROM` that runs them.
-        at: Place,
+        at: Location,
     },
     /// A build argument or a builder option has a different value.
     Argument {
@@ -87,7 +87,7 @@ pub enum Change {
 }
 
 /// Returns the differences between a unit and the inputs that it was built from. `name` returns the name of a unit.
-pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
+pub fn changes(own: &OwnInputs, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
     let now = &own.inputs;
     let mut changes = Vec::new();
     if (&now.syntax, now.escape) != (&was.syntax, was.escape) {
@@ -100,7 +100,7 @@ pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<
     changes.extend(changed_instructions(own, was));
     changes.extend(changed_arguments(now, was));
     changes.extend(changed_files(own, was));
-    changes.extend(changed_needs(own, was, name));
+    changes.extend(changed_dependencies(own, was, name));
     changes
 }
 
@@ -109,14 +109,14 @@ pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<
 pub fn differs_by_itself(now: &Inputs, was: &Inputs) -> bool {
     let without = |inputs: &Inputs| {
         let mut inputs = inputs.clone();
-        inputs.needs.iter_mut().for_each(|need| need.identify(None));
+        inputs.dependencies.iter_mut().for_each(|dependency| dependency.identify(None));
         inputs
     };
     without(now) != without(was)
 }
 
 /// Returns the first differing location in each stage.
-fn changed_instructions(own: &Own, was: &Inputs) -> Vec<Change> {
+fn changed_instructions(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
     let mut changes = Vec::new();
     let now = &own.inputs;
     for (number, (stage, places)) in now.stages.iter().zip(&own.places).enumerate() {
@@ -166,7 +166,7 @@ fn arguments_of(inputs: &Inputs) -> BTreeMap<&str, Option<&str>> {
     declared.chain(settings.map(|(name, value)| (name.as_str(), Some(value.as_str())))).collect()
 }
 
-fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
+fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
     if own.inputs.files == was.files {
         return Vec::new();
     }
@@ -206,19 +206,25 @@ fn by_path(files: &FileList) -> BTreeMap<Cow<'_, str>, FileInputs<'_>> {
     files.read().into_iter().map(|file| (file.path.clone(), file)).collect()
 }
 
-fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
+fn changed_dependencies(
+    own: &OwnInputs,
+    was: &Inputs,
+    name: &dyn Fn(UnitId) -> String,
+) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (need, of) in own.needs() {
-        let same = |old: &&NeedInputs| {
+    for (dependency, of) in own.resolved_dependencies() {
+        let same = |old: &&DependencyInputs| {
             (&old.reference, &old.kind, &old.platform)
-                == (&need.reference, &need.kind, &need.platform)
+                == (&dependency.reference, &dependency.kind, &dependency.platform)
         };
         // A new dependency is reported as the instruction that adds it.
-        let Some(old) = was.needs.iter().find(same).filter(|old| *old != need) else { continue };
+        let Some(old) = was.dependencies.iter().find(same).filter(|old| *old != dependency) else {
+            continue;
+        };
         let change = match of {
             Dependency::Image(unit) => Change::Parent { image: name(unit) },
             Dependency::External(_) => {
-                let (reference, held) = (old.reference.clone(), need.layers.is_some());
+                let (reference, held) = (old.reference.clone(), dependency.layers.is_some());
                 Change::External { reference, held }
             }
         };

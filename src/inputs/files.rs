@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::scan::context::{Entry, EntryKind};
+use crate::scan::context::{ContextEntry, EntryKind};
 
 /// A file, directory, or other entry of the context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +34,10 @@ pub struct FileInputs<'a> {
 /// The files of an image, in walk order. Cheap to clone.
 #[derive(Clone)]
 pub struct FileList {
-    inner: Arc<Inner>,
+    inner: Arc<FileListData>,
 }
 
-struct Inner {
+struct FileListData {
     text: String,
     digest: blake3::Hash,
     len: usize,
@@ -45,7 +45,9 @@ struct Inner {
 
 impl FileList {
     /// Creates the list from entries of a context, with the digests of files.
-    pub fn of<'a>(entries: impl Iterator<Item = (&'a Entry, Option<blake3::Hash>)>) -> FileList {
+    pub fn of<'a>(
+        entries: impl Iterator<Item = (&'a ContextEntry, Option<blake3::Hash>)>,
+    ) -> FileList {
         // Space for a digest, the field names, and a path of typical length.
         let mut text = Vec::with_capacity(entries.size_hint().0 * 160);
         let mut len = 0;
@@ -67,7 +69,7 @@ impl FileList {
 
     fn from_text(text: String, len: usize) -> FileList {
         let digest = blake3::hash(text.as_bytes());
-        FileList { inner: Arc::new(Inner { text, digest, len }) }
+        FileList { inner: Arc::new(FileListData { text, digest, len }) }
     }
 
     /// Returns the number of files.
@@ -125,11 +127,11 @@ impl<'de> Deserialize<'de> for FileList {
     }
 }
 
-fn describe(entry: &Entry, digest: Option<blake3::Hash>) -> FileInputs<'_> {
+fn describe(entry: &ContextEntry, digest: Option<blake3::Hash>) -> FileInputs<'_> {
     let numbers = |major: u32, minor: u32| Some(Cow::Owned(format!("{major}:{minor}")));
     let (kind, content) = match &entry.kind {
         EntryKind::File => ("file", digest.map(|digest| Cow::Owned(hex(&digest)))),
-        EntryKind::Folder => ("folder", None),
+        EntryKind::Directory => ("folder", None),
         EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
         EntryKind::Fifo => ("fifo", None),
         EntryKind::CharDevice { major, minor } => ("char", numbers(*major, *minor)),
@@ -165,7 +167,7 @@ mod tests {
     use super::*;
     use crate::scan::context::Stat;
 
-    fn entry(path: impl Into<OsString>, kind: EntryKind, mode: u32) -> Entry {
+    fn entry(path: impl Into<OsString>, kind: EntryKind, mode: u32) -> ContextEntry {
         let stat = Stat {
             size: 0,
             mode,
@@ -176,7 +178,7 @@ mod tests {
             inode: 0,
             device: 0,
         };
-        Entry { path: path.into(), kind, stat }
+        ContextEntry { path: path.into(), kind, stat }
     }
 
     #[test]
@@ -184,7 +186,7 @@ mod tests {
         let digest = blake3::hash(b"x");
         let odd = OsStr::from_bytes(b"a\xff\"\n").to_owned();
         let entries = [
-            (entry("d", EntryKind::Folder, 0o2755), None),
+            (entry("d", EntryKind::Directory, 0o2755), None),
             (entry("d/f", EntryKind::File, 0o644), Some(digest)),
             (entry("d/g", EntryKind::File, 0o755), Some(digest)),
             (entry(odd, EntryKind::Symlink("../\"x\"".into()), 0o777), None),

@@ -16,16 +16,16 @@ use rayon::prelude::*;
 
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
-use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
+use super::{ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, own, select};
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
-use crate::base::{Diagnostic, IdMap, Place, RelPath, UnitId, clock};
+use crate::base::{Diagnostic, IdMap, Location, RelPath, UnitId, clock};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
 use crate::inputs::Identity;
-use crate::scan::context::{Context, Entry, EntryKind, Stat};
+use crate::scan::context::{Context, ContextEntry, EntryKind, Stat};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
 
 /// The digests of files that earlier runs and this one have read.
@@ -39,7 +39,7 @@ pub trait FileDigests: Sync {
 
 /// The inputs of a unit, and where they come from.
 #[derive(Debug, Clone)]
-pub struct Own {
+pub struct OwnInputs {
     /// All inputs; dependencies do not have identities yet.
     pub inputs: Inputs,
     /// What each of the dependencies in `inputs` refers to.
@@ -52,10 +52,12 @@ pub struct Own {
     pub context: RelPath,
 }
 
-impl Own {
+impl OwnInputs {
     /// Returns the dependencies in the inputs with what they refer to.
-    pub fn needs(&self) -> impl Iterator<Item = (&NeedInputs, Dependency<UnitId>)> {
-        self.inputs.needs.iter().zip(self.dependencies.iter().copied())
+    pub fn resolved_dependencies(
+        &self,
+    ) -> impl Iterator<Item = (&DependencyInputs, Dependency<UnitId>)> {
+        self.inputs.dependencies.iter().zip(self.dependencies.iter().copied())
     }
 }
 
@@ -63,14 +65,14 @@ impl Own {
 #[derive(Debug, Clone)]
 pub struct StagePlaces {
     /// The `FROM`.
-    pub from: Place,
+    pub from: Location,
     /// The instructions.
-    pub instructions: Vec<Place>,
+    pub instructions: Vec<Location>,
 }
 
 /// An external image as the engine or its registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outside {
+pub struct ExternalDescription {
     /// The image's identity.
     pub identity: Identity,
     /// Its `ONBUILD` triggers; `None` if they are unknown, because the description is for another platform.
@@ -83,11 +85,11 @@ pub struct Outside {
 
 /// The images that are used as they are; `None` for those that the engine lacks. Images of the repository are
 /// included only if their triggers differ from those in their Dockerfiles.
-pub type Externals = BTreeMap<Dependency, Option<Outside>>;
+pub type Externals = BTreeMap<Dependency, Option<ExternalDescription>>;
 
 /// What to gather inputs from.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct GatherRequest<'a> {
     /// The repository's root.
     pub root: &'a Path,
     /// The images of the repository.
@@ -103,14 +105,14 @@ pub struct Asked<'a> {
 /// Gathers the inputs of some units; the others are `None`. If something cannot be read, the units that read it get
 /// an error.
 pub fn gather(
-    asked: Asked<'_>,
+    asked: GatherRequest<'_>,
     units: &[UnitId],
     digests: &mut dyn FileDigests,
-) -> IdMap<Option<Result<Own, InfrastructureError>>, UnitId> {
+) -> IdMap<Option<Result<OwnInputs, InfrastructureError>>, UnitId> {
     let mut gathered = IdMap::from_fn(asked.units.len(), |_| None);
-    let readers: Vec<Result<Reader<'_>, InfrastructureError>> =
-        units.par_iter().map(|unit| Reader::of(asked, *unit)).collect();
-    let mut walks: BTreeMap<(RelPath, Option<PathBuf>), Vec<Reader<'_>>> = BTreeMap::new();
+    let readers: Vec<Result<ContextReader<'_>, InfrastructureError>> =
+        units.par_iter().map(|unit| ContextReader::of(asked, *unit)).collect();
+    let mut walks: BTreeMap<(RelPath, Option<PathBuf>), Vec<ContextReader<'_>>> = BTreeMap::new();
     for (unit, reader) in units.iter().zip(readers) {
         match reader {
             Ok(reader) => walks.entry(reader.walk.clone()).or_default().push(reader),
@@ -120,10 +122,10 @@ pub fn gather(
     // The state directory is never an input: it changes with every run, so nothing would ever be up to date.
     let root = asked.root.canonicalize().unwrap_or_else(|_| asked.root.to_owned());
     let kept = root.join(STATE_DIRECTORY);
-    let walked: Vec<Walked<'_>> =
+    let walked: Vec<ContextWalk<'_>> =
         walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
-    let owned: Vec<Vec<(UnitId, Result<Own, InfrastructureError>)>> =
+    let owned: Vec<Vec<(UnitId, Result<OwnInputs, InfrastructureError>)>> =
         walked.into_par_iter().zip(read).map(|(walked, read)| walked.own(asked, &read)).collect();
     for (unit, own) in owned.into_iter().flatten() {
         gathered[unit] = Some(own);
@@ -132,28 +134,36 @@ pub fn gather(
 }
 
 /// A unit that reads a context.
-struct Reader<'a> {
+struct ContextReader<'a> {
     unit: UnitId,
     image: &'a Image,
-    uses: Vec<Use>,
+    uses: Vec<SourceUse>,
     doubt: own::Doubt,
     /// The directory, and the ignore file that applies.
     walk: (RelPath, Option<PathBuf>),
 }
 
-impl<'a> Reader<'a> {
-    fn of(asked: Asked<'a>, unit: UnitId) -> Result<Reader<'a>, InfrastructureError> {
+impl<'a> ContextReader<'a> {
+    fn of(
+        asked: GatherRequest<'a>,
+        unit: UnitId,
+    ) -> Result<ContextReader<'a>, InfrastructureError> {
         let image = &asked.graph.images[asked.units.image(unit)];
         let (uses, doubt) = own::uses_of(image, asked.externals);
-        let folder = image.context.under(asked.root);
-        let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &folder)
+        let directory = image.context.under(asked.root);
+        let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &directory)
             .map_err(|error| permanent("can't look up the ignore file").source(error))?;
-        Ok(Reader { unit, image, uses, doubt, walk: (image.context.clone(), ignore) })
+        Ok(ContextReader { unit, image, uses, doubt, walk: (image.context.clone(), ignore) })
     }
 
-    fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
+    fn own(
+        &self,
+        asked: GatherRequest<'_>,
+        files: FileList,
+        archive: Arc<ContextArchive>,
+    ) -> OwnInputs {
         let with = (asked.units.platform(self.unit), asked.attestations);
-        Own {
+        OwnInputs {
             inputs: own::inputs_of(self.image, with, files, self.doubt),
             dependencies: own::dependencies_of(self.image, self.unit, asked.units),
             archive,
@@ -164,20 +174,24 @@ impl<'a> Reader<'a> {
 }
 
 /// One walk, and what its readers take from it.
-struct Walked<'a> {
+struct ContextWalk<'a> {
     /// The readers, each with the index of its choice.
-    readers: Vec<(Reader<'a>, usize)>,
+    readers: Vec<(ContextReader<'a>, usize)>,
     context: Result<Arc<Context>, InfrastructureError>,
     /// The indexes of the entries that are read, ascending. Images with the same sources share a choice.
     choices: Vec<Vec<usize>>,
 }
 
-impl Walked<'_> {
-    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(UnitId, Result<Own, InfrastructureError>)> {
-        let Walked { readers, context, choices } = self;
+impl ContextWalk<'_> {
+    fn own(
+        self,
+        asked: GatherRequest<'_>,
+        read: &ReadFiles,
+    ) -> Vec<(UnitId, Result<OwnInputs, InfrastructureError>)> {
+        let ContextWalk { readers, context, choices } = self;
         let taken: Vec<Result<_, InfrastructureError>> = choices
             .into_par_iter()
-            .map(|chosen| take(context.as_ref().map_err(Clone::clone)?, chosen, read))
+            .map(|selected| take(context.as_ref().map_err(Clone::clone)?, selected, read))
             .collect();
         readers
             .into_par_iter()
@@ -192,30 +206,30 @@ impl Walked<'_> {
 /// Returns the chosen files of a context, as inputs and ready to send.
 fn take(
     context: &Arc<Context>,
-    chosen: Vec<usize>,
-    read: &Read,
+    selected: Vec<usize>,
+    read: &ReadFiles,
 ) -> Result<(FileList, Arc<ContextArchive>), InfrastructureError> {
-    if let Some(message) = chosen.iter().find_map(|number| read.failures.get(number)) {
+    if let Some(message) = selected.iter().find_map(|number| read.failures.get(number)) {
         return Err(message.clone());
     }
     let digests: Vec<Option<blake3::Hash>> =
-        chosen.iter().map(|number| read.digests[*number]).collect();
-    let entries = chosen.iter().map(|number| &context.entries[*number]);
+        selected.iter().map(|number| read.digests[*number]).collect();
+    let entries = selected.iter().map(|number| &context.entries[*number]);
     let files = FileList::of(entries.zip(digests.iter().copied()));
     let content = |(at, number)| Some((at, Arc::clone(read.contents.get(number)?)));
-    let contents = chosen.iter().enumerate().filter_map(content).collect();
-    let archive = ContextArchive::of(Arc::clone(context), chosen);
+    let contents = selected.iter().enumerate().filter_map(content).collect();
+    let archive = ContextArchive::of(Arc::clone(context), selected);
     let archive = archive.with_digests(digests).with_contents(contents);
     Ok((files, Arc::new(archive)))
 }
 
-fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
+fn walk<'a>(root: &Path, kept: &Path, readers: Vec<ContextReader<'a>>) -> ContextWalk<'a> {
     let context = readers.first().map_or_else(
         || Err(permanent("no image reads this context")),
         |reader| walk_for(root, reader.image, readers.iter().all(|it| it.uses.is_empty())),
     );
-    let mut numbers: HashMap<Vec<Use>, usize> = HashMap::new();
-    let readers: Vec<(Reader<'a>, usize)> = readers
+    let mut numbers: HashMap<Vec<SourceUse>, usize> = HashMap::new();
+    let readers: Vec<(ContextReader<'a>, usize)> = readers
         .into_iter()
         .map(|reader| {
             let next = numbers.len();
@@ -223,21 +237,21 @@ fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
             (reader, number)
         })
         .collect();
-    let mut uses: Vec<(Vec<Use>, usize)> = numbers.into_iter().collect();
+    let mut uses: Vec<(Vec<SourceUse>, usize)> = numbers.into_iter().collect();
     uses.sort_unstable_by_key(|(_, number)| *number);
     let choices = match &context {
         Ok(context) => {
             let kept = kept_of(context, kept);
-            let choose = |(uses, _): &(Vec<Use>, usize)| -> Vec<usize> {
-                let mut chosen = select(context, uses);
-                chosen.retain(|number| !kept.contains(number));
-                chosen
+            let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<usize> {
+                let mut selected = select(context, uses);
+                selected.retain(|number| !kept.contains(number));
+                selected
             };
             uses.par_iter().map(choose).collect()
         }
         Err(_) => vec![Vec::new(); uses.len()],
     };
-    Walked { readers, context: context.map(Arc::new), choices }
+    ContextWalk { readers, context: context.map(Arc::new), choices }
 }
 
 /// Returns the entries of a context that are inside the state directory.
@@ -256,22 +270,22 @@ pub(super) fn walk_for(
     image: &Image,
     nothing_is_read: bool,
 ) -> Result<Context, InfrastructureError> {
-    let folder = image.context.under(root);
-    if nothing_is_read && folder.is_dir() {
-        return Ok(Context { root: folder, entries: Vec::new() });
+    let directory = image.context.under(root);
+    if nothing_is_read && directory.is_dir() {
+        return Ok(Context { root: directory, entries: Vec::new() });
     }
     let (ignore, problems) =
         IgnoreFile::load(root, &image.dockerfile, &image.context).map_err(unreadable)?;
     match problems.first() {
         Some(problem) => Err(permanent(describe_ignore_problem(problem))),
-        None => Context::walk(&folder, &ignore).map_err(permanent),
+        None => Context::walk(&directory, &ignore).map_err(permanent),
     }
 }
 
 /// Returns what is wrong in an ignore file, and where.
 pub(super) fn describe_ignore_problem(problem: &Diagnostic) -> String {
     match problem.labels.first() {
-        Some(label) => format!("{}: {}", label.source.place(label.span), problem.message),
+        Some(label) => format!("{}: {}", label.source.location(label.span), problem.message),
         None => problem.message.clone(),
     }
 }
@@ -287,7 +301,7 @@ const LARGEST_KEPT: u64 = 256 << 10;
 
 /// The content of the files of a walk that images read.
 #[derive(Default)]
-struct Read {
+struct ReadFiles {
     /// The digests, by entry index.
     digests: Vec<Option<blake3::Hash>>,
     /// The content that was kept, by entry index.
@@ -297,11 +311,11 @@ struct Read {
 }
 
 /// Reads the files that images need, for each walk.
-fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read> {
-    let looked_up: Vec<(Read, Vec<usize>)> =
+fn read_files(walked: &[ContextWalk<'_>], digests: &mut dyn FileDigests) -> Vec<ReadFiles> {
+    let looked_up: Vec<(ReadFiles, Vec<usize>)> =
         walked.par_iter().map(|walked| look_up(walked, digests)).collect();
     let mut read = Vec::with_capacity(walked.len());
-    let mut missing: Vec<(usize, usize, &Context, &Entry)> = Vec::new();
+    let mut missing: Vec<(usize, usize, &Context, &ContextEntry)> = Vec::new();
     for ((known, unknown), walked) in looked_up.into_iter().zip(walked) {
         if let Ok(context) = &walked.context {
             let of = |number: usize| (read.len(), number, &**context, &context.entries[number]);
@@ -339,20 +353,20 @@ fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read>
 }
 
 /// Returns the known digests of the files that images read, and the indexes of the files that have to be read.
-fn look_up(walked: &Walked<'_>, digests: &dyn FileDigests) -> (Read, Vec<usize>) {
+fn look_up(walked: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec<usize>) {
     let Ok(context) = &walked.context else {
-        return (Read::default(), Vec::new());
+        return (ReadFiles::default(), Vec::new());
     };
     let mut wanted = vec![false; context.entries.len()];
     for number in walked.choices.iter().flatten() {
         wanted[*number] = context.entries[*number].kind == EntryKind::File;
     }
-    let find = |(entry, wanted): (&Entry, &bool)| {
+    let find = |(entry, wanted): (&ContextEntry, &bool)| {
         wanted.then(|| digests.find(&context.path_of(entry), &entry.stat)).flatten()
     };
     let entries = context.entries.par_iter().zip(&wanted).with_min_len(1024);
     let digests: Vec<Option<blake3::Hash>> = entries.map(find).collect();
     let is_unknown = |number: &usize| wanted[*number] && digests[*number].is_none();
     let unknown = (0..digests.len()).filter(is_unknown).collect();
-    (Read { digests, ..Read::default() }, unknown)
+    (ReadFiles { digests, ..ReadFiles::default() }, unknown)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Identity;
 use super::files::FileList;
 use crate::base::Platform;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::Reference;
 
 /// The version of [`Inputs`].
@@ -40,7 +40,8 @@ pub struct Inputs {
     /// The index of the target in `stages`.
     pub target: Option<usize>,
     /// The dependencies of those stages.
-    pub needs: Vec<NeedInputs>,
+    #[serde(rename = "needs")]
+    pub dependencies: Vec<DependencyInputs>,
     /// The downloads of those stages.
     pub downloads: Vec<DownloadInputs>,
     /// Whether all files count, because it is unknown which ones are read.
@@ -77,11 +78,11 @@ pub struct ArgumentInputs {
 
 /// A dependency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NeedInputs {
+pub struct DependencyInputs {
     /// The image's reference.
     pub reference: Reference,
     /// How the stage uses the image.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// The platform to use the image for.
     pub platform: Option<Platform>,
     /// The identity of the layers; `None` if the engine does not have the image.
@@ -90,10 +91,10 @@ pub struct NeedInputs {
     pub config: Option<String>,
 }
 
-impl NeedInputs {
+impl DependencyInputs {
     /// Sets the identity of the image.
     pub fn identify(&mut self, identity: Option<&Identity>) {
-        let inherits = !matches!(self.kind, NeedKind::Copy | NeedKind::Mount);
+        let inherits = !matches!(self.kind, DependencyKind::Copy | DependencyKind::Mount);
         self.layers = identity.map(|identity| identity.layers.clone());
         self.config = identity.filter(|_| inherits).map(|identity| identity.config.clone());
     }

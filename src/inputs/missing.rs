@@ -12,14 +12,14 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::select::{Use, select};
+use super::select::{SourceUse, select};
 use super::wildcard::Wildcard;
 use crate::base::text::closest;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 use crate::graph::evaluate::{ContextKind, ContextUse};
 use crate::graph::{Graph, Image};
-use crate::scan::context::{Context, Entry};
-use crate::scan::ignore_file::{IgnoreFile, Verdict, find_ignore_file};
+use crate::scan::context::{Context, ContextEntry};
+use crate::scan::ignore_file::{IgnoreFile, IgnoreVerdict, find_ignore_file};
 
 /// Returns what is missing in the contexts of all images of the repository at `root`. Walks each context that an
 /// instruction reads in part; uses rayon's pool.
@@ -50,7 +50,7 @@ fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
 
 fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
     let Some(first) = images.first() else { return Vec::new() };
-    let folder = first.context.under(root);
+    let directory = first.context.under(root);
     let Ok((ignore, mistakes)) = IgnoreFile::load(root, &first.dockerfile, &first.context) else {
         return Vec::new();
     };
@@ -59,14 +59,15 @@ fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
         return Vec::new();
     }
     // A context that cannot be read is reported where it is set, or by the build.
-    let Ok(context) = Context::walk(&folder, &ignore) else { return Vec::new() };
-    let shelf = Shelf { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
+    let Ok(context) = Context::walk(&directory, &ignore) else { return Vec::new() };
+    let shelf =
+        ContextOnDisk { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
     let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
     uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
 }
 
 /// A context, as sent and as it is on disk.
-struct Shelf<'a> {
+struct ContextOnDisk<'a> {
     root: &'a Path,
     context: &'a Context,
     ignore: &'a IgnoreFile,
@@ -74,9 +75,9 @@ struct Shelf<'a> {
     everything: OnceCell<Option<Context>>,
 }
 
-impl Shelf<'_> {
+impl ContextOnDisk<'_> {
     fn look_for(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
-        let wanted = Use {
+        let wanted = SourceUse {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),
             parents: one.parents,
@@ -100,7 +101,12 @@ impl Shelf<'_> {
         }
     }
 
-    fn describe_ignored(&self, image: &Image, one: &ContextUse, entry: &Entry) -> Diagnostic {
+    fn describe_ignored(
+        &self,
+        image: &Image,
+        one: &ContextUse,
+        entry: &ContextEntry,
+    ) -> Diagnostic {
         let path = String::from_utf8_lossy(entry.bytes());
         let what = match Wildcard::is_in(&one.pattern) {
             true => {
@@ -118,7 +124,7 @@ impl Shelf<'_> {
     }
 
     /// Returns the line of the ignore file that excludes an entry.
-    fn hiding_line(&self, image: &Image, entry: &Entry) -> Option<(Source, Span)> {
+    fn hiding_line(&self, image: &Image, entry: &ContextEntry) -> Option<(Source, Span)> {
         let (dockerfile, context) =
             (image.dockerfile.under(self.root), image.context.under(self.root));
         let file = find_ignore_file(&dockerfile, &context).ok()??;
@@ -126,7 +132,7 @@ impl Shelf<'_> {
         let source = Source::new(path, std::fs::read_to_string(&file).ok()?);
         let bytes = entry.bytes();
         let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        let mut verdict: Option<Verdict> = None;
+        let mut verdict: Option<IgnoreVerdict> = None;
         for end in slashes.map(|(at, _)| at).chain([bytes.len()]) {
             let judged = self.ignore.judge(&bytes[..end], verdict.as_ref());
             let is_final = self.ignore.can_skip(&bytes[..end], &judged);
@@ -167,7 +173,7 @@ fn describe_missing(
     }
     // A common mistake is a path relative to the root, as if that were the context.
     let Some(path) = RelPath::new(pattern).filter(|_| !context.is_root()) else { return problem };
-    if let Some(inside) = path.strip_folder(context)
+    if let Some(inside) = path.strip_directory(context)
         && context.join(inside).is_some_and(|path| path.under(root).exists())
     {
         return problem.hint(format!("paths are relative to the context: write `{inside}`"));
@@ -183,15 +189,15 @@ fn describe_missing(
 
 /// Returns a name similar to the missing one, in the same directory.
 fn find_near(everything: &Context, path: &str) -> Option<String> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
-    let below = &everything.entries[everything.below(folder.as_bytes())];
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let start = if directory.is_empty() { 0 } else { directory.len() + 1 };
+    let below = &everything.entries[everything.below(directory.as_bytes())];
     let names = below.iter().filter_map(|entry| {
         let name = std::str::from_utf8(&entry.path.as_bytes()[start..]).ok()?;
         (!name.contains('/')).then_some(name)
     });
     let near = closest(name, names)?;
-    Some(if folder.is_empty() { near.to_owned() } else { format!("{folder}/{near}") })
+    Some(if directory.is_empty() { near.to_owned() } else { format!("{directory}/{near}") })
 }
 
 /// Adds the location of the source. A trigger is in another Dockerfile, and reads the context of the image whose

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Use;
+use super::SourceUse;
 use super::canonical::{Froms, describe, describe_base};
 use super::files::FileList;
 use super::gather::{Externals, StagePlaces};
-use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
+use super::key::{ArgumentInputs, DependencyInputs, DownloadInputs, FORMAT, Inputs, StageInputs};
 use crate::base::{Platform, Span, UnitId};
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
-use crate::graph::evaluate::{Need, StageView};
+use crate::graph::evaluate::{StageDependency, StageView};
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Image};
 
@@ -28,9 +28,9 @@ pub(super) struct Doubt {
 }
 
 /// Returns what an image reads from its context: everything if that is unknown.
-pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt) {
-    let is_unknown_base = |(need, of): (&Need, Dependency)| {
-        need.kind.is_base()
+pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<SourceUse>, Doubt) {
+    let is_unknown_base = |(dependency, of): (&StageDependency, Dependency)| {
+        dependency.kind.is_base()
             && match externals.get(&of) {
                 Some(Some(outside)) => outside.triggers.is_none(),
                 Some(None) => true,
@@ -39,13 +39,14 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt)
             }
     };
     let evaluation = &image.evaluation;
-    let instructions = image.has_unknown_frontend() || image.needs().any(is_unknown_base);
+    let instructions =
+        image.has_unknown_frontend() || image.resolved_dependencies().any(is_unknown_base);
     let files = instructions || evaluation.context_uses.iter().any(|one| !one.certain);
     let doubt = Doubt { files, instructions };
     if files {
-        return (vec![Use::whole()], doubt);
+        return (vec![SourceUse::whole()], doubt);
     }
-    let uses = evaluation.context_uses.iter().map(|one| Use {
+    let uses = evaluation.context_uses.iter().map(|one| SourceUse {
         pattern: one.written.clone(),
         excludes: one.excludes.clone(),
         parents: one.parents,
@@ -93,7 +94,10 @@ pub(super) fn inputs_of(
         settings: settings.collect(),
         stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
         target: evaluation.target.and_then(|target| places[target]),
-        needs: distinct_needs(image).into_iter().map(|(need, _)| need_inputs(need)).collect(),
+        dependencies: distinct_dependencies(image)
+            .into_iter()
+            .map(|(dependency, _)| dependency_inputs(dependency))
+            .collect(),
         downloads: downloads.collect(),
         whole_context: doubt.files,
         files,
@@ -115,19 +119,19 @@ pub(super) fn dependencies_of(
     unit: UnitId,
     units: &Units,
 ) -> Vec<Dependency<UnitId>> {
-    let of = |(need, of): (&Need, Dependency)| match of {
+    let of = |(dependency, of): (&StageDependency, Dependency)| match of {
         Dependency::Image(parent) => {
-            Dependency::Image(units.parent(unit, parent, need.platform.as_ref()))
+            Dependency::Image(units.parent(unit, parent, dependency.platform.as_ref()))
         }
         Dependency::External(id) => Dependency::External(id),
     };
-    distinct_needs(image).into_iter().map(of).collect()
+    distinct_dependencies(image).into_iter().map(of).collect()
 }
 
 /// Returns the locations of the instructions in the inputs.
 pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
     let views = image.evaluation.stages.iter().zip(&image.file.stages);
-    let place = |span: Span| image.file.source.place(span);
+    let place = |span: Span| image.file.source.location(span);
     views
         .filter(|(view, _)| view.reached)
         .map(|(_, stage)| StagePlaces {
@@ -188,16 +192,16 @@ fn stage_inputs(
 }
 
 /// Returns the dependencies of an image, each once per kind and platform.
-fn distinct_needs(image: &Image) -> Vec<(&Need, Dependency)> {
-    let mut needs: BTreeMap<_, (&Need, Dependency)> = BTreeMap::new();
-    for (need, of) in image.needs() {
-        let same = (&need.reference, need.kind, &need.platform);
-        needs.entry(same).or_insert((need, of));
+fn distinct_dependencies(image: &Image) -> Vec<(&StageDependency, Dependency)> {
+    let mut dependencies: BTreeMap<_, (&StageDependency, Dependency)> = BTreeMap::new();
+    for (dependency, of) in image.resolved_dependencies() {
+        let same = (&dependency.reference, dependency.kind, &dependency.platform);
+        dependencies.entry(same).or_insert((dependency, of));
     }
-    needs.into_values().collect()
+    dependencies.into_values().collect()
 }
 
-fn need_inputs(need: &Need) -> NeedInputs {
-    let (reference, platform) = (need.reference.clone(), need.platform.clone());
-    NeedInputs { reference, kind: need.kind, platform, layers: None, config: None }
+fn dependency_inputs(dependency: &StageDependency) -> DependencyInputs {
+    let (reference, platform) = (dependency.reference.clone(), dependency.platform.clone());
+    DependencyInputs { reference, kind: dependency.kind, platform, layers: None, config: None }
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::base::error::permanent;
-use crate::scan::context::{Entry, Stat};
+use crate::scan::context::{ContextEntry, Stat};
 
 /// The number of bytes read at once. Most files of a context fit.
 const CHUNK: usize = 128 * 1024;
@@ -36,7 +36,7 @@ impl Default for Buffer {
 /// (the message names it), and if `piece` does.
 pub fn read_entry(
     root: &Path,
-    entry: &Entry,
+    entry: &ContextEntry,
     known: Option<&blake3::Hash>,
     buffer: &mut Buffer,
     piece: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -87,7 +87,7 @@ pub fn read_entry(
 /// Returns the same errors as [`read_entry`].
 pub fn digest_entry(
     root: &Path,
-    entry: &Entry,
+    entry: &ContextEntry,
     buffer: &mut Buffer,
     mut kept: Option<&mut Vec<u8>>,
 ) -> io::Result<blake3::Hash> {
@@ -118,7 +118,7 @@ fn read_some(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn stat(file: &File, entry: &Entry) -> io::Result<Stat> {
+fn stat(file: &File, entry: &ContextEntry) -> io::Result<Stat> {
     let metadata = file.metadata().map_err(|error| unreadable(entry, &error))?;
     if metadata.is_file() {
         Ok(Stat::new(&metadata))
@@ -127,12 +127,12 @@ fn stat(file: &File, entry: &Entry) -> io::Result<Stat> {
     }
 }
 
-fn unreadable(entry: &Entry, error: &io::Error) -> io::Error {
+fn unreadable(entry: &ContextEntry, error: &io::Error) -> io::Error {
     let path = String::from_utf8_lossy(entry.path.as_bytes());
     io::Error::new(error.kind(), format!("can't read `{path}`: {error}"))
 }
 
-fn changed(entry: &Entry, when: &str) -> io::Error {
+fn changed(entry: &ContextEntry, when: &str) -> io::Error {
     let path = String::from_utf8_lossy(entry.path.as_bytes());
     let error = permanent(format!("`{path}` changed {when}"));
     io::Error::other(error.hint("run the command again when nothing writes to the context"))

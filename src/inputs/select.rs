@@ -20,7 +20,7 @@ const MOST_LINKS: usize = 255;
 
 /// One source from which an instruction reads the context.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Use {
+pub struct SourceUse {
     /// The source after expansion, relative to the context. `/x` and `../x` mean `x`, as in `COPY`. The whole
     /// context is `.`.
     pub pattern: String,
@@ -30,33 +30,33 @@ pub struct Use {
     pub parents: bool,
 }
 
-impl Use {
+impl SourceUse {
     /// Creates a source without flags.
-    pub fn of(pattern: impl Into<String>) -> Use {
-        Use { pattern: pattern.into(), excludes: Vec::new(), parents: false }
+    pub fn of(pattern: impl Into<String>) -> SourceUse {
+        SourceUse { pattern: pattern.into(), excludes: Vec::new(), parents: false }
     }
 
     /// Returns the whole context, for sources that are unknown.
-    pub fn whole() -> Use {
-        Use::of(".")
+    pub fn whole() -> SourceUse {
+        SourceUse::of(".")
     }
 }
 
 /// Returns the indexes of the entries that the sources can read and of the directories that contain them,
 /// ascending.
-pub fn select(context: &Context, uses: &[Use]) -> Vec<usize> {
-    let mut chosen = Chosen { context, marks: vec![false; context.entries.len()] };
+pub fn select(context: &Context, uses: &[SourceUse]) -> Vec<usize> {
+    let mut selected = SelectedEntries { context, marks: vec![false; context.entries.len()] };
     for one in uses {
-        if chosen.add(one).is_none() {
+        if selected.add(one).is_none() {
             return (0..context.entries.len()).collect();
         }
     }
-    chosen.with_folders()
+    selected.with_directories()
 }
 
 /// One component of a source's path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Step {
+enum PathComponent {
     Up,
     /// Exactly this name.
     Name(Vec<u8>),
@@ -66,22 +66,22 @@ enum Step {
 
 /// A state of the search.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
+struct SearchState {
     /// The directory, with symlinks resolved; empty for the context.
-    folder: Vec<u8>,
+    directory: Vec<u8>,
     /// The remaining steps, the next one last.
-    ahead: Vec<Step>,
+    ahead: Vec<PathComponent>,
     links: usize,
 }
 
-struct Chosen<'a> {
+struct SelectedEntries<'a> {
     context: &'a Context,
     marks: Vec<bool>,
 }
 
-impl Chosen<'_> {
+impl SelectedEntries<'_> {
     /// Adds the entries of one source; `None` if only the whole context will do.
-    fn add(&mut self, one: &Use) -> Option<()> {
+    fn add(&mut self, one: &SourceUse) -> Option<()> {
         // A `!` among the excludes includes files again by rules that differ between versions, and an invalid
         // pattern fails the build. Ignoring the excludes then only selects too many files.
         let excludes = IgnoreFile::from_patterns(one.excludes.iter().map(String::as_str))
@@ -96,16 +96,16 @@ impl Chosen<'_> {
     }
 
     /// Adds what a path with wildcards resolves to, step by step, through symlinks.
-    fn follow(&mut self, folder: Vec<u8>, path: &str, excludes: &IgnoreFile) -> Option<()> {
-        for found in self.resolve(folder, path)? {
+    fn follow(&mut self, directory: Vec<u8>, path: &str, excludes: &IgnoreFile) -> Option<()> {
+        for found in self.resolve(directory, path)? {
             self.take(&found, excludes);
         }
         Some(())
     }
 
     /// Returns the paths that `path` resolves to, none of which is a symlink. Marks symlinks on the way.
-    fn resolve(&mut self, folder: Vec<u8>, path: &str) -> Option<Vec<Vec<u8>>> {
-        let mut ahead: Vec<Step> = Vec::new();
+    fn resolve(&mut self, directory: Vec<u8>, path: &str) -> Option<Vec<Vec<u8>>> {
+        let mut ahead: Vec<PathComponent> = Vec::new();
         // A source is cleaned lexically before any lookup, so `a/..` does not depend on what `a` points to. The
         // target of a symlink is not.
         for part in path.split('/') {
@@ -114,15 +114,15 @@ impl Chosen<'_> {
                 ".." => drop(ahead.pop()),
                 part if Wildcard::is_in(part) => {
                     Wildcard::new(part)?;
-                    ahead.push(Step::Wild(part.to_owned()));
+                    ahead.push(PathComponent::Wild(part.to_owned()));
                 }
-                part => ahead.push(Step::Name(part.as_bytes().to_vec())),
+                part => ahead.push(PathComponent::Name(part.as_bytes().to_vec())),
             }
         }
         ahead.reverse();
         let mut found = Vec::new();
-        let mut open = vec![Place { folder, ahead, links: 0 }];
-        let mut seen: HashSet<Place> = HashSet::new();
+        let mut open = vec![SearchState { directory, ahead, links: 0 }];
+        let mut seen: HashSet<SearchState> = HashSet::new();
         while let Some(mut place) = open.pop() {
             if place.links > MOST_LINKS {
                 return None;
@@ -131,24 +131,24 @@ impl Chosen<'_> {
                 continue;
             }
             match place.ahead.pop() {
-                None => found.push(place.folder),
-                Some(Step::Up) => {
-                    let slash = place.folder.iter().rposition(|byte| *byte == b'/');
-                    place.folder.truncate(slash.unwrap_or(0));
+                None => found.push(place.directory),
+                Some(PathComponent::Up) => {
+                    let slash = place.directory.iter().rposition(|byte| *byte == b'/');
+                    place.directory.truncate(slash.unwrap_or(0));
                     open.push(place);
                 }
                 Some(step) => {
                     let mut entered = false;
-                    for number in self.named(&place.folder, &step)? {
+                    for number in self.named(&place.directory, &step)? {
                         let next = self.enter(number, &place);
                         entered |= next.is_some();
                         open.extend(next);
                     }
                     // A lenient reader resolves `x/../y` to `y` even if the directory `x` does not exist.
-                    if let (false, Step::Name(name)) = (entered, &step)
-                        && place.ahead.contains(&Step::Up)
+                    if let (false, PathComponent::Name(name)) = (entered, &step)
+                        && place.ahead.contains(&PathComponent::Up)
                     {
-                        open.push(Place { folder: join(&place.folder, name), ..place });
+                        open.push(SearchState { directory: join(&place.directory, name), ..place });
                     }
                 }
             }
@@ -157,45 +157,49 @@ impl Chosen<'_> {
     }
 
     /// Returns the entries of a directory that a step may refer to.
-    fn named(&self, folder: &[u8], step: &Step) -> Option<Vec<usize>> {
-        let exactly = |name: &[u8]| self.context.position(&join(folder, name));
+    fn named(&self, directory: &[u8], step: &PathComponent) -> Option<Vec<usize>> {
+        let exactly = |name: &[u8]| self.context.position(&join(directory, name));
         match step {
-            Step::Up => Some(Vec::new()),
-            Step::Name(name) => Some(exactly(name).into_iter().collect()),
-            Step::Wild(text) => {
+            PathComponent::Up => Some(Vec::new()),
+            PathComponent::Name(name) => Some(exactly(name).into_iter().collect()),
+            PathComponent::Wild(text) => {
                 let wildcard = Wildcard::new(text)?;
-                let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
+                let start = if directory.is_empty() { 0 } else { directory.len() + 1 };
                 let is_match = |number: &usize| {
                     let name = &self.context.entries[*number].bytes()[start..];
                     !name.contains(&b'/') && wildcard.matches(name)
                 };
-                let matching = self.context.below(folder).filter(is_match);
+                let matching = self.context.below(directory).filter(is_match);
                 Some(matching.chain(exactly(text.as_bytes())).collect())
             }
         }
     }
 
     /// Returns where the search continues after an entry.
-    fn enter(&mut self, number: usize, place: &Place) -> Option<Place> {
+    fn enter(&mut self, number: usize, place: &SearchState) -> Option<SearchState> {
         let entry = &self.context.entries[number];
         match &entry.kind {
             EntryKind::Symlink(text) => {
                 self.marks[number] = true;
                 let text = text.as_bytes();
                 let absolute = text.starts_with(b"/");
-                let folder = if absolute { Vec::new() } else { place.folder.clone() };
+                let directory = if absolute { Vec::new() } else { place.directory.clone() };
                 let mut ahead = place.ahead.clone();
                 let names = text.split(|byte| *byte == b'/').rev();
-                ahead.extend(
-                    names.filter(|name| !name.is_empty() && *name != b".").map(|name| {
-                        if name == b".." { Step::Up } else { Step::Name(name.to_vec()) }
-                    }),
-                );
-                Some(Place { folder, ahead, links: place.links + 1 })
+                ahead.extend(names.filter(|name| !name.is_empty() && *name != b".").map(|name| {
+                    if name == b".." {
+                        PathComponent::Up
+                    } else {
+                        PathComponent::Name(name.to_vec())
+                    }
+                }));
+                Some(SearchState { directory, ahead, links: place.links + 1 })
             }
-            EntryKind::Folder => Some(Place { folder: entry.bytes().to_vec(), ..place.clone() }),
+            EntryKind::Directory => {
+                Some(SearchState { directory: entry.bytes().to_vec(), ..place.clone() })
+            }
             _ if place.ahead.is_empty() => {
-                Some(Place { folder: entry.bytes().to_vec(), ..place.clone() })
+                Some(SearchState { directory: entry.bytes().to_vec(), ..place.clone() })
             }
             _ => None,
         }
@@ -229,10 +233,10 @@ impl Chosen<'_> {
         if matches!(pattern, "" | ".") {
             return self.follow(Vec::new(), pivot, excludes);
         }
-        for folder in self.resolve(Vec::new(), pivot)? {
-            let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
+        for directory in self.resolve(Vec::new(), pivot)? {
+            let start = if directory.is_empty() { 0 } else { directory.len() + 1 };
             let mut matcher = wanted.matcher();
-            for number in self.context.below(&folder) {
+            for number in self.context.below(&directory) {
                 let entry = &self.context.entries[number];
                 if !matcher.ignored(&entry.bytes()[start..]) {
                     continue;
@@ -254,7 +258,7 @@ impl Chosen<'_> {
     }
 
     /// Returns the marked entries and all directories that contain them, because their modes are copied too.
-    fn with_folders(mut self) -> Vec<usize> {
+    fn with_directories(mut self) -> Vec<usize> {
         let mut last: &[u8] = b"";
         for number in (0..self.marks.len()).rev() {
             let path = self.context.entries[number].bytes();
@@ -268,8 +272,8 @@ impl Chosen<'_> {
     }
 }
 
-fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
 /// Splits a path into its directory and its name.

@@ -15,33 +15,33 @@ use serde::Serialize;
 
 use super::diff::{Change, changes};
 use super::files::FileList;
-use super::gather::{Externals, Own};
-use super::{ContextArchive, Use, own};
+use super::gather::{Externals, OwnInputs};
+use super::{ContextArchive, SourceUse, own};
 use crate::base::{IdMap, ImageId, Platform, UnitId};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
-use crate::scan::git::{Snapshot, Wanted, names_of_contents};
+use crate::scan::git::{ComparedPaths, Snapshot, names_of_contents};
 
 mod reading;
-mod shown;
+mod shortening;
 
 use reading::{Reading, Readings};
 
 /// The two sides of a comparison.
 #[derive(Clone, Copy)]
-pub struct Sides<'a> {
+pub struct ComparedSides<'a> {
     /// The later side.
-    pub now: Side<'a>,
+    pub now: ComparedSide<'a>,
     /// The earlier side.
-    pub then: Side<'a>,
+    pub then: ComparedSide<'a>,
     /// The target platform.
     pub platform: &'a Platform,
 }
 
 /// One side: a revision that was checked out, or the work tree.
 #[derive(Clone, Copy)]
-pub struct Side<'a> {
+pub struct ComparedSide<'a> {
     /// The directory that contains the Dockerfiles and ignore files.
     pub root: &'a Path,
     /// The images.
@@ -85,13 +85,13 @@ pub enum Cause {
 ///
 /// # Errors
 /// Returns an error if Git cannot provide file contents.
-pub fn compare(sides: Sides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
+pub fn compare(sides: ComparedSides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
     let (now, then) = rayon::join(|| Readings::of(sides.now), || Readings::of(sides.then));
     let wanted = wanted(sides, &now, &then);
     let [names_now, names_then] =
         names_of_contents(sides.now.snapshot, sides.then.snapshot, &wanted)?;
-    let now = Listed { files: now.lists(&names_now), readings: &now };
-    let then = Listed { files: then.lists(&names_then), readings: &then };
+    let now = SideFiles { files: now.lists(&names_now), readings: &now };
+    let then = SideFiles { files: then.lists(&names_then), readings: &then };
     let graph = sides.now.graph;
     let ids: Vec<ImageId> = graph.images.ids().collect();
     let found: Vec<Option<Cause>> =
@@ -100,12 +100,12 @@ pub fn compare(sides: Sides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
 }
 
 /// What the images of a side read.
-struct Listed<'a> {
+struct SideFiles<'a> {
     readings: &'a Readings,
     files: Vec<FileList>,
 }
 
-impl Listed<'_> {
+impl SideFiles<'_> {
     fn of(&self, image: ImageId) -> Result<(&Arc<Reading>, &FileList), &String> {
         let number = self.readings.by_image[image].as_ref()?;
         Ok((&self.readings.all[*number], &self.files[*number]))
@@ -113,8 +113,12 @@ impl Listed<'_> {
 }
 
 /// Returns the files whose content must be known on both sides.
-fn wanted<'a>(sides: Sides<'_>, now: &'a Readings, then: &'a Readings) -> Wanted<'a> {
-    let mut wanted = Wanted::default();
+fn wanted<'a>(
+    sides: ComparedSides<'_>,
+    now: &'a Readings,
+    then: &'a Readings,
+) -> ComparedPaths<'a> {
+    let mut wanted = ComparedPaths::default();
     let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (id, image) in sides.now.graph.images.iter() {
         let Some(old) = sides.then.graph.find(&image.name) else { continue };
@@ -134,10 +138,10 @@ fn wanted<'a>(sides: Sides<'_>, now: &'a Readings, then: &'a Readings) -> Wanted
 }
 
 fn compare_one(
-    sides: Sides<'_>,
+    sides: ComparedSides<'_>,
     id: ImageId,
-    now: &Listed<'_>,
-    then: &Listed<'_>,
+    now: &SideFiles<'_>,
+    then: &SideFiles<'_>,
 ) -> Option<Cause> {
     let graph = sides.now.graph;
     let image = &graph.images[id];
@@ -154,7 +158,7 @@ fn compare_one(
     let with = (sides.platform, &Attestations::default());
     let (_, whole) = uses_of(graph, image);
     let units = Units::for_one(graph.images.len(), sides.platform.clone());
-    let own = Own {
+    let own = OwnInputs {
         inputs: own::inputs_of(image, with, files.clone(), whole),
         dependencies: own::dependencies_of(image, units.first_of(id), &units),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
@@ -166,13 +170,13 @@ fn compare_one(
     if own.inputs != was {
         let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);
-        return Some(Cause::Changed { changes: shown::shorten(changes, sides) });
+        return Some(Cause::Changed { changes: shortening::shorten(changes, sides) });
     }
     (image.references != old.references).then_some(Cause::Renamed)
 }
 
 /// Returns what an image reads from its context. Nothing outside the repository is known here.
-fn uses_of(graph: &Graph, image: &Image) -> (Vec<Use>, own::Doubt) {
+fn uses_of(graph: &Graph, image: &Image) -> (Vec<SourceUse>, own::Doubt) {
     let ids = image.externals.iter().map(|external| external.id);
     let says_so = ids.filter(|id| graph.externals[*id].normalized().contains("onbuild"));
     let externals: Externals = says_so.map(|id| (Dependency::External(id), None)).collect();

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::base::{Diagnostic, Rule, Source, Span};
-use crate::graph::evaluate::{Base, NeedKind};
-use crate::graph::naming::Origin;
+use crate::graph::evaluate::{Base, DependencyKind};
+use crate::graph::naming::NameOrigin;
 use crate::graph::reference::Reference;
 use crate::graph::well_known::is_well_known;
 use crate::graph::{External, Graph, Image};
 
-use super::near::Names;
+use super::nearest_name::NameIndex;
 
 /// A position in a file, to find what was reported about it.
 type At<'a> = (&'a str, Span);
@@ -33,7 +33,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
     }
     let siblings: HashSet<At<'_>> =
         image.parents.iter().map(|edge| at(&edge.source, edge.span)).collect();
-    let names: Names<'_> =
+    let names: NameIndex<'_> =
         stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
     let exact: HashSet<&str> = stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
     let mut problems = Vec::new();
@@ -76,8 +76,8 @@ fn is_one_word(text: &str) -> bool {
 /// How the images of a repository are named: the prefixes and suffixes of their names.
 struct Families<'a> {
     /// The names by prefix and suffix.
-    names: BTreeMap<(String, String), Names<'a>>,
-    all: Names<'a>,
+    names: BTreeMap<(String, String), NameIndex<'a>>,
+    all: NameIndex<'a>,
     /// The repositories that are built here.
     own: HashSet<String>,
     /// Whether no reference names a sibling, so that the prefix is only assumed.
@@ -86,7 +86,7 @@ struct Families<'a> {
 
 impl<'a> Families<'a> {
     fn of(graph: &'a Graph) -> Families<'a> {
-        let mut names: BTreeMap<(String, String), Names<'_>> = BTreeMap::new();
+        let mut names: BTreeMap<(String, String), NameIndex<'_>> = BTreeMap::new();
         for image in graph.images.values() {
             let Some(reference) = image.references.first() else { continue };
             let repository = reference.repository();
@@ -96,7 +96,7 @@ impl<'a> Families<'a> {
             }
         }
         let all = graph.images.values().map(|image| image.name.as_str()).collect();
-        let assumed = graph.images.values().all(|image| image.named_by == Origin::Folder);
+        let assumed = graph.images.values().all(|image| image.named_by == NameOrigin::Directory);
         let references = graph.images.values().flat_map(|image| &image.references);
         let own = references.map(Reference::repository).collect();
         Families { names, all, own, assumed }
@@ -125,7 +125,7 @@ impl<'a> Families<'a> {
 }
 
 /// Returns the nearest name, unless it differs only in digits: `python3.11` is a version, not a typo for `python3.12`.
-fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
+fn closest_sibling<'a>(names: &NameIndex<'a>, name: &str) -> Option<&'a str> {
     let letters =
         |text: &str| -> String { text.chars().filter(|letter| !letter.is_ascii_digit()).collect() };
     names.closest(name, usize::MAX).filter(|near| letters(near) != letters(name))
@@ -134,13 +134,15 @@ fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
 /// Finds `FROM acme/shop-bsae` if there is an image `base`.
 pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let families = Families::of(graph);
-    let told = places_of(problems, &[Rule::UnknownSibling]);
+    let reported = places_of(problems, &[Rule::UnknownSibling]);
     let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
     let mut found = Vec::new();
     for external in graph.images.values().flat_map(|image| &image.externals) {
         let reference = &graph.externals[external.id];
-        let is_told = told.contains(&at(&external.source, external.span));
-        if is_told || reference.digest.is_some() || is_well_known(&reference.familiar_repository())
+        let is_reported = reported.contains(&at(&external.source, external.span));
+        if is_reported
+            || reference.digest.is_some()
+            || is_well_known(&reference.familiar_repository())
         {
             continue;
         }
@@ -169,24 +171,32 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
 /// Finds `FROM debian`, which is another image every few months.
 pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     // What is probably not an external has been reported already.
-    let told = places_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
+    let reported = places_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
     let untagged = |image: &Image| -> Vec<Diagnostic> {
         let externals: HashSet<At<'_>> =
             image.externals.iter().map(|it| at(&it.source, it.span)).collect();
-        let needs = image.evaluation.needs.iter().filter(|need| {
-            let place = at(&need.source, need.span);
-            externals.contains(&place) && !told.contains(&place)
+        let dependencies = image.evaluation.dependencies.iter().filter(|dependency| {
+            let place = at(&dependency.source, dependency.span);
+            externals.contains(&place) && !reported.contains(&place)
         });
-        let texts = needs.filter_map(|need| match need.kind {
-            NeedKind::From => Some((need, image.evaluation.stages[need.stage].base_text.as_str())),
-            NeedKind::Copy | NeedKind::Mount => Some((need, need.written.as_str())),
-            NeedKind::Add | NeedKind::Context => None,
+        let texts = dependencies.filter_map(|dependency| match dependency.kind {
+            DependencyKind::From => {
+                Some((dependency, image.evaluation.stages[dependency.stage].base_text.as_str()))
+            }
+            DependencyKind::Copy | DependencyKind::Mount => {
+                Some((dependency, dependency.written.as_str()))
+            }
+            DependencyKind::Add | DependencyKind::Context => None,
         });
         let untagged = texts.filter(|(_, text)| !has_version(text));
         untagged
-            .map(|(need, text)| {
+            .map(|(dependency, text)| {
                 Diagnostic::new(Rule::UntaggedExternal, format!("`{text}` has no tag"))
-                    .at(&need.source, need.span, "defaults to `latest`, which can change")
+                    .at(
+                        &dependency.source,
+                        dependency.span,
+                        "defaults to `latest`, which can change",
+                    )
                     .hint(format!("specify a version: `{text}:…`"))
             })
             .collect()

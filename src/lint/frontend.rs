@@ -46,7 +46,7 @@ pub fn newer_than<'a>(
     images: impl IntoIterator<Item = &'a Image>,
     frontend: Frontend,
 ) -> Vec<Diagnostic> {
-    let mut told: BTreeSet<(&str, Span, &str)> = BTreeSet::new();
+    let mut reported: BTreeSet<(&str, Span, &str)> = BTreeSet::new();
     let mut problems = Vec::new();
     for image in images {
         if image.names_frontend() {
@@ -54,7 +54,7 @@ pub fn newer_than<'a>(
         }
         for (span, what, since) in uses_of(image).into_iter().filter(|it| it.2 > frontend) {
             // Images may share a Dockerfile.
-            if told.insert((image.dockerfile.as_str(), span, what)) {
+            if reported.insert((image.dockerfile.as_str(), span, what)) {
                 let message = format!(
                     "{what} requires Dockerfile frontend {since} or later, but this build uses {frontend}"
                 );

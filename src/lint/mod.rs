@@ -12,7 +12,7 @@ pub mod frontend;
 pub mod silence;
 
 mod externals;
-mod near;
+mod nearest_name;
 mod stages;
 
 pub use silence::Silence;

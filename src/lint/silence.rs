@@ -76,7 +76,7 @@ impl Silence {
     pub fn apply(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut seen = HashSet::new();
         problems.retain(|problem| {
-            let place = problem.labels.first().map(|label| label.source.place(label.span));
+            let place = problem.labels.first().map(|label| label.source.location(label.span));
             let key = (problem.rule, place, problem.message.clone());
             !self.is_silenced(problem) && (key.1.is_none() || seen.insert(key))
         });
@@ -190,11 +190,11 @@ mod tests {
         let checks = read_directive(&crate::parse::parse(&source), &mut problems);
         let shown = format!("all={} skip={:?} error={}", checks.all, checks.skip, checks.error);
         assert_eq!(shown, expected, "{directive}");
-        let told: Vec<String> = problems
+        let reported: Vec<String> = problems
             .iter()
             .map(|it| format!("{}: {}", source.slice(it.labels[0].span), it.message))
             .collect();
-        assert_eq!(told, mistakes, "{directive}");
+        assert_eq!(reported, mistakes, "{directive}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::closest;
 use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
-use crate::graph::evaluate::{Base, NeedKind};
+use crate::graph::evaluate::{Base, DependencyKind};
 use crate::graph::{Graph, Image};
 use crate::parse::InstructionKind;
 
@@ -151,12 +151,13 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
     for edge in &image.parents {
         let parent = &graph.images[edge.parent];
         let Some((offered, source, span)) = fixed_platform(parent) else { continue };
-        let need = image.evaluation.needs.iter().find(|need| {
-            need.span == edge.span
-                && need.kind == edge.kind
-                && need.source.path() == edge.source.path()
+        let dependency = image.evaluation.dependencies.iter().find(|dependency| {
+            dependency.span == edge.span
+                && dependency.kind == edge.kind
+                && dependency.source.path() == edge.source.path()
         });
-        let Some((need, wanted)) = need.and_then(|need| Some((need, need.platform.as_ref()?)))
+        let Some((dependency, wanted)) =
+            dependency.and_then(|dependency| Some((dependency, dependency.platform.as_ref()?)))
         else {
             continue;
         };
@@ -164,8 +165,9 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
             continue;
         }
         // At the flag of the FROM, or else at the reference.
-        let flag = image.file.stages.get(need.stage).and_then(|stage| stage.platform.as_ref());
-        let (wish, wish_span) = match flag.filter(|_| edge.kind == NeedKind::From) {
+        let flag =
+            image.file.stages.get(dependency.stage).and_then(|stage| stage.platform.as_ref());
+        let (wish, wish_span) = match flag.filter(|_| edge.kind == DependencyKind::From) {
             Some(flag) => (&image.file.source, flag.span),
             None => (&edge.source, edge.span),
         };

@@ -8,7 +8,7 @@
 use crate::base::{Span, Spanned};
 
 use super::flags::is_switch;
-use super::words::Place;
+use super::splitting::ByteRange;
 
 /// One `# name=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) struct Directive<'a> {
     pub(super) name: &'static str,
     pub(super) value: &'a str,
     /// The position of the value in the line.
-    pub(super) place: Place,
+    pub(super) place: ByteRange,
 }
 
 const NAMES: [&str; 3] = ["syntax", "escape", "check"];

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::shell::{Lexer, Mode};
+use super::shell::{Mode, ShellLexer};
 
 /// A source of values for variables.
 pub trait Variables {
@@ -80,7 +80,7 @@ pub fn expand<'a>(
         return Ok(Cow::Borrowed(word));
     }
     let mode = Mode { escape, ..Mode::WORD };
-    Lexer::new(word, mode, variables).run(None, false).map(Cow::Owned)
+    ShellLexer::new(word, mode, variables).run(None, false).map(Cow::Owned)
 }
 
 /// Expands the variables in the body of a here-document, where quotes are ordinary text.
@@ -95,16 +95,16 @@ pub fn expand_body<'a>(
         return Ok(Cow::Borrowed(body));
     }
     let mode = Mode { keep_quotes: true, ..Mode::WORD };
-    Lexer::new(body, mode, variables).run(None, false).map(Cow::Owned)
+    ShellLexer::new(body, mode, variables).run(None, false).map(Cow::Owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    struct Few;
+    struct FewVariables;
 
-    impl Variables for Few {
+    impl Variables for FewVariables {
         fn value(&self, name: &str) -> Option<&str> {
             match name {
                 "V" => Some("1.2-beta"),
@@ -119,7 +119,7 @@ mod tests {
 
     /// Checks one expansion. `None` expects any error.
     fn check(word: &str, expected: Option<&str>) {
-        let expanded = expand(word, '\\', &Few);
+        let expanded = expand(word, '\\', &FewVariables);
         assert_eq!(expanded.as_deref().ok(), expected, "{word}: {expanded:?}");
     }
 
@@ -141,7 +141,7 @@ mod tests {
         check(r"\$V", Some("$V"));
         check("\u{feff}a", Some("a"));
         check("a <<b", Some("a <<b"));
-        assert_eq!(expand(r"`$V\a", '`', &Few).as_deref(), Ok(r"$V\a"));
+        assert_eq!(expand(r"`$V\a", '`', &FewVariables).as_deref(), Ok(r"$V\a"));
     }
 
     #[test]
@@ -185,8 +185,8 @@ mod tests {
             let message = message.to_owned();
             Err(ExpandError::Required { name: "N".to_owned(), message })
         };
-        assert_eq!(expand("${N:?no $V}", '\\', &Few), required("no 1.2-beta"));
-        assert_eq!(expand("${N?}", '\\', &Few), required("is not allowed to be unset"));
+        assert_eq!(expand("${N:?no $V}", '\\', &FewVariables), required("no 1.2-beta"));
+        assert_eq!(expand("${N?}", '\\', &FewVariables), required("is not allowed to be unset"));
     }
 
     #[test]
@@ -218,21 +218,21 @@ mod tests {
     #[test]
     fn bodies_keep_their_quotes() {
         let body = "it's \"$V\" \\$V ${N:-x}\n";
-        let expanded = expand_body(body, &Few);
+        let expanded = expand_body(body, &FewVariables);
         assert_eq!(expanded.as_deref(), Ok("it's \"1.2-beta\" $V x\n"));
     }
 
     #[test]
     fn neither_depth_nor_size_is_without_bound() {
         let deep = "${N:-".repeat(100_000);
-        assert_eq!(expand(&deep, '\\', &Few), Err(ExpandError::Limit));
-        struct Long(String);
-        impl Variables for Long {
+        assert_eq!(expand(&deep, '\\', &FewVariables), Err(ExpandError::Limit));
+        struct LongVariable(String);
+        impl Variables for LongVariable {
             fn value(&self, _name: &str) -> Option<&str> {
                 Some(&self.0)
             }
         }
-        let long = Long("x".repeat(100_000));
+        let long = LongVariable("x".repeat(100_000));
         assert_eq!(expand("$A$A$A$A", '\\', &long), Err(ExpandError::Limit));
         assert_eq!(expand("\"$A$A$A$A\"", '\\', &long), Err(ExpandError::Limit));
         assert_eq!(expand("$A", '\\', &long).map(|text| text.len()), Ok(100_000));

@@ -5,34 +5,34 @@
 
 use crate::base::Spanned;
 
-use super::flags::{self, Given, Takes};
+use super::flags::{self, FlagValueKind, FlagValues};
 use super::heredoc::read_opening;
 use super::instruction::read_list;
-use super::reader::Reader;
+use super::reader::LineReader;
+use super::splitting::Parts;
 use super::syntax::{Add, Copy, Files, Heredoc};
-use super::words::Parts;
 
-const COPY_FLAGS: [(&str, Takes); 6] = [
-    ("chown", Takes::Value),
-    ("from", Takes::Value),
-    ("chmod", Takes::Value),
-    ("link", Takes::Switch),
-    ("exclude", Takes::Values),
-    ("parents", Takes::Switch),
+const COPY_FLAGS: [(&str, FlagValueKind); 6] = [
+    ("chown", FlagValueKind::Value),
+    ("from", FlagValueKind::Value),
+    ("chmod", FlagValueKind::Value),
+    ("link", FlagValueKind::Switch),
+    ("exclude", FlagValueKind::Values),
+    ("parents", FlagValueKind::Switch),
 ];
 
-const ADD_FLAGS: [(&str, Takes); 7] = [
-    ("chown", Takes::Value),
-    ("chmod", Takes::Value),
-    ("link", Takes::Switch),
-    ("keep-git-dir", Takes::Switch),
-    ("checksum", Takes::Value),
-    ("unpack", Takes::Switch),
-    ("exclude", Takes::Values),
+const ADD_FLAGS: [(&str, FlagValueKind); 7] = [
+    ("chown", FlagValueKind::Value),
+    ("chmod", FlagValueKind::Value),
+    ("link", FlagValueKind::Switch),
+    ("keep-git-dir", FlagValueKind::Switch),
+    ("checksum", FlagValueKind::Value),
+    ("unpack", FlagValueKind::Switch),
+    ("exclude", FlagValueKind::Values),
 ];
 
 /// Parses a `COPY`. Returns `None` after reporting a diagnostic if it is invalid.
-pub(super) fn read_copy(reader: &mut Reader<'_>, parts: &Parts) -> Option<Copy> {
+pub(super) fn read_copy(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Copy> {
     let given = flags::check(reader, &parts.flags, &COPY_FLAGS)?;
     let files = read_files(reader, parts, &given, "COPY")?;
     let parents = given.switch("parents") == Some(true);
@@ -40,7 +40,7 @@ pub(super) fn read_copy(reader: &mut Reader<'_>, parts: &Parts) -> Option<Copy> 
 }
 
 /// Parses an `ADD`. Returns `None` after reporting a diagnostic if it is invalid.
-pub(super) fn read_add(reader: &mut Reader<'_>, parts: &Parts) -> Option<Add> {
+pub(super) fn read_add(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Add> {
     let given = flags::check(reader, &parts.flags, &ADD_FLAGS)?;
     Some(Add {
         files: read_files(reader, parts, &given, "ADD")?,
@@ -51,9 +51,9 @@ pub(super) fn read_add(reader: &mut Reader<'_>, parts: &Parts) -> Option<Add> {
 }
 
 fn read_files(
-    reader: &mut Reader<'_>,
+    reader: &mut LineReader<'_>,
     parts: &Parts,
-    given: &Given,
+    given: &FlagValues,
     keyword: &str,
 ) -> Option<Files> {
     let mut words = read_list(reader, parts.arguments.clone())?;

@@ -4,12 +4,12 @@
 
 use crate::base::{Diagnostic, Rule, Spanned, text};
 
-use super::reader::Reader;
-use super::words::Flag;
+use super::reader::LineReader;
+use super::splitting::Flag;
 
 /// The kind of value that a flag takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum FlagValueKind {
     /// No value, `true`, or `false`.
     Switch,
     /// One value.
@@ -20,11 +20,11 @@ pub(super) enum Takes {
 
 /// The flags of an instruction in source order.
 #[derive(Default)]
-pub(super) struct Given {
+pub(super) struct FlagValues {
     values: Vec<(&'static str, Spanned<String>)>,
 }
 
-impl Given {
+impl FlagValues {
     /// Returns the value of a flag that takes one, or `None` if the flag is missing or its value is
     /// empty.
     pub(super) fn value(&self, name: &str) -> Option<Spanned<String>> {
@@ -58,18 +58,18 @@ pub fn is_switch(text: &str) -> bool {
 /// Checks the flags of an instruction. Returns `None` after reporting diagnostics if any flag is
 /// invalid.
 pub(super) fn check(
-    reader: &mut Reader<'_>,
+    reader: &mut LineReader<'_>,
     flags: &[Flag],
-    known: &[(&'static str, Takes)],
-) -> Option<Given> {
-    let mut given = Given::default();
+    known: &[(&'static str, FlagValueKind)],
+) -> Option<FlagValues> {
+    let mut given = FlagValues::default();
     let mut is_right = true;
     for flag in flags {
         match check_one(reader, flag, known, &given) {
             Ok(value) => given.values.push(value),
             Err(diagnostic) => {
                 is_right = false;
-                reader.tell(diagnostic, flag.place.clone());
+                reader.report(diagnostic, flag.place.clone());
             }
         }
     }
@@ -77,10 +77,10 @@ pub(super) fn check(
 }
 
 fn check_one(
-    reader: &Reader<'_>,
+    reader: &LineReader<'_>,
     flag: &Flag,
-    known: &[(&'static str, Takes)],
-    given: &Given,
+    known: &[(&'static str, FlagValueKind)],
+    given: &FlagValues,
 ) -> Result<(&'static str, Spanned<String>), Diagnostic> {
     let (name, value) = split_value(&flag.text);
     let bare = name.strip_prefix("--").unwrap_or(name);
@@ -92,7 +92,7 @@ fn check_one(
             None => diagnostic,
         });
     };
-    if takes != Takes::Values && given.values.iter().any(|(given, _)| *given == bare) {
+    if takes != FlagValueKind::Values && given.values.iter().any(|(given, _)| *given == bare) {
         let message = format!("duplicate flag `{name}`");
         return Err(Diagnostic::new(Rule::DuplicateFlag, message).hint("remove one of them"));
     }
@@ -101,9 +101,9 @@ fn check_one(
         Diagnostic::new(Rule::FlagWithoutValue, message).hint(format!("write `{name}=…`"))
     };
     match (takes, value) {
-        (Takes::Switch, None) => {}
-        (Takes::Switch, Some("")) | (_, None) => return Err(missing()),
-        (Takes::Switch, Some(value)) => {
+        (FlagValueKind::Switch, None) => {}
+        (FlagValueKind::Switch, Some("")) | (_, None) => return Err(missing()),
+        (FlagValueKind::Switch, Some(value)) => {
             if !["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)) {
                 let message = format!("flag `{name}` must be `true` or `false`, not `{value}`");
                 return Err(Diagnostic::new(Rule::InvalidFlag, message));

@@ -4,17 +4,17 @@
 
 use crate::base::{Diagnostic, Rule};
 
-use super::flags::{self, Takes};
+use super::flags::{self, FlagValueKind};
 use super::instruction::read_command;
-use super::reader::Reader;
+use super::reader::LineReader;
+use super::splitting::{ByteRange, Parts, trim};
 use super::syntax::Healthcheck;
-use super::words::{Parts, Place, trim};
 
 const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval"];
 
 /// Parses a `HEALTHCHECK`. The outer `None` means that it is invalid and was reported; the inner
 /// one means `HEALTHCHECK NONE`.
-pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Healthcheck>> {
+pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Option<Healthcheck>> {
     let (form, rest) = split(reader, parts);
     if form.is_empty() {
         return reader.fail("HEALTHCHECK requires at least one argument", parts.keyword.clone());
@@ -28,8 +28,8 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
         return Some(None);
     }
     let is_command = is_form("CMD");
-    let [one, two, three, four] = TIMES.map(|name| (name, Takes::Value));
-    let known = [one, two, three, four, ("retries", Takes::Value)];
+    let [one, two, three, four] = TIMES.map(|name| (name, FlagValueKind::Value));
+    let known = [one, two, three, four, ("retries", FlagValueKind::Value)];
     let given = flags::check(reader, &parts.flags, &known)?;
     if !is_command {
         let message = format!("unknown type `{}` in HEALTHCHECK", &reader.text()[form.clone()]);
@@ -56,7 +56,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
 }
 
 /// Returns the places of the first word and of the command, if any, after it.
-fn split(reader: &Reader<'_>, parts: &Parts) -> (Place, Place) {
+fn split(reader: &LineReader<'_>, parts: &Parts) -> (ByteRange, ByteRange) {
     let place = parts.arguments.clone();
     let text = &reader.text()[place.clone()];
     let end = place.start + text.find(char::is_whitespace).unwrap_or(text.len());
@@ -64,7 +64,7 @@ fn split(reader: &Reader<'_>, parts: &Parts) -> (Place, Place) {
 }
 
 /// Checks a `HEALTHCHECK` trigger of `ONBUILD`. BuildKit's line parser checks only the command.
-pub(super) fn check_trigger(reader: &mut Reader<'_>, parts: &Parts) -> Option<()> {
+pub(super) fn check_trigger(reader: &mut LineReader<'_>, parts: &Parts) -> Option<()> {
     let (_, rest) = split(reader, parts);
     read_command(reader, rest).map(|_| ())
 }

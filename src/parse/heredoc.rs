@@ -6,8 +6,8 @@ use crate::base::Span;
 
 use super::expand::ExpandError;
 use super::shell::shell_words;
+use super::splitting::{ByteRange, Json, is_blank, read_json, split_instruction};
 use super::syntax::Heredoc;
-use super::words::{Json, Place, is_blank, read_json, split_instruction};
 
 /// The opening of a here-document: the part after `<<`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) fn openings(line: &str, escape: char) -> Result<Vec<Opening>, ExpandE
 /// Returns whether the instruction can have here-documents: `ADD`, `COPY`, and `RUN` can, unless
 /// they are in JSON form, and so can `ONBUILD` followed by one of them.
 fn may_have_heredocs(line: &str, escape: char) -> bool {
-    let is = |place: Place, keyword: &str| line[place].eq_ignore_ascii_case(keyword);
+    let is = |place: ByteRange, keyword: &str| line[place].eq_ignore_ascii_case(keyword);
     let mut parts = split_instruction(line, 0..line.len(), escape);
     if is(parts.keyword.clone(), "ONBUILD") {
         parts = split_instruction(line, parts.arguments, escape);

@@ -8,12 +8,14 @@
 
 use crate::base::{Diagnostic, Rule, Source, Spanned, text};
 
-use super::flags::{self, Takes};
+use super::flags::{self, FlagValueKind};
 use super::lexer::Logical;
-use super::reader::Reader;
-use super::syntax::{Command, Declaration, Instruction, InstructionKind, Onbuild, Pair, Stage};
-use super::words::{Json, Parts, Place, read_json, split_blanks, split_instruction, split_quoted};
-use super::{files, healthcheck, run, words};
+use super::reader::LineReader;
+use super::splitting::{
+    ByteRange, Json, Parts, read_json, split_blanks, split_instruction, split_quoted,
+};
+use super::syntax::{CommandForm, Declaration, Instruction, InstructionKind, Onbuild, Pair, Stage};
+use super::{files, healthcheck, run, splitting};
 
 /// The keywords of all instructions.
 const KEYWORDS: [&str; 18] = [
@@ -38,7 +40,7 @@ const KEYWORDS: [&str; 18] = [
 ];
 
 /// The result of parsing a line.
-pub(super) enum Read {
+pub(super) enum ParsedLine {
     /// A `FROM`: a stage that has no instructions yet.
     From(Stage),
     /// Any other instruction.
@@ -51,22 +53,22 @@ pub(super) fn read(
     line: Logical,
     escape: char,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Read {
-    let mut reader = Reader { source, line: &line, escape, diagnostics };
+) -> ParsedLine {
+    let mut reader = LineReader { source, line: &line, escape, diagnostics };
     let parts = split_instruction(&line.text, 0..line.text.len(), escape);
     let mut keyword = reader.spanned(parts.keyword.clone());
     keyword.value.make_ascii_uppercase();
     if keyword.value == "FROM" {
         let mut stage = read_from(&mut reader, &parts);
         stage.text = line.text;
-        return Read::From(stage);
+        return ParsedLine::From(stage);
     }
     let kind = read_kind(&mut reader, &keyword.value, &parts).unwrap_or(InstructionKind::Invalid);
     let Logical { text, map, span, heredocs, .. } = line;
-    Read::Instruction(Instruction { span, keyword, text, map, heredocs, kind })
+    ParsedLine::Instruction(Instruction { span, keyword, text, map, heredocs, kind })
 }
 
-fn read_kind(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<InstructionKind> {
+fn read_kind(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Option<InstructionKind> {
     let place = parts.arguments.clone();
     // These instructions take no flags. `ARG` and `STOPSIGNAL` take none either, but BuildKit does
     // not check theirs.
@@ -108,20 +110,20 @@ fn read_kind(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<In
     })
 }
 
-fn unknown<T>(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<T> {
+fn unknown<T>(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Option<T> {
     let shown = &reader.text()[parts.keyword.clone()];
     let message = format!("unknown instruction `{shown}`");
     let mut diagnostic = Diagnostic::new(Rule::UnknownInstruction, message);
     if let Some(near) = text::closest(keyword, KEYWORDS) {
         diagnostic = diagnostic.hint(format!("write `{near}`"));
     }
-    reader.tell(diagnostic, parts.keyword.clone());
+    reader.report(diagnostic, parts.keyword.clone());
     None
 }
 
 /// Parses `FROM [--platform=p] image [AS name]`. An invalid `FROM` still results in a stage, so
 /// that the instructions after it belong to one.
-fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
+fn read_from(reader: &mut LineReader<'_>, parts: &Parts) -> Stage {
     let line = reader.text();
     let words = split_blanks(line, parts.arguments.clone());
     let mut name = None;
@@ -136,7 +138,7 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
                 let message = format!("`{}` is not a valid stage name", &line[word.clone()]);
                 let hint = "start with a letter, and use only letters, digits, `-`, `_`, and `.`";
                 let diagnostic = Diagnostic::new(Rule::InvalidStageName, message).hint(hint);
-                reader.tell(diagnostic, word.clone());
+                reader.report(diagnostic, word.clone());
             }
         }
         words => {
@@ -147,10 +149,10 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
                 false => "write `FROM image` or `FROM image AS name`",
             };
             let message = "FROM requires either one or three arguments";
-            reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), place);
+            reader.report(Diagnostic::new(Rule::ParseError, message).hint(hint), place);
         }
     }
-    let given = flags::check(reader, &parts.flags, &[("platform", Takes::Value)]);
+    let given = flags::check(reader, &parts.flags, &[("platform", FlagValueKind::Value)]);
     let end = parts.keyword.end;
     Stage {
         name,
@@ -169,7 +171,7 @@ fn is_stage_name(name: &str) -> bool {
 }
 
 /// Returns the rest of the line as one text.
-fn read_text(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Spanned<String>> {
+fn read_text(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Option<Spanned<String>> {
     if parts.arguments.is_empty() {
         let message = format!("{keyword} requires exactly one argument");
         return reader.fail(message, parts.keyword.clone());
@@ -178,7 +180,7 @@ fn read_text(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Sp
 }
 
 fn at_least_one<T>(
-    reader: &mut Reader<'_>,
+    reader: &mut LineReader<'_>,
     keyword: &str,
     parts: &Parts,
     items: Vec<T>,
@@ -191,20 +193,23 @@ fn at_least_one<T>(
 }
 
 /// Parses a command in JSON form or as one line for the shell.
-pub(super) fn read_command(reader: &mut Reader<'_>, place: Place) -> Option<Command> {
+pub(super) fn read_command(reader: &mut LineReader<'_>, place: ByteRange) -> Option<CommandForm> {
     match read_json(reader.text(), place.clone()) {
         Json::Words(words) => {
             let words = words.into_iter().map(|(word, _)| word).collect();
-            Some(Command { words, json: true })
+            Some(CommandForm { words, json: true })
         }
         Json::NotStrings => not_strings(reader, place),
-        Json::No if place.is_empty() => Some(Command::default()),
-        Json::No => Some(Command { words: vec![reader.text()[place].to_owned()], json: false }),
+        Json::No if place.is_empty() => Some(CommandForm::default()),
+        Json::No => Some(CommandForm { words: vec![reader.text()[place].to_owned()], json: false }),
     }
 }
 
 /// Parses a list in JSON form or as words separated by blanks.
-pub(super) fn read_list(reader: &mut Reader<'_>, place: Place) -> Option<Vec<Spanned<String>>> {
+pub(super) fn read_list(
+    reader: &mut LineReader<'_>,
+    place: ByteRange,
+) -> Option<Vec<Spanned<String>>> {
     match read_json(reader.text(), place.clone()) {
         Json::Words(words) => {
             let words = words.into_iter();
@@ -218,12 +223,12 @@ pub(super) fn read_list(reader: &mut Reader<'_>, place: Place) -> Option<Vec<Spa
     }
 }
 
-fn not_strings<T>(reader: &mut Reader<'_>, place: Place) -> Option<T> {
+fn not_strings<T>(reader: &mut LineReader<'_>, place: ByteRange) -> Option<T> {
     reader.fail("the JSON array must contain only strings", place)
 }
 
 fn read_volumes(
-    reader: &mut Reader<'_>,
+    reader: &mut LineReader<'_>,
     keyword: &str,
     parts: &Parts,
 ) -> Option<Vec<Spanned<String>>> {
@@ -234,7 +239,7 @@ fn read_volumes(
     at_least_one(reader, keyword, parts, volumes)
 }
 
-fn read_declarations(reader: &mut Reader<'_>, parts: &Parts) -> Option<Vec<Declaration>> {
+fn read_declarations(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Vec<Declaration>> {
     let line = reader.text();
     let mut declarations = Vec::new();
     for word in split_quoted(line, parts.arguments.clone(), reader.escape) {
@@ -250,7 +255,7 @@ fn read_declarations(reader: &mut Reader<'_>, parts: &Parts) -> Option<Vec<Decla
 }
 
 /// Parses `name=value …` or the legacy form `name value`.
-fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Vec<Pair>> {
+fn read_pairs(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Option<Vec<Pair>> {
     let line = reader.text();
     let place = parts.arguments.clone();
     let words = split_quoted(line, place.clone(), reader.escape);
@@ -259,11 +264,11 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
         && !line[first.clone()].contains('=')
     {
         let text = &line[place.clone()];
-        let Some(end) = text.find(words::is_blank) else {
+        let Some(end) = text.find(splitting::is_blank) else {
             let message = format!("{keyword} requires a name and a value");
             return reader.fail_with_hint(message, format!("write `{keyword} {text}=…`"), place);
         };
-        let value = text[end..].trim_start_matches(words::is_blank);
+        let value = text[end..].trim_start_matches(splitting::is_blank);
         let name = reader.spanned(place.start..place.start + end);
         let value = reader.spanned(place.end - value.len()..place.end);
         return Some(vec![Pair { name, value, spaced: true }]);
@@ -294,7 +299,7 @@ fn start_of_trigger(line: &str, keyword_end: usize) -> usize {
 
 /// Parses an `ONBUILD`. Checks only what BuildKit's line parser checks; the rest of the trigger is
 /// checked when it runs.
-fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
+fn read_onbuild(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Onbuild> {
     let line = reader.text();
     if parts.arguments.is_empty() {
         return reader.fail("ONBUILD requires an instruction", parts.keyword.clone());
@@ -304,7 +309,7 @@ fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
     match keyword.as_str() {
         "ONBUILD" | "FROM" | "MAINTAINER" => {
             let message = format!("{keyword} isn't allowed as an ONBUILD trigger");
-            reader.tell(Diagnostic::new(Rule::InvalidTrigger, message), trigger.keyword);
+            reader.report(Diagnostic::new(Rule::InvalidTrigger, message), trigger.keyword);
             return None;
         }
         "ENV" | "LABEL" if !trigger.arguments.is_empty() => {

@@ -10,7 +10,7 @@ use crate::base::{Diagnostic, Rule, Source, Span};
 use super::heredoc::{self, Opening};
 use super::logical::TextMap;
 use super::syntax::{Directives, Heredoc, Piece, PieceKind};
-use super::{directive, words};
+use super::{directive, splitting};
 
 /// The length in bytes of the longest line that BuildKit accepts.
 const LONGEST_LINE: usize = 65_535;
@@ -47,7 +47,7 @@ pub(super) fn lex(source: &Source) -> Lexed {
         lexed: Lexed::default(),
     };
     while let Some(line) = lexer.next_line() {
-        let content = Line { start: line.content_start(text), ..line };
+        let content = SourceLine { start: line.content_start(text), ..line };
         let kind = match content.text(text).bytes().next() {
             None => {
                 lexer.directives_done = true;
@@ -76,12 +76,12 @@ pub(super) fn lex(source: &Source) -> Lexed {
 
 /// A line without its line ending.
 #[derive(Clone, Copy)]
-struct Line {
+struct SourceLine {
     start: usize,
     end: usize,
 }
 
-impl Line {
+impl SourceLine {
     fn text(self, text: &str) -> &str {
         &text[self.start..self.end]
     }
@@ -109,7 +109,7 @@ struct Lexer<'a> {
 
 impl Lexer<'_> {
     /// Returns the next line, without `\n` and the `\r`s before it.
-    fn next_line(&mut self) -> Option<Line> {
+    fn next_line(&mut self) -> Option<SourceLine> {
         let start = self.at;
         let rest = &self.text[start..];
         if rest.is_empty() {
@@ -125,7 +125,7 @@ impl Lexer<'_> {
             let hint = "split the line with continuations";
             self.fail(diagnostic.hint(hint), Span::new(start, start));
         }
-        Some(Line { start, end: start + rest[..length].trim_end_matches('\r').len() })
+        Some(SourceLine { start, end: start + rest[..length].trim_end_matches('\r').len() })
     }
 
     fn fail(&mut self, diagnostic: Diagnostic, span: Span) {
@@ -133,7 +133,7 @@ impl Lexer<'_> {
     }
 
     /// Classifies a line that starts with `#`.
-    fn comment(&mut self, line: Line) -> PieceKind {
+    fn comment(&mut self, line: SourceLine) -> PieceKind {
         if self.directives_done {
             return PieceKind::Comment;
         }
@@ -166,7 +166,7 @@ impl Lexer<'_> {
     }
 
     /// Reads an instruction, starting at its first line.
-    fn instruction(&mut self, first: Line) -> Logical {
+    fn instruction(&mut self, first: SourceLine) -> Logical {
         let (mut line, mut continues) = self.without_escape(first);
         let mut text = line.text(self.text).to_owned();
         let mut map = TextMap::starting_at(line.start);
@@ -191,7 +191,7 @@ impl Lexer<'_> {
             let diagnostic = Diagnostic::new(Rule::EmptyContinuation, "empty continuation line");
             self.fail(diagnostic.hint("remove the empty line"), empty);
         }
-        let kept = words::trim(&text, 0..text.len());
+        let kept = splitting::trim(&text, 0..text.len());
         let tail = text[kept.end..].to_owned();
         if kept.start > 0 {
             map = map.without_first(kept.start);
@@ -206,11 +206,11 @@ impl Lexer<'_> {
 
     /// Returns the line without a trailing escape, and whether it had one. Blanks may follow the
     /// escape. An escape that follows another one does not continue the line.
-    fn without_escape(&self, line: Line) -> (Line, bool) {
+    fn without_escape(&self, line: SourceLine) -> (SourceLine, bool) {
         let text = line.text(self.text).trim_end_matches([' ', '\t']);
         match text.strip_suffix(self.lexed.directives.escape) {
             Some(before) if !before.ends_with(self.lexed.directives.escape) => {
-                (Line { start: line.start, end: line.start + before.len() }, true)
+                (SourceLine { start: line.start, end: line.start + before.len() }, true)
             }
             _ => (line, false),
         }
@@ -244,7 +244,7 @@ impl Lexer<'_> {
     }
 
     /// Finds the line that ends a here-document.
-    fn find_end(&mut self, opening: &Opening) -> Option<Line> {
+    fn find_end(&mut self, opening: &Opening) -> Option<SourceLine> {
         while let Some(line) = self.next_line() {
             let text = line.text(self.text);
             let text = if opening.chomp { text.trim_start_matches('\t') } else { text };

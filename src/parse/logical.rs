@@ -12,12 +12,12 @@ use crate::base::Span;
 /// contiguous in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TextMap {
-    first: Run,
-    more: Vec<Run>,
+    first: MapRun,
+    more: Vec<MapRun>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Run {
+struct MapRun {
     text: u32,
     file: u32,
 }
@@ -25,12 +25,12 @@ struct Run {
 impl TextMap {
     /// Returns the map of a text that begins at the offset `file` and has no gaps yet.
     pub fn starting_at(file: usize) -> TextMap {
-        TextMap { first: Run { text: 0, file: narrow(file) }, more: Vec::new() }
+        TextMap { first: MapRun { text: 0, file: narrow(file) }, more: Vec::new() }
     }
 
     /// Records that the bytes from `text` on begin at `file` in the file.
     pub(super) fn push(&mut self, text: usize, file: usize) {
-        self.more.push(Run { text: narrow(text), file: narrow(file) });
+        self.more.push(MapRun { text: narrow(text), file: narrow(file) });
     }
 
     /// Returns the map of the text without its first `count` bytes.
@@ -40,13 +40,13 @@ impl TextMap {
         let (run, later) = self.run_of(count);
         let later = later.iter();
         TextMap {
-            first: Run { text: 0, file: run.file + (count - run.text) },
-            more: later.map(|run| Run { text: run.text - count, file: run.file }).collect(),
+            first: MapRun { text: 0, file: run.file + (count - run.text) },
+            more: later.map(|run| MapRun { text: run.text - count, file: run.file }).collect(),
         }
     }
 
     /// Returns the run that contains a byte of the text, and the runs after it.
-    fn run_of(&self, text: u32) -> (Run, &[Run]) {
+    fn run_of(&self, text: u32) -> (MapRun, &[MapRun]) {
         let at = self.more.partition_point(|run| run.text <= text);
         (if at == 0 { self.first } else { self.more[at - 1] }, &self.more[at..])
     }

@@ -25,17 +25,17 @@ mod pattern;
 mod reader;
 mod run;
 mod shell;
+mod splitting;
 pub mod syntax;
-mod words;
 
 pub use flags::is_switch;
 pub use run::split_csv;
 pub use syntax::{
-    Add, Command, Copy, Declaration, Directives, Dockerfile, Files, Healthcheck, Heredoc,
+    Add, CommandForm, Copy, Declaration, Directives, Dockerfile, Files, Healthcheck, Heredoc,
     Instruction, InstructionKind, Mount, MountField, Onbuild, Pair, Piece, PieceKind, Run, Stage,
 };
 
-use instruction::Read;
+use instruction::ParsedLine;
 
 /// Parses a Dockerfile. The result's diagnostics describe everything that is wrong with it.
 pub fn parse(source: &Source) -> Dockerfile {
@@ -53,8 +53,8 @@ pub fn parse(source: &Source) -> Dockerfile {
     for line in lexed.lines {
         let escape = file.directives.escape;
         match instruction::read(source, line, escape, &mut file.diagnostics) {
-            Read::From(stage) => file.stages.push(stage),
-            Read::Instruction(instruction) => match file.stages.last_mut() {
+            ParsedLine::From(stage) => file.stages.push(stage),
+            ParsedLine::Instruction(instruction) => match file.stages.last_mut() {
                 Some(stage) => stage.instructions.push(instruction),
                 None => match instruction.kind {
                     InstructionKind::Arg(_) => file.globals.push(instruction),
@@ -74,8 +74,8 @@ pub fn parse(source: &Source) -> Dockerfile {
             .hint("start with `FROM`; only `ARG` can come before it");
         file.diagnostics.push(diagnostic.at(source, keyword.span, ""));
     }
-    tell_missing_stages(&mut file, is_empty);
-    tell_duplicate_stages(&mut file);
+    report_missing_stages(&mut file, is_empty);
+    report_duplicate_stages(&mut file);
     file
 }
 
@@ -91,7 +91,7 @@ pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) 
         (Some(line), None) => Some(instruction::read(source, line, escape, &mut diagnostics)),
         _ => None,
     };
-    if let Some(Read::Instruction(instruction)) = read {
+    if let Some(ParsedLine::Instruction(instruction)) = read {
         return (Some(instruction), diagnostics);
     }
     let message = "the trigger is not a single instruction that can follow ONBUILD";
@@ -100,7 +100,7 @@ pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) 
     (None, diagnostics)
 }
 
-fn tell_missing_stages(file: &mut Dockerfile, is_empty: bool) {
+fn report_missing_stages(file: &mut Dockerfile, is_empty: bool) {
     if !file.stages.is_empty() {
         return;
     }
@@ -118,7 +118,7 @@ fn tell_missing_stages(file: &mut Dockerfile, is_empty: bool) {
 }
 
 /// Reports stages that share a name. BuildKit allows them, but they are rarely intended.
-fn tell_duplicate_stages(file: &mut Dockerfile) {
+fn report_duplicate_stages(file: &mut Dockerfile) {
     let mut first: HashMap<&str, Span> = HashMap::new();
     for stage in &file.stages {
         let Some(name) = &stage.name else { continue };

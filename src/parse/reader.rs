@@ -5,34 +5,34 @@
 use crate::base::{Diagnostic, Rule, Source, Span, Spanned};
 
 use super::lexer::Logical;
-use super::words::Place;
+use super::splitting::ByteRange;
 
 /// One logical line and the context that is needed to parse it.
-pub(super) struct Reader<'a> {
+pub(super) struct LineReader<'a> {
     pub(super) source: &'a Source,
     pub(super) line: &'a Logical,
     pub(super) escape: char,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> LineReader<'a> {
     /// Returns the text of the line.
     pub(super) fn text(&self) -> &'a str {
         &self.line.text
     }
 
     /// Returns the span in the file of a part of the line.
-    pub(super) fn span(&self, place: Place) -> Span {
+    pub(super) fn span(&self, place: ByteRange) -> Span {
         self.line.map.span(place)
     }
 
     /// Returns a part of the line with its span.
-    pub(super) fn spanned(&self, place: Place) -> Spanned<String> {
+    pub(super) fn spanned(&self, place: ByteRange) -> Spanned<String> {
         Spanned::new(self.text()[place.clone()].to_owned(), self.span(place))
     }
 
     /// Adds a diagnostic that points to a part of the line.
-    pub(super) fn tell(&mut self, diagnostic: Diagnostic, place: Place) {
+    pub(super) fn report(&mut self, diagnostic: Diagnostic, place: ByteRange) {
         let span = self.span(place);
         self.diagnostics.push(diagnostic.at(self.source, span, ""));
     }
@@ -48,13 +48,13 @@ impl<'a> Reader<'a> {
         &mut self,
         message: impl Into<String>,
         hint: impl Into<String>,
-        place: Place,
+        place: ByteRange,
     ) -> Option<T> {
         self.refuse(Diagnostic::new(Rule::ParseError, message).hint(hint), self.span(place))
     }
 
     /// Adds a `parse-error` that points to a part of the line, and returns `None`.
-    pub(super) fn fail<T>(&mut self, message: impl Into<String>, place: Place) -> Option<T> {
+    pub(super) fn fail<T>(&mut self, message: impl Into<String>, place: ByteRange) -> Option<T> {
         self.refuse(Diagnostic::new(Rule::ParseError, message), self.span(place))
     }
 }

@@ -7,21 +7,21 @@ use std::borrow::Cow;
 
 use crate::base::{Diagnostic, Rule, Spanned};
 
-use super::flags::{self, Takes};
+use super::flags::{self, FlagValueKind};
 use super::instruction::read_command;
-use super::reader::Reader;
+use super::reader::LineReader;
+use super::splitting::{Flag, Parts};
 use super::syntax::{Mount, MountField, Run};
-use super::words::{Flag, Parts};
 
-const FLAGS: [(&str, Takes); 4] = [
-    ("mount", Takes::Values),
-    ("network", Takes::Value),
-    ("security", Takes::Value),
-    ("device", Takes::Values),
+const FLAGS: [(&str, FlagValueKind); 4] = [
+    ("mount", FlagValueKind::Values),
+    ("network", FlagValueKind::Value),
+    ("security", FlagValueKind::Value),
+    ("device", FlagValueKind::Values),
 ];
 
 /// Parses a `RUN`. Returns `None` after reporting a diagnostic if it is invalid.
-pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Run> {
+pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Run> {
     let given = flags::check(reader, &parts.flags, &FLAGS)?;
     let mut mounts = Vec::new();
     for flag in parts.flags.iter().filter(|flag| flag.text.starts_with("--mount=")) {
@@ -66,12 +66,12 @@ fn is_device(text: &str) -> bool {
     })
 }
 
-fn wrong_value<T>(reader: &mut Reader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {
+fn wrong_value<T>(reader: &mut LineReader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {
     let message = format!("`{}` is not a valid value for `--{name}`", value.value);
     reader.refuse(Diagnostic::new(Rule::InvalidFlag, message), value.span)
 }
 
-fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
+fn read_mount(reader: &mut LineReader<'_>, flag: &Flag) -> Option<Mount> {
     let start = "--mount=".len();
     let Some(fields) = split_csv(&flag.text[start..]) else {
         let message = "the mount is not a comma-separated list of `key=value`";

@@ -27,7 +27,7 @@ pub(super) fn shell_words(
     raw_escapes: bool,
 ) -> Result<Vec<String>, ExpandError> {
     let mode = Mode { raw_quotes, keep_unset: true, ..Mode::WORD };
-    let mut lexer = Lexer::new(line, mode, &NoVariables);
+    let mut lexer = ShellLexer::new(line, mode, &NoVariables);
     lexer.raw_escapes = raw_escapes;
     lexer.splitting = true;
     lexer.run(None, raw_escapes)?;
@@ -57,7 +57,7 @@ impl Mode {
 }
 
 /// The state of the lexer.
-pub(super) struct Lexer<'a> {
+pub(super) struct ShellLexer<'a> {
     rest: &'a str,
     mode: Mode,
     variables: &'a dyn Variables,
@@ -72,9 +72,9 @@ pub(super) struct Lexer<'a> {
     in_word: bool,
 }
 
-impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a str, mode: Mode, variables: &'a dyn Variables) -> Lexer<'a> {
-        Lexer {
+impl<'a> ShellLexer<'a> {
+    pub(super) fn new(text: &'a str, mode: Mode, variables: &'a dyn Variables) -> ShellLexer<'a> {
+        ShellLexer {
             // BuildKit's scanner drops a byte-order mark.
             rest: text.strip_prefix('\u{feff}').unwrap_or(text),
             mode,

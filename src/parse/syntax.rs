@@ -163,9 +163,9 @@ pub enum InstructionKind {
     /// `SHELL`
     Shell(Vec<String>),
     /// `CMD`
-    Cmd(Command),
+    Cmd(CommandForm),
     /// `ENTRYPOINT`
-    Entrypoint(Command),
+    Entrypoint(CommandForm),
     /// `HEALTHCHECK`, or `None` for `HEALTHCHECK NONE`.
     Healthcheck(Option<Healthcheck>),
     /// The instruction is invalid; a diagnostic describes why.
@@ -247,12 +247,12 @@ pub struct Run {
     /// The values of `--device`.
     pub devices: Vec<Spanned<String>>,
     /// The command to run.
-    pub command: Command,
+    pub command: CommandForm,
 }
 
 /// A command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Command {
+pub struct CommandForm {
     /// The words of the JSON form, or one line for the shell.
     pub words: Vec<String>,
     /// Whether the command is in JSON form.
@@ -265,7 +265,7 @@ pub struct Healthcheck {
     /// The options with their values as written, in a fixed order.
     pub options: Vec<(&'static str, String)>,
     /// The command to run.
-    pub command: Command,
+    pub command: CommandForm,
 }
 
 /// One `--mount` of a `RUN`. Its keys and values are as written, before expansion.

@@ -1,29 +1,31 @@
 //! The plan of a run: the selected images, what each of them waits for, what waits for it, and whether there is
 //! anything to do at all.
 //!
-//! Owns the order of work, and the verdicts as data. Starts nothing. Only `judge` makes requests to the engine, and
+//! Owns the order of work, and the verdicts as data. Starts nothing. Only `freshness` makes requests to the engine, and
 //! only to read its store.
 
-mod ask;
-mod carrier;
-mod confirm;
-mod explain;
-mod fronts;
-mod held;
-mod judge;
-pub mod lent;
+pub mod alias;
+mod confirmation;
+mod explanation;
+mod freshness;
+mod inspection;
+mod key_match;
+mod levels;
 pub mod origin;
-mod shared;
-mod taken;
+mod overrides;
+mod shared_store;
+mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verdict;
 
-pub use ask::{Unchosen, ask_held, ask_unchosen, externals_of, judge_external};
-pub use confirm::MOVED;
-pub use held::{Held, HeldImage, Holder};
-pub use judge::{Judge, Present, Settled, among};
-pub use shared::{Home, Registered, SharedStore, remote};
+pub use confirmation::MOVED;
+pub use freshness::{Decision, FreshImage, FreshnessCheck, among};
+pub use inspection::{
+    UnselectedParent, describe_external, externals_of, inspect_unselected_parents, read_snapshot,
+};
+pub use shared_store::{RegistryImage, RegistryNamespace, SharedStore, remote};
+pub use snapshot::{ReferenceTarget, SnapshotImage, StoreSnapshot};
 pub use verdict::{Reason, Verdict};
 
 use std::collections::BTreeSet;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use crate::base::{IdMap, ImageId, Platform, UnitId};
 use crate::graph::Graph;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::graph::units::Units;
 use crate::inputs::Identity;
 
@@ -40,8 +42,8 @@ use crate::inputs::Identity;
 pub struct Plan {
     units: Units,
     order: Vec<UnitId>,
-    needs: IdMap<Vec<UnitId>, UnitId>,
-    edges: Vec<(UnitId, UnitId, NeedKind)>,
+    parents: IdMap<Vec<UnitId>, UnitId>,
+    edges: Vec<(UnitId, UnitId, DependencyKind)>,
     children: IdMap<Vec<UnitId>, UnitId>,
     costs: IdMap<Duration, UnitId>,
     /// Whether costs are based on earlier builds.
@@ -50,12 +52,12 @@ pub struct Plan {
     weights: IdMap<usize, UnitId>,
     verdicts: IdMap<Option<Verdict>, UnitId>,
     identities: IdMap<Option<Identity>, UnitId>,
-    registered: IdMap<Option<Registered>, UnitId>,
+    registry_image: IdMap<Option<RegistryImage>, UnitId>,
 }
 
 /// A parent of other images, when it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
+pub struct ParentImage {
     /// Its unit.
     pub unit: UnitId,
     /// Its ID.
@@ -63,36 +65,36 @@ pub struct Parent {
     /// Its identity.
     pub identity: Identity,
     /// Where it is, if the registry has it and the engine's store does not.
-    pub remote: Option<Registered>,
+    pub remote: Option<RegistryImage>,
 }
 
 impl Plan {
     /// Returns the plan that builds `chosen`, and nothing else: the parents of a chosen unit must be chosen too, or
     /// they are used as the engine's store has them.
-    pub fn new(graph: &Graph, units: &Units, chosen: &[UnitId]) -> Plan {
-        let mut is_chosen = IdMap::from_fn(units.len(), |_: UnitId| false);
-        for unit in chosen {
-            is_chosen[*unit] = true;
+    pub fn new(graph: &Graph, units: &Units, selected: &[UnitId]) -> Plan {
+        let mut is_selected = IdMap::from_fn(units.len(), |_: UnitId| false);
+        for unit in selected {
+            is_selected[*unit] = true;
         }
-        let order = units.of_all(graph.order()).into_iter().filter(|unit| is_chosen[*unit]);
+        let order = units.of_all(graph.order()).into_iter().filter(|unit| is_selected[*unit]);
         let order: Vec<UnitId> = order.collect();
-        let mut needs = IdMap::from_fn(units.len(), |_: UnitId| Vec::new());
+        let mut parents = IdMap::from_fn(units.len(), |_: UnitId| Vec::new());
         let mut edges = Vec::new();
         for unit in &order {
             let image = &graph.images[units.image(*unit)];
-            let parents = image.needs_of_images().map(|(need, parent)| {
-                (units.parent(*unit, parent, need.platform.as_ref()), need.kind)
+            let found = image.dependencies_on_images().map(|(dependency, parent)| {
+                (units.parent(*unit, parent, dependency.platform.as_ref()), dependency.kind)
             });
             let mut written = BTreeSet::new();
-            for (parent, kind) in parents.filter(|(parent, _)| is_chosen[*parent]) {
-                if !needs[*unit].contains(&parent) {
-                    needs[*unit].push(parent);
+            for (parent, kind) in found.filter(|(parent, _)| is_selected[*parent]) {
+                if !parents[*unit].contains(&parent) {
+                    parents[*unit].push(parent);
                 }
                 written.insert((*unit, parent, kind));
             }
             edges.extend(written);
         }
-        let mut plan = Plan::from_needs(order, needs);
+        let mut plan = Plan::from_parents(order, parents);
         plan.set_weights(IdMap::from_fn(units.len(), |unit| {
             graph.images[units.image(unit)].weight
         }));
@@ -101,27 +103,27 @@ impl Plan {
         plan
     }
 
-    /// Returns the plan of the units in `order`, each after all its dependencies in `needs`, with one unit per image.
-    pub fn from_needs(order: Vec<UnitId>, needs: IdMap<Vec<UnitId>, UnitId>) -> Plan {
-        let mut children = IdMap::from_fn(needs.len(), |_| Vec::new());
+    /// Returns the plan of the units in `order`, each after all its dependencies in `parents`, with one unit per image.
+    pub fn from_parents(order: Vec<UnitId>, parents: IdMap<Vec<UnitId>, UnitId>) -> Plan {
+        let mut children = IdMap::from_fn(parents.len(), |_| Vec::new());
         let mut edges = Vec::new();
         for unit in &order {
-            for parent in &needs[*unit] {
+            for parent in &parents[*unit] {
                 children[*parent].push(*unit);
-                edges.push((*unit, *parent, NeedKind::From));
+                edges.push((*unit, *parent, DependencyKind::From));
             }
         }
         // It is not known yet how long units take: all take the same time.
-        let costs = IdMap::from_fn(needs.len(), |_| Duration::from_secs(1));
+        let costs = IdMap::from_fn(parents.len(), |_| Duration::from_secs(1));
         Plan {
-            units: Units::for_one(needs.len(), Platform::default()),
+            units: Units::for_one(parents.len(), Platform::default()),
             remaining: longest_paths(&order, &children, &costs),
-            weights: IdMap::from_fn(needs.len(), |_| 1),
-            verdicts: IdMap::from_fn(needs.len(), |_| None),
-            identities: IdMap::from_fn(needs.len(), |_| None),
-            registered: IdMap::from_fn(needs.len(), |_| None),
+            weights: IdMap::from_fn(parents.len(), |_| 1),
+            verdicts: IdMap::from_fn(parents.len(), |_| None),
+            identities: IdMap::from_fn(parents.len(), |_| None),
+            registry_image: IdMap::from_fn(parents.len(), |_| None),
             order,
-            needs,
+            parents,
             edges,
             children,
             costs,
@@ -151,13 +153,13 @@ impl Plan {
     }
 
     /// Returns whether there is nothing to do for an image: it is fresh and has its references.
-    pub fn is_settled(&self, unit: UnitId) -> bool {
+    pub fn is_decided(&self, unit: UnitId) -> bool {
         matches!(&self.verdicts[unit], Some(Verdict::Fresh { lost, .. }) if lost.is_empty())
     }
 
     /// Returns whether there is nothing to do for any image.
-    pub fn is_all_settled(&self) -> bool {
-        self.order.iter().all(|unit| self.is_settled(*unit))
+    pub fn is_all_decided(&self) -> bool {
+        self.order.iter().all(|unit| self.is_decided(*unit))
     }
 
     /// The identity of a fresh image that has children.
@@ -166,8 +168,8 @@ impl Plan {
     }
 
     /// What the registry has of a fresh image, if it was looked up and found.
-    pub fn registered(&self, unit: UnitId) -> Option<&Registered> {
-        self.registered[unit].as_ref()
+    pub fn registry_image(&self, unit: UnitId) -> Option<&RegistryImage> {
+        self.registry_image[unit].as_ref()
     }
 
     /// Returns whether a fresh image is in the registry and not in the engine's store.
@@ -176,16 +178,16 @@ impl Plan {
     }
 
     /// Returns a fresh image as a parent of others, or `None` if its identity is not known yet.
-    pub fn parent(&self, unit: UnitId) -> Option<Parent> {
+    pub fn parent(&self, unit: UnitId) -> Option<ParentImage> {
         let Some(Verdict::Fresh { image_id, .. }) = &self.verdicts[unit] else { return None };
         let (image_id, identity) = (image_id.clone(), self.identities[unit].clone()?);
-        let remote = self.registered[unit].clone().filter(|_| self.is_remote(unit));
-        Some(Parent { unit, image_id, identity, remote })
+        let remote = self.registry_image[unit].clone().filter(|_| self.is_remote(unit));
+        Some(ParentImage { unit, image_id, identity, remote })
     }
 
     /// Sets what the registry has of a fresh image.
-    pub fn set_registered(&mut self, unit: UnitId, registered: Registered) {
-        self.registered[unit] = Some(registered);
+    pub fn set_registry_image(&mut self, unit: UnitId, registry_image: RegistryImage) {
+        self.registry_image[unit] = Some(registry_image);
     }
 
     /// Sets the verdict on an image.
@@ -200,7 +202,7 @@ impl Plan {
 
     /// The number of images in the graph, selected or not.
     pub fn len(&self) -> usize {
-        self.needs.len()
+        self.parents.len()
     }
 
     /// Returns whether the run has nothing to do.
@@ -214,8 +216,8 @@ impl Plan {
     }
 
     /// The selected parents of a unit, once each.
-    pub fn needs(&self, unit: UnitId) -> &[UnitId] {
-        &self.needs[unit]
+    pub fn parents(&self, unit: UnitId) -> &[UnitId] {
+        &self.parents[unit]
     }
 
     /// The selected children of a unit, once each.
@@ -224,7 +226,7 @@ impl Plan {
     }
 
     /// The edges between the selected images: child, parent, and kind, once each, in the order of the children.
-    pub fn edges(&self) -> &[(UnitId, UnitId, NeedKind)] {
+    pub fn edges(&self) -> &[(UnitId, UnitId, DependencyKind)] {
         &self.edges
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Evidence, HistoryEntry};
 use crate::graph::Image;
-use crate::graph::evaluate::{Evaluation, Label};
+use crate::graph::evaluate::{Evaluation, ImageLabel};
 use crate::inputs::inheritance::without_ours;
 use crate::inputs::{Inheritance, KEY_LABEL, PROOF_LABEL};
 use crate::parse::InstructionKind;
@@ -83,15 +83,15 @@ fn digest(key: &str, labels: &BTreeMap<String, String>, triggers: &[&str]) -> St
 }
 
 /// The stages whose instructions make the target, from the bottom up.
-struct Chain<'a> {
+struct StageChain<'a> {
     /// The keywords of everything that adds an entry to the history.
     keywords: Vec<&'a str>,
-    labels: Vec<&'a Label>,
+    labels: Vec<&'a ImageLabel>,
 }
 
-fn chain_of<'a>(image: &'a Image, evaluation: &'a Evaluation) -> Option<Chain<'a>> {
+fn chain_of<'a>(image: &'a Image, evaluation: &'a Evaluation) -> Option<StageChain<'a>> {
     let (stages, _) = evaluation.chain()?;
-    let mut chain = Chain { keywords: Vec::new(), labels: Vec::new() };
+    let mut chain = StageChain { keywords: Vec::new(), labels: Vec::new() };
     for at in stages {
         let view = &evaluation.stages[at];
         let triggers = view.triggers.iter().map(|trigger| {
@@ -113,8 +113,8 @@ mod tests {
     use crate::base::{ImageId, RelPath, Source};
     use crate::graph::Graph;
     use crate::graph::images::Candidate;
-    use crate::graph::link::{Read, Wanted, link};
-    use crate::graph::naming::Wishes;
+    use crate::graph::link::{LinkSettings, ParsedImage, link};
+    use crate::graph::naming::NamingSettings;
     use crate::graph::reference::Reference;
 
     const KEY: &str = "k";
@@ -122,9 +122,12 @@ mod tests {
     fn graph_of(text: &str) -> Graph {
         let path = RelPath::new("docker/x/Dockerfile").unwrap();
         let file = crate::parse::parse(&Source::new(path.clone(), text.to_owned()));
-        let read = Read { candidate: Candidate::new("x", path), file };
-        let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
-        link(vec![read], &Wishes::default(), &wanted).0
+        let read = ParsedImage { candidate: Candidate::new("x", path), file };
+        let wanted = LinkSettings {
+            build_platform: "linux/amd64".parse().unwrap(),
+            ..LinkSettings::default()
+        };
+        link(vec![read], &NamingSettings::default(), &wanted).0
     }
 
     /// A base with two entries in its history, and one layer more than they account for.

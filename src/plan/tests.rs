@@ -7,21 +7,24 @@ use tempfile::TempDir;
 
 use super::origin::proof;
 use super::{
-    Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of, judge_external,
+    FreshnessCheck, ParentImage, Plan, Reason, Verdict, describe_external, externals_of,
+    inspect_unselected_parents, read_snapshot,
 };
 use crate::base::{ImageId, Platform, RelPath, Source, UnitId};
 use crate::engine::stub::Stub;
 use crate::engine::{Attestations, ImageStore, NamedContexts, StoredImage};
 use crate::graph::images::Candidate;
-use crate::graph::link::{Read, Wanted, link};
-use crate::graph::naming::{Given, Origin, Wishes};
+use crate::graph::link::{LinkSettings, ParsedImage, link};
+use crate::graph::naming::{NameOrigin, NamePart, NamingSettings};
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph};
-use crate::inputs::gather::Asked;
+use crate::inputs::gather::GatherRequest;
 use crate::inputs::inheritance::without_ours;
-use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, NeedInputs, PROOF_LABEL, gather};
-use crate::state::{Digests, Memory};
+use crate::inputs::{
+    DependencyInputs, Externals, Identity, Inheritance, KEY_LABEL, PROOF_LABEL, gather,
+};
+use crate::state::{Digests, RepositoryState};
 
 /// The platform of all builds.
 pub(crate) fn platform() -> Platform {
@@ -30,7 +33,7 @@ pub(crate) fn platform() -> Platform {
 
 /// A repository whose images are named `acme/shop-NAME`.
 pub(crate) struct World {
-    folder: TempDir,
+    directory: TempDir,
     texts: Vec<(String, String)>,
     pub(crate) graph: Graph,
 }
@@ -38,13 +41,13 @@ pub(crate) struct World {
 impl World {
     /// Returns a repository with Dockerfiles by the names of their images.
     pub(crate) fn new(dockerfiles: &[(&str, &str)]) -> World {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let texts: Vec<(String, String)> =
             dockerfiles.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
         for (name, _) in &texts {
-            fs::create_dir_all(folder.path().join("docker").join(name)).unwrap();
+            fs::create_dir_all(directory.path().join("docker").join(name)).unwrap();
         }
-        World { graph: graph_of(&texts), folder, texts }
+        World { graph: graph_of(&texts), directory, texts }
     }
 
     /// Changes a Dockerfile.
@@ -75,40 +78,45 @@ impl World {
     }
 
     /// Returns the freshness check of all images, with the current content of a store.
-    pub(crate) fn judge<'a>(&'a self, store: &'a Stub<'_>) -> Judge<'a> {
-        self.judge_some(self.graph.order(), store)
+    pub(crate) fn freshness<'a>(&'a self, store: &'a Stub<'_>) -> FreshnessCheck<'a> {
+        self.freshness_of(self.graph.order(), store)
     }
 
     /// Returns the freshness check of some images, with the current content of a store.
-    pub(crate) fn judge_some<'a>(&'a self, chosen: &[ImageId], store: &'a Stub<'_>) -> Judge<'a> {
+    pub(crate) fn freshness_of<'a>(
+        &'a self,
+        selected: &[ImageId],
+        store: &'a Stub<'_>,
+    ) -> FreshnessCheck<'a> {
         let graph = &self.graph;
-        let mut externals: Externals = externals_of(graph, chosen)
+        let mut externals: Externals = externals_of(graph, selected)
             .into_iter()
             .map(|id| {
                 let stored = store.inspect(&graph.externals[id].familiar()).unwrap();
-                (Dependency::External(id), judge_external(stored, &platform()))
+                (Dependency::External(id), describe_external(stored, &platform()))
             })
             .collect();
-        let unchosen = ask_unchosen(graph, chosen, store, &mut externals).unwrap();
+        let unselected_parents =
+            inspect_unselected_parents(graph, selected, store, &mut externals).unwrap();
         let units = self.units();
-        let asked = Asked {
-            root: self.folder.path(),
+        let gather_request = GatherRequest {
+            root: self.directory.path(),
             graph,
             units: &units,
             externals: &externals,
             attestations: &Attestations::default(),
         };
-        let own = gather(asked, &units.of_all(chosen), &mut Digests::default());
-        let memory = Memory::of(self.folder.path());
-        Judge {
+        let own = gather(gather_request, &units.of_all(selected), &mut Digests::default());
+        let state = RepositoryState::of(self.directory.path());
+        FreshnessCheck {
             graph,
             store,
             own,
             externals,
-            held: ask_held(store).unwrap(),
-            built: memory.built(),
-            memory,
-            unchosen,
+            snapshot: read_snapshot(store).unwrap(),
+            built: state.built(),
+            state,
+            unselected_parents,
             forced: [].into(),
             shared: None,
             loads: [].into(),
@@ -121,13 +129,15 @@ impl World {
     }
 
     /// Builds an image on what the store has, as a run would. `content` is the content of its layer.
-    pub(crate) fn build(&self, name: &str, content: &str, store: &Stub<'_>) -> Parent {
-        let judge = self.judge(store);
-        let needs = self.parents(name, store);
-        let Some(Ok(own)) = &judge.own[self.unit(name)] else { panic!("the inputs are readable") };
-        let inputs = judge.complete(own, &super::among(&needs)).inputs;
+    pub(crate) fn build(&self, name: &str, content: &str, store: &Stub<'_>) -> ParentImage {
+        let freshness = self.freshness(store);
+        let parents = self.parents(name, store);
+        let Some(Ok(own)) = &freshness.own[self.unit(name)] else {
+            panic!("the inputs are readable")
+        };
+        let inputs = freshness.complete(own, &super::among(&parents)).inputs;
         let key = inputs.key();
-        judge.memory.keep(name, &key, &inputs).unwrap();
+        freshness.state.keep(name, &key, &inputs).unwrap();
         let image = &self.graph.images[self.id(name)];
         let base = image.base().map(|base| base.familiar());
         let below = base.as_ref().and_then(|base| store.image(base));
@@ -157,13 +167,13 @@ impl World {
     }
 
     /// Returns an image of the repository as a parent.
-    pub(crate) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
+    pub(crate) fn parent(&self, name: &str, stored: &StoredImage) -> ParentImage {
         let (image_id, identity) = (stored.id.clone(), Identity::of(stored));
-        Parent { unit: self.unit(name), image_id, identity, remote: None }
+        ParentImage { unit: self.unit(name), image_id, identity, remote: None }
     }
 
     /// Returns the parents of an image, as the store has them.
-    pub(crate) fn parents(&self, name: &str, store: &Stub<'_>) -> Vec<Parent> {
+    pub(crate) fn parents(&self, name: &str, store: &Stub<'_>) -> Vec<ParentImage> {
         let parents = self.graph.parents_of(self.id(name)).into_iter();
         let parent = |parent: ImageId| {
             let image = &self.graph.images[parent];
@@ -174,8 +184,8 @@ impl World {
     }
 
     /// Returns the plan for all images, one line per image.
-    pub(crate) fn plan(&self, judge: &Judge<'_>) -> Vec<String> {
-        self.lines(&judge.plan(&self.order()).unwrap())
+    pub(crate) fn plan(&self, freshness: &FreshnessCheck<'_>) -> Vec<String> {
+        self.lines(&freshness.plan(&self.order()).unwrap())
     }
 
     /// Returns a plan as one line per image.
@@ -194,11 +204,15 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
     let read = texts.iter().map(|(name, text)| {
         let path = RelPath::new(&format!("docker/{name}/Dockerfile")).unwrap();
         let file = crate::parse::parse(&Source::new(path.clone(), text.clone()));
-        Read { candidate: Candidate::new(name, path), file }
+        ParsedImage { candidate: Candidate::new(name, path), file }
     });
-    let given = |value: &str| Some(Given { value: value.into(), origin: Origin::Folder });
-    let wishes = Wishes { namespace: given("acme"), app: given("shop"), ..Wishes::default() };
-    let wanted = Wanted { build_platform: platform(), ..Wanted::default() };
+    let given = |value: &str| Some(NamePart { value: value.into(), origin: NameOrigin::Directory });
+    let wishes = NamingSettings {
+        namespace: given("acme"),
+        app: given("shop"),
+        ..NamingSettings::default()
+    };
+    let wanted = LinkSettings { build_platform: platform(), ..LinkSettings::default() };
     link(read.collect(), &wishes, &wanted).0
 }
 
@@ -220,9 +234,12 @@ pub(crate) fn external(reference: &str, content: &str) -> StoredImage {
 }
 
 /// Returns the dependencies of an image, in the order of its inputs.
-pub(crate) fn needs_of(judge: &Judge<'_>, unit: UnitId) -> Vec<(NeedInputs, Dependency<UnitId>)> {
-    let Some(Ok(own)) = &judge.own[unit] else { panic!("the inputs are readable") };
-    own.needs().map(|(need, of)| (need.clone(), of)).collect()
+pub(crate) fn parents_of(
+    freshness: &FreshnessCheck<'_>,
+    unit: UnitId,
+) -> Vec<(DependencyInputs, Dependency<UnitId>)> {
+    let Some(Ok(own)) = &freshness.own[unit] else { panic!("the inputs are readable") };
+    own.resolved_dependencies().map(|(dependency, of)| (dependency.clone(), of)).collect()
 }
 
 /// Formats a verdict on one line.

@@ -80,8 +80,8 @@ impl Address {
         let path = if location.starts_with('/') {
             location.to_owned()
         } else {
-            let folder = self.path.split('?').next().unwrap_or_default();
-            format!("{}{location}", &folder[..=folder.rfind('/').unwrap_or_default()])
+            let directory = self.path.split('?').next().unwrap_or_default();
+            format!("{}{location}", &directory[..=directory.rfind('/').unwrap_or_default()])
         };
         Some(Address { path, ..self.clone() })
     }

@@ -62,7 +62,7 @@ impl Response {
 
 /// Why there is no response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum HttpError {
     /// A transient error.
     Passing(Cow<'static, str>),
     /// The certificate is not trusted.
@@ -86,10 +86,10 @@ impl Client {
         trusted: &[CertificateDer<'static>],
         proxy: Option<&str>,
         lines: usize,
-    ) -> Result<Client, Broken> {
+    ) -> Result<Client, HttpError> {
         let proxy = proxy.map(ureq::Proxy::new).transpose().map_err(|_| {
             // The URL is not printed, because it may contain a password.
-            Broken::Lasting("invalid proxy address".into())
+            HttpError::Lasting("invalid proxy address".into())
         })?;
         let trusted: Vec<_> =
             trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
@@ -119,7 +119,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns an error if there is no complete response. An error status is a response.
-    pub(super) fn exchange(&self, request: &Request) -> Result<Response, Broken> {
+    pub(super) fn exchange(&self, request: &Request) -> Result<Response, HttpError> {
         let mut builder =
             ureq::http::Request::builder().method(&request.method).uri(request.address.to_string());
         let headers = [
@@ -150,37 +150,39 @@ impl Client {
 }
 
 /// Classifies the client's errors.
-fn broken(error: ureq::Error) -> Broken {
+fn broken(error: ureq::Error) -> HttpError {
     match error {
         ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(tls) => of_tls(tls),
-            None => Broken::Passing(in_words(&error)),
+            None => HttpError::Passing(in_words(&error)),
         },
         ureq::Error::Rustls(error) => of_tls(&error),
-        ureq::Error::Timeout(_) => Broken::Passing("timed out".into()),
-        ureq::Error::HostNotFound => Broken::Passing(UNKNOWN.into()),
-        ureq::Error::ConnectionFailed => Broken::Passing("connection failed".into()),
-        ureq::Error::ConnectProxyFailed(said) => {
-            Broken::Passing(format!("the proxy failed to connect: {said}").into())
+        ureq::Error::Timeout(_) => HttpError::Passing("timed out".into()),
+        ureq::Error::HostNotFound => HttpError::Passing(UNKNOWN.into()),
+        ureq::Error::ConnectionFailed => HttpError::Passing("connection failed".into()),
+        ureq::Error::ConnectProxyFailed(error_text) => {
+            HttpError::Passing(format!("the proxy failed to connect: {error_text}").into())
         }
         ureq::Error::Protocol(error) => {
-            Broken::Passing(format!("invalid response: {error}").into())
+            HttpError::Passing(format!("invalid response: {error}").into())
         }
         other => lasting(other),
     }
 }
 
-fn lasting(why: impl Display) -> Broken {
-    Broken::Lasting(why.to_string().into())
+fn lasting(why: impl Display) -> HttpError {
+    HttpError::Lasting(why.to_string().into())
 }
 
-fn of_tls(error: &rustls::Error) -> Broken {
+fn of_tls(error: &rustls::Error) -> HttpError {
     match error {
-        rustls::Error::InvalidCertificate(error) => Broken::Untrusted(match error {
+        rustls::Error::InvalidCertificate(error) => HttpError::Untrusted(match error {
             rustls::CertificateError::UnknownIssuer => "unknown issuer".into(),
             other => other.to_string().into(),
         }),
-        rustls::Error::InvalidMessage(_) => Broken::Lasting("the server does not use TLS".into()),
+        rustls::Error::InvalidMessage(_) => {
+            HttpError::Lasting("the server does not use TLS".into())
+        }
         other => lasting(other),
     }
 }
@@ -256,19 +258,19 @@ mod tests {
 
     #[test]
     fn answers_are_whole_and_bounded() {
-        let check = |answer: &'static str, expected: Broken| {
+        let check = |answer: &'static str, expected: HttpError| {
             let (address, served) = serve(vec![answer]);
             let client = Client::new(&[], None, 1).unwrap();
             let broken = client.exchange(&request(&format!("http://{address}/")));
             assert_eq!(broken.err(), Some(expected), "{answer}");
             served.join().unwrap();
         };
-        let broke = || Broken::Passing("the connection was closed".into());
+        let broke = || HttpError::Passing("the connection was closed".into());
         check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nContent-Le", broke());
         check("", broke());
         let long = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890";
-        check(long, Broken::Lasting("the response exceeds 10 bytes".into()));
+        check(long, HttpError::Lasting("the response exceeds 10 bytes".into()));
     }
 }

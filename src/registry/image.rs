@@ -51,21 +51,21 @@ pub(super) struct ImageManifest {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Document {
     Image(ImageManifest),
-    Index(Vec<Entry>),
+    Index(Vec<IndexEntry>),
 }
 
 #[derive(Deserialize)]
-struct Raw {
+struct RawManifest {
     #[serde(rename = "mediaType", default)]
     media_type: String,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Entry>>,
+    manifests: Option<Vec<IndexEntry>>,
 }
 
 /// An entry of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct IndexEntry {
     #[serde(rename = "mediaType", default)]
     media_type: String,
     pub(super) digest: String,
@@ -80,7 +80,7 @@ pub(super) struct Entry {
 /// # Errors
 /// Returns a message if the document is anything else.
 pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, String> {
-    let raw: Raw = serde_json::from_slice(bytes)
+    let raw: RawManifest = serde_json::from_slice(bytes)
         .map_err(|error| format!("its manifest is not valid: {error}"))?;
     if !raw.media_type.is_empty() && raw.media_type != media_type {
         return Err(format!(
@@ -90,7 +90,9 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
     }
     let (is_manifest, is_index) = (MANIFESTS.contains(&media_type), INDEXES.contains(&media_type));
     match raw {
-        Raw { config: Some(config), layers: Some(layers), manifests: None, .. } if is_manifest => {
+        RawManifest { config: Some(config), layers: Some(layers), manifests: None, .. }
+            if is_manifest =>
+        {
             let of_config = config.media_type.as_str();
             if !CONFIGURATIONS.contains(&of_config) {
                 return Err(format!(
@@ -100,7 +102,7 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
             let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
             Ok(Document::Image(ImageManifest { config, layers: layers.len(), size }))
         }
-        Raw { config: None, layers: None, manifests: Some(entries), .. } if is_index => {
+        RawManifest { config: None, layers: None, manifests: Some(entries), .. } if is_index => {
             Ok(Document::Index(entries))
         }
         _ => Err(format!("its manifest does not match the media type `{media_type}`")),
@@ -118,17 +120,17 @@ pub(super) struct Configuration {
     #[serde(rename = "os.version")]
     pub(super) os_version: Option<String>,
     #[serde(default)]
-    rootfs: RootFs,
-    history: Option<Vec<Step>>,
+    rootfs: ConfigRootFs,
+    history: Option<Vec<HistoryItem>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct RootFs {
+struct ConfigRootFs {
     diff_ids: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Step {
+struct HistoryItem {
     #[serde(default)]
     created_by: String,
 }
@@ -181,11 +183,11 @@ impl PlatformParts {
 }
 
 /// Returns the entry of an index that fits a platform best; the first one if several fit equally.
-pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Platform) -> Option<&'a Entry> {
+pub(super) fn choose<'a>(entries: &'a [IndexEntry], wanted: &Platform) -> Option<&'a IndexEntry> {
     let fitting = entries.iter().filter_map(|entry| {
-        let tells = |all: &BTreeMap<String, String>| all.contains_key(TELLS_OF_OTHERS);
+        let reports = |all: &BTreeMap<String, String>| all.contains_key(TELLS_OF_OTHERS);
         let is_image = MANIFESTS.contains(&entry.media_type.as_str())
-            && !entry.annotations.as_ref().is_some_and(tells);
+            && !entry.annotations.as_ref().is_some_and(reports);
         let platform = entry.platform.as_ref().filter(|_| is_image)?;
         Some((platform.platform().fits(wanted)?, entry))
     });
@@ -196,7 +198,7 @@ pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Platform) -> Option<&'a 
 mod tests {
     use super::*;
 
-    fn index(entries: &str) -> Vec<Entry> {
+    fn index(entries: &str) -> Vec<IndexEntry> {
         let text = format!(r#"{{"manifests":[{entries}]}}"#);
         match read_document(INDEXES[1], text.as_bytes()).unwrap() {
             Document::Index(entries) => entries,
@@ -217,8 +219,8 @@ mod tests {
     fn of_an_index_the_best_image_is_taken() {
         let check = |entries: &[String], wanted: &str, expected: Option<&str>| {
             let entries = index(&entries.join(","));
-            let chosen = choose(&entries, &wanted.parse().unwrap());
-            assert_eq!(chosen.map(|entry| entry.digest.as_str()), expected, "{wanted}");
+            let selected = choose(&entries, &wanted.parse().unwrap());
+            assert_eq!(selected.map(|entry| entry.digest.as_str()), expected, "{wanted}");
         };
         let attested = r#""annotations":{"vnd.docker.reference.type":"attestation-manifest"},"#;
         let all = [

@@ -57,13 +57,13 @@ enum Challenge {
 }
 
 /// The token for one repository and set of actions.
-struct Ticket {
+struct CachedToken {
     token: Option<(String, Instant)>,
     /// The scope that the registry requested, or the default one.
     scope: String,
 }
 
-impl Ticket {
+impl CachedToken {
     /// Returns the token, unless it has expired or was refused.
     fn valid(&self, refused: Option<&str>) -> Option<String> {
         let (token, end) = self.token.as_ref()?;
@@ -71,7 +71,7 @@ impl Ticket {
     }
 }
 
-type Place = (String, Actions);
+type TokenScope = (String, Actions);
 
 /// The state of the authentication with one registry.
 #[derive(Default)]
@@ -80,7 +80,7 @@ pub(super) struct Login {
     challenge: Mutex<Option<Challenge>>,
     /// Looked up only once, because helpers are slow.
     credential: OnceLock<Result<Option<Credential>, InfrastructureError>>,
-    tickets: Mutex<HashMap<Place, Arc<Mutex<Ticket>>>>,
+    tickets: Mutex<HashMap<TokenScope, Arc<Mutex<CachedToken>>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -93,7 +93,7 @@ struct TokenAnswer {
 
 /// What authentication requires: the network and the credentials.
 #[derive(Clone, Copy)]
-pub(super) struct Means<'a> {
+pub(super) struct LoginContext<'a> {
     pub(super) network: &'a Network,
     pub(super) credentials: &'a CredentialStore,
 }
@@ -112,7 +112,7 @@ impl Login {
         &self,
         repository: &str,
         actions: Actions,
-        means: Means<'_>,
+        means: LoginContext<'_>,
     ) -> anyhow::Result<Option<String>> {
         let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match challenge {
@@ -140,7 +140,7 @@ impl Login {
         refused: Option<&str>,
         repository: &str,
         actions: Actions,
-        means: Means<'_>,
+        means: LoginContext<'_>,
     ) -> anyhow::Result<String> {
         let Some(challenge) = read_challenges(&response.headers("www-authenticate")) else {
             return Err(odd_answer(&self.registry, "unsupported authentication scheme"));
@@ -163,9 +163,9 @@ impl Login {
     /// Obtains another token for a ticket.
     fn renew(
         &self,
-        ticket: &mut Ticket,
+        ticket: &mut CachedToken,
         (realm, service): (&str, Option<&str>),
-        means: Means<'_>,
+        means: LoginContext<'_>,
     ) -> anyhow::Result<String> {
         let (token, end) = self.fetch(realm, service, &ticket.scope, means)?;
         ticket.token = Some((token.clone(), end));
@@ -173,25 +173,25 @@ impl Login {
     }
 
     /// Returns the error for a registry that refuses the authorization.
-    pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
+    pub(super) fn refused(&self, repository: &str, error_text: &str) -> anyhow::Error {
         let registry = &self.registry;
-        denied(format!("access to `{repository}` on `{registry}` was denied{said}"))
+        denied(format!("access to `{repository}` on `{registry}` was denied{error_text}"))
             .hint(format!(
                 "run `docker login {registry}` with an account that has access, or correct the name"
             ))
             .into()
     }
 
-    fn ticket(&self, repository: &str, actions: Actions) -> Arc<Mutex<Ticket>> {
+    fn ticket(&self, repository: &str, actions: Actions) -> Arc<Mutex<CachedToken>> {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = tickets.entry((repository.to_owned(), actions)).or_insert_with(|| {
             let scope = scope_of(repository, actions);
-            Arc::new(Mutex::new(Ticket { token: None, scope }))
+            Arc::new(Mutex::new(CachedToken { token: None, scope }))
         });
         Arc::clone(ticket)
     }
 
-    fn credential(&self, means: Means<'_>) -> anyhow::Result<Option<&Credential>> {
+    fn credential(&self, means: LoginContext<'_>) -> anyhow::Result<Option<&Credential>> {
         let looked_up = self.credential.get_or_init(|| {
             let found = means.credentials.lookup(&self.registry);
             found.map_err(|error| InfrastructureError::restate(ErrorKind::Permanent, &error))
@@ -202,7 +202,7 @@ impl Login {
         }
     }
 
-    fn basic(&self, means: Means<'_>) -> anyhow::Result<String> {
+    fn basic(&self, means: LoginContext<'_>) -> anyhow::Result<String> {
         match self.credential(means)? {
             Some(credential) if !credential.username.is_empty() => Ok(basic_of(credential)),
             // Only a token server accepts an identity token.
@@ -218,7 +218,7 @@ impl Login {
         realm: &str,
         service: Option<&str>,
         scope: &str,
-        means: Means<'_>,
+        means: LoginContext<'_>,
     ) -> anyhow::Result<(String, Instant)> {
         let why = "the address of its token server is not valid";
         let mut address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;

@@ -21,9 +21,8 @@ use crate::base::error::{denied, permanent};
 use crate::credentials::CredentialStore;
 
 mod address;
-mod complaint;
 mod digest;
-mod gate;
+mod error_response;
 mod http;
 mod image;
 mod login;
@@ -31,17 +30,18 @@ pub mod moves;
 mod network;
 mod probe;
 mod proxies;
+mod request_limit;
 mod retry;
 mod trust;
 
 pub use proxies::Proxies;
 
 use address::{Address, authority_of};
-use complaint::{complains, is_nothing, said};
 use digest::{check_bytes, check_form, digest_of, is_digest};
+use error_response::{error_text, has_errors, is_nothing};
 use http::{Method, Request, Response};
 use image::{Configuration, Descriptor, Document, ImageManifest};
-use login::{Actions, Login, Means};
+use login::{Actions, Login, LoginContext};
 use network::{Network, odd_answer};
 
 /// The maximum number of concurrent requests to one registry; preparing more has no benefit.
@@ -115,7 +115,7 @@ impl RemoteImage {
 
 /// How to connect to registries.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct RegistrySettings {
     /// The directory of Docker's configuration, for credentials.
     pub docker_config: Option<PathBuf>,
     /// Registries to connect to without TLS, in addition to those on this machine.
@@ -135,7 +135,7 @@ pub struct Registries {
 
 impl Registries {
     /// Creates the client, without connecting.
-    pub fn new(settings: Settings) -> Registries {
+    pub fn new(settings: RegistrySettings) -> Registries {
         let network = Network::new(&settings);
         let credentials = CredentialStore::new(settings.docker_config);
         Registries { credentials, network, logins: Mutex::default() }
@@ -146,7 +146,7 @@ impl Registries {
     /// # Errors
     /// Returns an error with a hint if the registry cannot be reached, or refuses.
     pub fn digest(&self, at: &Remote) -> anyhow::Result<Option<String>> {
-        let response = self.ask(Method::HEAD, at, "manifests", None)?;
+        let response = self.request(Method::HEAD, at, "manifests", None)?;
         if response.status == 200
             && let Some(digest) = response.header("docker-content-digest")
         {
@@ -169,7 +169,7 @@ impl Registries {
         if is_digest(&at.version) {
             check_form(&at.version, at)?;
         }
-        let response = self.ask(Method::GET, at, "manifests", None)?;
+        let response = self.request(Method::GET, at, "manifests", None)?;
         match response.status {
             200 => {}
             404 if is_nothing(&response) => return Ok(None),
@@ -233,7 +233,7 @@ impl Registries {
     /// Returns the same errors as [`Registries::digest`].
     pub fn put(&self, at: &Remote, manifest: &Manifest) -> anyhow::Result<()> {
         let content = (manifest.media_type.clone().into(), manifest.bytes.clone());
-        let response = self.ask(Method::PUT, at, "manifests", Some(content))?;
+        let response = self.request(Method::PUT, at, "manifests", Some(content))?;
         if !matches!(response.status, 200..=202) {
             return Err(refusal(at, &response));
         }
@@ -255,7 +255,7 @@ impl Registries {
         }
         check_form(digest, at)?;
         let blob = Remote { version: digest.clone(), ..at.clone() };
-        let response = self.ask(Method::GET, &blob, "blobs", None)?;
+        let response = self.request(Method::GET, &blob, "blobs", None)?;
         match response.status {
             200 => check_bytes(&response.body, digest, &blob)?,
             404 => return Err(no_image(at, "its configuration is missing")),
@@ -265,7 +265,7 @@ impl Registries {
     }
 
     /// Sends a request about a repository, and authenticates if required.
-    fn ask(
+    fn request(
         &self,
         method: Method,
         at: &Remote,
@@ -277,7 +277,7 @@ impl Registries {
             _ => Actions::PullAndPush,
         };
         let login = self.login(&at.registry);
-        let means = Means { network: &self.network, credentials: &self.credentials };
+        let means = LoginContext { network: &self.network, credentials: &self.credentials };
         let accept = match kind {
             "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ").into()),
             _ => None,
@@ -296,7 +296,7 @@ impl Registries {
         request.authorization = Some(fresh);
         let response = if is_new { self.network.send(request)? } else { response };
         match response.status {
-            401 => Err(login.refused(&at.repository, &said(&response))),
+            401 => Err(login.refused(&at.repository, &error_text(&response))),
             _ => Ok(response),
         }
     }
@@ -343,15 +343,16 @@ fn no_image(at: &Remote, why: &str) -> anyhow::Error {
 fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
     let Remote { registry, repository, .. } = at;
     match response.status {
-        403 => {
-            denied(format!("access to `{repository}` on `{registry}` was denied{}", said(response)))
-                .hint(format!("run `docker login {registry}` with an account that has access"))
-                .into()
-        }
-        404 if !complains(response) => odd_answer(registry, &format!("404 for `{at}`")),
+        403 => denied(format!(
+            "access to `{repository}` on `{registry}` was denied{}",
+            error_text(response)
+        ))
+        .hint(format!("run `docker login {registry}` with an account that has access"))
+        .into(),
+        404 if !has_errors(response) => odd_answer(registry, &format!("404 for `{at}`")),
         status => permanent(format!(
             "`{registry}` rejected the request for `{at}` with {status}{}",
-            said(response)
+            error_text(response)
         ))
         .hint("correct the name, or contact the registry's operator")
         .into(),

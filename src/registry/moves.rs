@@ -22,7 +22,7 @@ pub struct Move {
 }
 
 /// A move with the manifests that it needs.
-struct Ready<'a> {
+struct PreparedMove<'a> {
     step: &'a Move,
     to: Manifest,
     from: Option<Manifest>,
@@ -37,7 +37,7 @@ pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     let mut ready = Vec::with_capacity(moves.len());
     for (step, manifests) in moves.iter().zip(manifests) {
         let (to, from) = manifests?;
-        ready.push(Ready { step, to, from });
+        ready.push(PreparedMove { step, to, from });
     }
     let moved = parallel::each(&ready, AT_ONCE, |it| registries.put(&it.step.tag, &it.to));
     let Some(error) = moved.iter().find_map(|it| it.as_ref().err()) else { return Ok(()) };

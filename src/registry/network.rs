@@ -13,13 +13,13 @@ use crate::base::error::{ErrorKind, InfrastructureError, permanent, transient};
 use crate::base::screen::visible_path;
 use crate::base::text::count;
 
-use super::Settings;
+use super::RegistrySettings;
 use super::address::{Address, is_loopback};
-use super::complaint::said_in;
-use super::gate::Gate;
-use super::http::{Broken, Client, Method, Request, Response, in_words};
+use super::error_response::error_text_in;
+use super::http::{Client, HttpError, Method, Request, Response, in_words};
 use super::probe::speaks_tls;
 use super::proxies::Proxies;
+use super::request_limit::RequestLimit;
 use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, wanted};
 use super::trust::Trust;
 
@@ -44,11 +44,11 @@ pub(super) struct Network {
 /// One host with a scheme and a port.
 struct Host {
     client: Client,
-    gate: Gate,
+    gate: RequestLimit,
 }
 
 /// The result of one attempt.
-enum Try {
+enum AttemptOutcome {
     Answered(Response),
     /// A retry may succeed; contains the pause that the host requested, if any.
     Again(String, Option<Duration>),
@@ -58,7 +58,7 @@ enum Try {
 
 impl Network {
     /// Creates the network, without connecting.
-    pub(super) fn new(settings: &Settings) -> Network {
+    pub(super) fn new(settings: &RegistrySettings) -> Network {
         Network {
             plain_http: settings.plain_http.clone(),
             proxies: settings.proxies.clone(),
@@ -101,9 +101,9 @@ impl Network {
                     return Ok(speaks);
                 }
                 Err(error) if attempt >= TRIES => {
-                    let said = format!("is unreachable: {}", in_words(&error));
+                    let error_text = format!("is unreachable: {}", in_words(&error));
                     let hint = format!("check the connection: `curl -v http://{authority}/v2/`");
-                    return Err(self.goes_down(authority, &said, &hint));
+                    return Err(self.goes_down(authority, &error_text, &hint));
                 }
                 Err(_) => pause(pause_after(attempt, chance())),
             }
@@ -115,7 +115,9 @@ impl Network {
     fn refuse_down(&self, authority: &str) -> anyhow::Result<()> {
         let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         match down.get(authority) {
-            Some((since, said)) if since.elapsed() < LEFT_ALONE => Err(said.clone().into()),
+            Some((since, error_text)) if since.elapsed() < LEFT_ALONE => {
+                Err(error_text.clone().into())
+            }
             _ => Ok(()),
         }
     }
@@ -135,7 +137,7 @@ impl Network {
     /// Returns an error if there is no response, or only one that calls for a retry.
     pub(super) fn send(&self, mut request: Request) -> anyhow::Result<Response> {
         for _ in 0..=REDIRECTS {
-            let response = self.ask(&request)?;
+            let response = self.request(&request)?;
             let follows = matches!(request.method, Method::GET | Method::HEAD)
                 && matches!(response.status, 301 | 302 | 303 | 307 | 308);
             if !follows {
@@ -159,7 +161,7 @@ impl Network {
     }
 
     /// Sends a request to one host until it responds.
-    fn ask(&self, request: &Request) -> anyhow::Result<Response> {
+    fn request(&self, request: &Request) -> anyhow::Result<Response> {
         let host = &request.address.authority;
         if !request.address.tls && !self.may_be_plain(host) {
             let address = &request.address;
@@ -171,13 +173,13 @@ impl Network {
         let at = self.host(&request.address)?;
         for attempt in 1.. {
             let (why, wanted) = match self.try_once(&at, request)? {
-                Try::Answered(response) => return Ok(response),
-                Try::Again(why, wanted) => (why, wanted),
-                Try::Broken(why) if attempt >= TRIES => {
+                AttemptOutcome::Answered(response) => return Ok(response),
+                AttemptOutcome::Again(why, wanted) => (why, wanted),
+                AttemptOutcome::Broken(why) if attempt >= TRIES => {
                     let hint = reach_hint(&request.address);
                     return Err(self.goes_down(host, &why, &hint));
                 }
-                Try::Broken(why) => (why, None),
+                AttemptOutcome::Broken(why) => (why, None),
             };
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
                 let seconds = usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX);
@@ -198,26 +200,28 @@ impl Network {
         Err(odd_answer(host, "no response"))
     }
 
-    fn try_once(&self, host: &Host, request: &Request) -> anyhow::Result<Try> {
+    fn try_once(&self, host: &Host, request: &Request) -> anyhow::Result<AttemptOutcome> {
         let name = &request.address.authority;
         let answer = {
-            let _passed = host.gate.pass();
+            let _passed = host.gate.acquire();
             host.client.exchange(request)
         };
         match answer {
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 let header = response.header("retry-after");
                 let wanted = header.and_then(|value| wanted(value, clock::now()));
-                let said = said_in(&response.body).unwrap_or_default();
+                let error_text = error_text_in(&response.body).unwrap_or_default();
                 let why = match response.status {
-                    429 => format!("returned 429 Too Many Requests{said}"),
-                    status => format!("returned {status}{said}"),
+                    429 => format!("returned 429 Too Many Requests{error_text}"),
+                    status => format!("returned {status}{error_text}"),
                 };
-                Ok(Try::Again(why, wanted))
+                Ok(AttemptOutcome::Again(why, wanted))
             }
-            Ok(response) => Ok(Try::Answered(response)),
-            Err(Broken::Passing(why)) => Ok(Try::Broken(format!("is unreachable: {why}"))),
-            Err(Broken::Untrusted(why)) => {
+            Ok(response) => Ok(AttemptOutcome::Answered(response)),
+            Err(HttpError::Passing(why)) => {
+                Ok(AttemptOutcome::Broken(format!("is unreachable: {why}")))
+            }
+            Err(HttpError::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
                 let place = self.trust.place(name);
                 let place = visible_path(&place);
@@ -225,7 +229,7 @@ impl Network {
                     format!("save its authority's certificate as `{place}`, or set SSL_CERT_FILE");
                 Err(permanent(message).hint(hint).into())
             }
-            Err(Broken::Lasting(why)) => {
+            Err(HttpError::Lasting(why)) => {
                 Err(permanent(format!("request to `{name}` failed: {why}"))
                     .hint(reach_hint(&request.address))
                     .into())
@@ -246,13 +250,14 @@ impl Network {
         };
         let client = Client::new(&trusted, self.proxies.of(address), super::AT_ONCE);
         let client = client.map_err(|broken| match broken {
-            Broken::Passing(why) | Broken::Untrusted(why) | Broken::Lasting(why) => permanent(why)
-                .hint(
+            HttpError::Passing(why) | HttpError::Untrusted(why) | HttpError::Lasting(why) => {
+                permanent(why).hint(
                     "set HTTPS_PROXY and HTTP_PROXY to an address such as \
                      `http://proxy.example.com:3128`",
-                ),
+                )
+            }
         })?;
-        let host = Arc::new(Host { client, gate: Gate::new(super::AT_ONCE) });
+        let host = Arc::new(Host { client, gate: RequestLimit::new(super::AT_ONCE) });
         hosts.insert(key, Arc::clone(&host));
         Ok(host)
     }

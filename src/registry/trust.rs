@@ -16,19 +16,19 @@ use crate::base::screen::visible_path;
 use crate::credentials::is_missing;
 
 /// Docker's directory of registry certificates.
-pub(super) const FOLDER: &str = "/etc/docker/certs.d";
+pub(super) const DIRECTORY: &str = "/etc/docker/certs.d";
 
 /// The certificates of all trusted authorities.
 pub(super) struct Trust {
-    folder: PathBuf,
+    directory: PathBuf,
     system: OnceLock<Vec<CertificateDer<'static>>>,
 }
 
 impl Trust {
     /// Creates the set, without reading any files.
-    pub(super) fn new(folder: Option<PathBuf>) -> Trust {
-        let folder = folder.unwrap_or_else(|| PathBuf::from(FOLDER));
-        Trust { folder, system: OnceLock::new() }
+    pub(super) fn new(directory: Option<PathBuf>) -> Trust {
+        let directory = directory.unwrap_or_else(|| PathBuf::from(DIRECTORY));
+        Trust { directory, system: OnceLock::new() }
     }
 
     /// Returns the certificates to trust for a host.
@@ -45,20 +45,20 @@ impl Trust {
 
     /// Returns the path of a certificate for a host.
     pub(super) fn place(&self, authority: &str) -> PathBuf {
-        self.folder.join(authority).join("ca.crt")
+        self.directory.join(authority).join("ca.crt")
     }
 
     fn of_docker(&self, authority: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-        let folder = self.folder.join(authority);
-        let entries = match fs::read_dir(&folder) {
+        let directory = self.directory.join(authority);
+        let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if is_missing(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(unreadable(&folder, error)),
+            Err(error) => return Err(unreadable(&directory, error)),
         };
         let mut paths = Vec::new();
         for entry in entries {
-            let path = entry.map_err(|error| unreadable(&folder, error))?.path();
-            if path.extension().is_some_and(|ending| ending == "crt") {
+            let path = entry.map_err(|error| unreadable(&directory, error))?.path();
+            if path.extension().is_some_and(|extension| extension == "crt") {
                 paths.push(path);
             }
         }
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn certificates_of_a_host_are_read_or_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let trust = Trust::new(Some(folder.path().to_owned()));
+        let directory = tempfile::tempdir().unwrap();
+        let trust = Trust::new(Some(directory.path().to_owned()));
         assert_eq!(trust.of_docker("a.example.com:5000").unwrap().len(), 0);
-        let host = folder.path().join("a.example.com:5000");
+        let host = directory.path().join("a.example.com:5000");
         fs::create_dir(&host).unwrap();
         fs::write(host.join("notes.txt"), "x").unwrap();
         assert_eq!(trust.of_docker("a.example.com:5000").unwrap().len(), 0);
@@ -108,6 +108,6 @@ mod tests {
         };
         check("nothing", "it contains no certificate");
         check("-----BEGIN CERTIFICATE-----\n", "hint: make it readable");
-        assert_eq!(trust.place("b"), folder.path().join("b/ca.crt"));
+        assert_eq!(trust.place("b"), directory.path().join("b/ca.crt"));
     }
 }

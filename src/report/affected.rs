@@ -8,11 +8,11 @@ use crate::base::text::count;
 use crate::inputs::since::Cause;
 
 use super::clean::visible_json;
-use super::{Words, clean, reasons, table};
+use super::{Phrase, clean, reasons, table};
 
 /// An affected image.
 #[derive(Debug, Serialize)]
-pub struct Row<'a> {
+pub struct AffectedRow<'a> {
     /// Its name.
     pub image: &'a str,
     /// The maximum number of affected images that are built one after the other before it.
@@ -25,15 +25,16 @@ pub struct Row<'a> {
     #[serde(flatten)]
     pub cause: Option<&'a Cause>,
     /// The affected images among its parents.
-    pub needs: Vec<&'a str>,
+    #[serde(rename = "needs")]
+    pub parents: Vec<&'a str>,
 }
 
 /// Formats one line per image, with the first reason.
-pub fn draw(rows: &[Row<'_>], total: usize) -> String {
+pub fn draw(rows: &[AffectedRow<'_>], total: usize) -> String {
     let lines = rows.iter().map(|row| {
         let why = match row.cause {
             Some(cause) => describe_by(cause, &|text| clean::visible(text).into_owned()),
-            None => format!("depends on {}", row.needs.join(", ")).into(),
+            None => format!("depends on {}", row.parents.join(", ")).into(),
         };
         [row.image.into(), why]
     });
@@ -42,7 +43,7 @@ pub fn draw(rows: &[Row<'_>], total: usize) -> String {
 }
 
 /// Describes briefly why an image itself differs. `quote` formats text from elsewhere.
-pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Words {
+pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Phrase {
     match cause {
         Cause::New => "is new".into(),
         Cause::ExternalMoved { external, .. } => {
@@ -64,11 +65,11 @@ pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Word
 
 #[derive(Serialize)]
 struct Matrix<'a> {
-    include: Vec<Job<'a>>,
+    include: Vec<MatrixJob<'a>>,
 }
 
 #[derive(Serialize)]
-struct Job<'a> {
+struct MatrixJob<'a> {
     image: &'a str,
     layer: usize,
     dockerfile: &'a str,
@@ -78,10 +79,10 @@ struct Job<'a> {
 ///
 /// # Errors
 /// Does not fail in practice: all content is text and numbers.
-pub fn draw_github(rows: &[Row<'_>]) -> anyhow::Result<String> {
+pub fn draw_github(rows: &[AffectedRow<'_>]) -> anyhow::Result<String> {
     let rows = rows.iter();
     let include = rows
-        .map(|row| Job { image: row.image, layer: row.layer, dockerfile: row.dockerfile })
+        .map(|row| MatrixJob { image: row.image, layer: row.layer, dockerfile: row.dockerfile })
         .collect();
     Ok(format!("matrix={}\n", visible_json(serde_json::to_string(&Matrix { include })?)))
 }

@@ -5,27 +5,30 @@
 
 use std::borrow::Cow;
 
-use crate::base::{Diagnostic, Level, Place, RelPath};
+use crate::base::{Diagnostic, Level, Location, RelPath};
 
 use super::clean::visible;
 use super::diagnostics::sort;
-use super::diagnostics_json::Region;
+use super::diagnostics_json::RegionJson;
 
-/// Formats one line per diagnostic. `folder` is the path of the repository's root relative to the directory
+/// Formats one line per diagnostic. `directory` is the path of the repository's root relative to the directory
 /// that the workflow has checked out; it is empty if they are the same.
-pub fn render(diagnostics: &[Diagnostic], folder: &str) -> String {
-    sort(diagnostics).into_iter().map(|diagnostic| render_one(diagnostic, folder) + "\n").collect()
+pub fn render(diagnostics: &[Diagnostic], directory: &str) -> String {
+    sort(diagnostics)
+        .into_iter()
+        .map(|diagnostic| render_one(diagnostic, directory) + "\n")
+        .collect()
 }
 
-fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
+fn render_one(diagnostic: &Diagnostic, directory: &str) -> String {
     let level = match diagnostic.level {
         Level::Error => "error",
         Level::Warning => "warning",
     };
-    let place = diagnostic.labels.first().map(Region::of).unwrap_or_default();
+    let place = diagnostic.labels.first().map(RegionJson::of).unwrap_or_default();
     let mut properties: Vec<(&str, Cow<'_, str>)> = Vec::new();
     if let Some(file) = place.file {
-        properties.push(("file", below(folder, file)));
+        properties.push(("file", below(directory, file)));
     }
     let is_one_line = place.line == place.end_line;
     // GitHub uses columns only if a region is within one line.
@@ -42,10 +45,15 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
 }
 
 /// Formats an error with a title and a message, at the line of a place if there is one.
-pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &str) -> String {
+pub(super) fn error(
+    place: Option<&Location>,
+    title: &str,
+    message: &str,
+    directory: &str,
+) -> String {
     let mut properties = Vec::new();
     if let Some(place) = place {
-        properties.push(("file", below(folder, &place.file)));
+        properties.push(("file", below(directory, &place.file)));
         properties.push(("line", place.line.to_string().into()));
     }
     properties.push(("title", title.into()));
@@ -53,9 +61,9 @@ pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &
 }
 
 /// Returns the path of a file of the repository relative to the directory that the workflow has checked out.
-fn below<'a>(folder: &str, file: &'a RelPath) -> Cow<'a, str> {
+fn below<'a>(directory: &str, file: &'a RelPath) -> Cow<'a, str> {
     let file = file.as_str();
-    if folder.is_empty() { file.into() } else { format!("{folder}/{file}").into() }
+    if directory.is_empty() { file.into() } else { format!("{directory}/{file}").into() }
 }
 
 fn command(level: &str, properties: Vec<(&str, Cow<'_, str>)>, message: &str) -> String {
@@ -89,12 +97,12 @@ mod tests {
     #[test]
     fn what_has_a_meaning_is_escaped() {
         let source = Source::new(RelPath::new("a,b/100%:/Dockerfile").unwrap(), "FROM x\nRUN a\n");
-        let check = |span, folder: &str, expected: &str| {
+        let check = |span, directory: &str, expected: &str| {
             let problem = Diagnostic::new(Rule::Cycle, "50%\r: a, b")
                 .at(&source, span, "here")
                 .note("more")
                 .hint("less");
-            assert_eq!(render(&[problem], folder), format!("{expected}\n"));
+            assert_eq!(render(&[problem], directory), format!("{expected}\n"));
         };
         check(
             Span::new(5, 6),

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::base::screen::{BROKEN_COMMAND, COMMAND, Piece, escaped, is_unseen, scan};
+use crate::base::screen::{BROKEN_COMMAND, COMMAND, ScreenPiece, escaped, is_unseen, scan};
 pub use crate::base::screen::{visible, visible_json};
 
 /// Returns the final appearance of a line on a terminal: without escape sequences and without text that a
@@ -18,15 +18,15 @@ pub use crate::base::screen::{visible, visible_json};
 pub fn line(untrusted: &str) -> String {
     let (mut last, mut current) = (String::new(), String::new());
     scan(untrusted.as_bytes(), |piece, at| match piece {
-        Piece::Shown => current.push_str(untrusted.get(at).unwrap_or_default()),
-        Piece::Tab => current.push_str("    "),
-        Piece::Return => {
+        ScreenPiece::Shown => current.push_str(untrusted.get(at).unwrap_or_default()),
+        ScreenPiece::Tab => current.push_str("    "),
+        ScreenPiece::Return => {
             let part = std::mem::take(&mut current);
             if !part.trim().is_empty() {
                 last = part;
             }
         }
-        Piece::Left(_) | Piece::Column(_) => {}
+        ScreenPiece::Left(_) | ScreenPiece::Column(_) => {}
     });
     if current.trim().is_empty() && !last.is_empty() { last } else { current }
 }
@@ -41,7 +41,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<String> {
 
 /// The program's own control sequences and commands that printed text can contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Allowed {
+pub struct AllowedOutput {
     /// Colors.
     pub colors: bool,
     /// Lines that GitHub Actions interprets as commands. Set this if the output is not read by GitHub
@@ -51,7 +51,7 @@ pub struct Allowed {
 
 /// Cleans text directly before it is printed. Invisible characters except tabs are escaped, and lines that
 /// GitHub Actions would interpret as commands get a backslash. Text that is already clean is not changed.
-pub fn printed(text: &str, allowed: Allowed) -> Cow<'_, str> {
+pub fn printed(text: &str, allowed: AllowedOutput) -> Cow<'_, str> {
     let is_plain = |c: char| matches!(c, '\n' | '\t') || !is_unseen(c);
     let has_command = !allowed.commands && (text.contains("::") || text.contains(COMMAND));
     if !has_command && text.chars().all(is_plain) {
@@ -75,7 +75,7 @@ pub fn printed(text: &str, allowed: Allowed) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-fn push(text: &str, allowed: Allowed, to: &mut String) {
+fn push(text: &str, allowed: AllowedOutput, to: &mut String) {
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
         let color = if allowed.colors { color(rest) } else { 0 };
@@ -100,17 +100,18 @@ fn color(text: &str) -> usize {
 }
 
 /// A part of a file with all characters visible, and a map of its byte positions.
-pub struct Shown {
+pub struct VisibleText {
     /// The text, with unchanged line endings and tabs.
     pub text: String,
     /// The position after each escape, in the original part and in the text.
     moved: Vec<(usize, usize)>,
 }
 
-impl Shown {
+impl VisibleText {
     /// Escapes the invisible characters in a part of a file.
-    pub fn of(piece: &str) -> Shown {
-        let mut shown = Shown { text: String::with_capacity(piece.len()), moved: vec![(0, 0)] };
+    pub fn of(piece: &str) -> VisibleText {
+        let mut shown =
+            VisibleText { text: String::with_capacity(piece.len()), moved: vec![(0, 0)] };
         let mut characters = piece.char_indices().peekable();
         while let Some((at, character)) = characters.next() {
             let ends_line =
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn what_is_printed_commands_nothing() {
         let check = |text: &str, colors: bool, commands: bool, expected: &str| {
-            let printed = printed(text, Allowed { colors, commands });
+            let printed = printed(text, AllowedOutput { colors, commands });
             assert_eq!(printed, expected, "{text:?}");
         };
         check("a é\nb\n", false, false, "a é\nb\n");
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn pieces_of_files_keep_their_places() {
         let piece = "RUN \u{202e}x\r\n\ta\rb\x1bc é\n";
-        let shown = Shown::of(piece);
+        let shown = VisibleText::of(piece);
         assert_eq!(shown.text, "RUN \\u{202e}x\r\n\ta\\rb\\u{1b}c é\n");
         for (at, character) in piece.char_indices().filter(|(_, c)| c.is_alphanumeric()) {
             let range = shown.range(at..at + character.len_utf8());

@@ -11,7 +11,7 @@ use annotate_snippets::{AnnotationKind, Group, Level as DrawLevel, Origin, Snipp
 use crate::base::text::count;
 use crate::base::{Diagnostic, Label, Level, Source, Span};
 
-use super::clean::{Shown, visible};
+use super::clean::{VisibleText, visible};
 use super::paint::Paint;
 
 /// Formats all diagnostics, followed by a line with their counts. Returns an empty string if there are none.
@@ -27,7 +27,7 @@ pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
 pub(super) fn sort(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_cached_key(|diagnostic| {
-        let place = diagnostic.labels.first().map(|label| label.source.place(label.span));
+        let place = diagnostic.labels.first().map(|label| label.source.location(label.span));
         (std::cmp::Reverse(diagnostic.level), place, diagnostic.rule)
     });
     sorted
@@ -60,7 +60,7 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
             continue;
         }
         let piece = piece_around(source, &labels);
-        let shown = Shown::of(&source.text()[piece.clone()]);
+        let shown = VisibleText::of(&source.text()[piece.clone()]);
         let annotations = labels.iter().enumerate().map(|(at, label)| {
             let kind = if at == 0 && number == 0 {
                 AnnotationKind::Primary

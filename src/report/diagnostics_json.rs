@@ -5,34 +5,34 @@
 
 use serde::Serialize;
 
-use crate::base::{Diagnostic, Label, Level, Place, RelPath, Span};
+use crate::base::{Diagnostic, Label, Level, Location, RelPath, Span};
 
 use super::clean;
 use super::diagnostics::sort;
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct DiagnosticJson<'a> {
     code: &'a str,
     level: Level,
     message: &'a str,
     #[serde(flatten)]
-    place: Region<'a>,
-    labels: Vec<ToldLabel<'a>>,
+    place: RegionJson<'a>,
+    labels: Vec<LabelJson<'a>>,
     notes: &'a [String],
     hint: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct ToldLabel<'a> {
+struct LabelJson<'a> {
     #[serde(flatten)]
-    place: Region<'a>,
+    place: RegionJson<'a>,
     text: &'a str,
 }
 
 /// A part of a file in lines and columns, both from 1. The end is one past the last character. All fields are
 /// `None` for a diagnostic without a label.
 #[derive(Serialize, Default)]
-pub(super) struct Region<'a> {
+pub(super) struct RegionJson<'a> {
     pub(super) file: Option<&'a RelPath>,
     pub(super) line: Option<u32>,
     pub(super) column: Option<u32>,
@@ -40,12 +40,12 @@ pub(super) struct Region<'a> {
     pub(super) end_column: Option<u32>,
 }
 
-impl<'a> Region<'a> {
-    pub(super) fn of(label: &'a Label) -> Region<'a> {
-        let Place { line, column, .. } = label.source.place(label.span);
+impl<'a> RegionJson<'a> {
+    pub(super) fn of(label: &'a Label) -> RegionJson<'a> {
+        let Location { line, column, .. } = label.source.location(label.span);
         let end = Span { start: label.span.end, end: label.span.end };
-        let Place { line: end_line, column: end_column, .. } = label.source.place(end);
-        Region {
+        let Location { line: end_line, column: end_column, .. } = label.source.location(end);
+        RegionJson {
             file: Some(label.source.path()),
             line: Some(line),
             column: Some(column),
@@ -60,17 +60,17 @@ impl<'a> Region<'a> {
 /// # Errors
 /// Does not fail in practice: all content is text and numbers.
 pub fn render(diagnostics: &[Diagnostic]) -> anyhow::Result<String> {
-    let told: Vec<Told<'_>> = sort(diagnostics).into_iter().map(tell).collect();
-    clean::json(&told)
+    let list: Vec<DiagnosticJson<'_>> = sort(diagnostics).into_iter().map(report).collect();
+    clean::json(&list)
 }
 
-fn tell(diagnostic: &Diagnostic) -> Told<'_> {
-    let label = |label| ToldLabel { place: Region::of(label), text: &label.text };
-    Told {
+fn report(diagnostic: &Diagnostic) -> DiagnosticJson<'_> {
+    let label = |label| LabelJson { place: RegionJson::of(label), text: &label.text };
+    DiagnosticJson {
         code: diagnostic.rule.code(),
         level: diagnostic.level,
         message: &diagnostic.message,
-        place: diagnostic.labels.first().map(Region::of).unwrap_or_default(),
+        place: diagnostic.labels.first().map(RegionJson::of).unwrap_or_default(),
         labels: diagnostic.labels.iter().map(label).collect(),
         notes: &diagnostic.notes,
         hint: diagnostic.hint.as_deref(),

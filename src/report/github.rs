@@ -10,11 +10,11 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use crate::event::{Event, RunImage, Stamped};
+use crate::event::{Event, RunImage, TimedEvent};
 
 use super::annotations;
 use super::plain;
-use super::{Reporter, clean, words};
+use super::{Reporter, clean, phrases};
 
 /// The maximum number of bytes that are kept per image.
 const MOST_KEPT: usize = 1 << 20;
@@ -23,24 +23,24 @@ const MOST_KEPT: usize = 1 << 20;
 pub struct Groups<W> {
     to: W,
     /// The path of the repository's root relative to the directory that the workflow has checked out.
-    folder: String,
-    images: HashMap<usize, Group>,
+    directory: String,
+    images: HashMap<usize, LogGroup>,
     most_kept: usize,
 }
 
 /// The lines of an unfinished image since its last group.
 #[derive(Default)]
-struct Group {
+struct LogGroup {
     lines: String,
     /// The number of groups printed for the image.
     written: usize,
 }
 
 impl<W: Write> Groups<W> {
-    /// Creates a reporter that writes to `to`. `folder` is the path of the repository's root relative to the
+    /// Creates a reporter that writes to `to`. `directory` is the path of the repository's root relative to the
     /// directory that the workflow has checked out; it is empty if they are the same.
-    pub fn new(to: W, folder: String) -> Groups<W> {
-        Groups { to, folder, images: HashMap::new(), most_kept: MOST_KEPT }
+    pub fn new(to: W, directory: String) -> Groups<W> {
+        Groups { to, directory, images: HashMap::new(), most_kept: MOST_KEPT }
     }
 
     fn write_group(&mut self, title: &str, lines: &str) -> io::Result<()> {
@@ -65,10 +65,10 @@ impl<W: Write> Groups<W> {
 }
 
 impl<W: Write> Reporter for Groups<W> {
-    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+    fn show(&mut self, event: &TimedEvent) -> io::Result<()> {
         let Some(line) = plain::line(event) else { return Ok(()) };
         // Keep everything on one line: only this module writes commands.
-        let line = clean::printed(&line, clean::Allowed::default()).replace('\n', "\\n");
+        let line = clean::printed(&line, clean::AllowedOutput::default()).replace('\n', "\\n");
         let Some(image) = &event.image else { return writeln!(self.to, "{line}") };
         let name = &image.name;
         match &event.event {
@@ -78,7 +78,8 @@ impl<W: Write> Reporter for Groups<W> {
             }
             Event::PushFailed { message } => {
                 let title = format!("{name} could not be pushed");
-                let error = annotations::error(None, &title, &words::lines(message), &self.folder);
+                let error =
+                    annotations::error(None, &title, &phrases::lines(message), &self.directory);
                 return writeln!(self.to, "{line}\n{error}");
             }
             event if event.is_end() => {}
@@ -89,10 +90,10 @@ impl<W: Write> Reporter for Groups<W> {
             None => writeln!(self.to, "{line}")?,
         }
         if let Event::ImageFailed { failure, .. } = &event.event {
-            let title = format!("{name} failed{}", words::failed_at(failure));
+            let title = format!("{name} failed{}", phrases::failed_at(failure));
             let place = failure.excerpt.as_ref().map(|excerpt| &excerpt.place);
             let error =
-                annotations::error(place, &title, &words::why_failed(failure), &self.folder);
+                annotations::error(place, &title, &phrases::why_failed(failure), &self.directory);
             writeln!(self.to, "{error}")?;
         }
         Ok(())
@@ -105,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::{Place, RelPath};
+    use crate::base::{Location, RelPath};
     use crate::event::{Excerpt, Failure, FailureKind};
 
     fn output(image: &'static str, line: &str) -> (&'static str, Event) {
@@ -118,14 +119,14 @@ mod tests {
         groups.most_kept = most_kept;
         for (image, event) in events {
             let image = Some(RunImage::new(image.len(), image));
-            groups.show(&Stamped { at: Duration::from_millis(1500), image, event }).unwrap();
+            groups.show(&TimedEvent { at: Duration::from_millis(1500), image, event }).unwrap();
         }
         String::from_utf8(written).unwrap()
     }
 
     fn failed() -> Event {
         let place =
-            Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
+            Location { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),

@@ -13,7 +13,7 @@ use crate::graph::Graph;
 use crate::graph::reference::Reference;
 
 #[derive(Serialize)]
-struct ListedRow<'a> {
+struct ListRow<'a> {
     name: &'a str,
     references: Vec<String>,
     dockerfile: &'a str,
@@ -22,10 +22,10 @@ struct ListedRow<'a> {
     named_by: String,
 }
 
-fn rows<'a>(graph: &'a Graph, chosen: &[ImageId]) -> Vec<ListedRow<'a>> {
-    let images = chosen.iter().map(|image| &graph.images[*image]);
+fn rows<'a>(graph: &'a Graph, selected: &[ImageId]) -> Vec<ListRow<'a>> {
+    let images = selected.iter().map(|image| &graph.images[*image]);
     images
-        .map(|image| ListedRow {
+        .map(|image| ListRow {
             name: &image.name,
             references: image.references.iter().map(Reference::familiar).collect(),
             dockerfile: image.dockerfile.as_str(),
@@ -40,18 +40,18 @@ fn rows<'a>(graph: &'a Graph, chosen: &[ImageId]) -> Vec<ListedRow<'a>> {
 ///
 /// # Errors
 /// Does not fail in practice: all content is text.
-pub fn draw_json(graph: &Graph, chosen: &[ImageId]) -> anyhow::Result<String> {
-    clean::json(&rows(graph, chosen))
+pub fn draw_json(graph: &Graph, selected: &[ImageId]) -> anyhow::Result<String> {
+    clean::json(&rows(graph, selected))
 }
 
 /// Returns the names of the images, one per line.
-pub fn draw_names(graph: &Graph, chosen: &[ImageId]) -> String {
-    chosen.iter().map(|image| format!("{}\n", visible(&graph.images[*image].name))).collect()
+pub fn draw_names(graph: &Graph, selected: &[ImageId]) -> String {
+    selected.iter().map(|image| format!("{}\n", visible(&graph.images[*image].name))).collect()
 }
 
 /// Returns the images as a table.
-pub fn draw_table(graph: &Graph, chosen: &[ImageId]) -> String {
-    let rows = rows(graph, chosen);
+pub fn draw_table(graph: &Graph, selected: &[ImageId]) -> String {
+    let rows = rows(graph, selected);
     let head = ["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(Cow::Borrowed);
     let lines = rows.iter().map(|row| {
         let (references, named_by) = (row.references.join(" "), row.named_by.as_str());

@@ -8,19 +8,19 @@ use std::io::{self, Write};
 use super::Reporter;
 use super::clean::visible_json;
 use crate::base::clock::UnixTime;
-use crate::event::Stamped;
-use crate::state::runs::Head;
+use crate::event::TimedEvent;
+use crate::state::runs::LogHeader;
 
 /// Writes each event when it happens.
 pub struct JsonLines<W> {
     to: W,
-    head: Option<Head>,
+    head: Option<LogHeader>,
 }
 
 impl<W: Write> JsonLines<W> {
     /// Creates a reporter that writes to `to`, for a run that starts at this time.
     pub fn new(to: W, began: UnixTime) -> JsonLines<W> {
-        JsonLines { to, head: Some(Head::of(began)) }
+        JsonLines { to, head: Some(LogHeader::of(began)) }
     }
 
     fn line(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
@@ -31,7 +31,7 @@ impl<W: Write> JsonLines<W> {
 }
 
 impl<W: Write> Reporter for JsonLines<W> {
-    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+    fn show(&mut self, event: &TimedEvent) -> io::Result<()> {
         if let Some(head) = self.head.take() {
             self.line(&head)?;
         }

@@ -6,8 +6,8 @@
 //! and makes them fit.
 
 mod canvas;
-mod left;
 mod lines;
+mod remaining;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, RunImage, Stamped, StepInfo, Tally};
+use crate::event::{Event, RunImage, StepInfo, Tally, TimedEvent};
 
 use self::canvas::{Canvas, Size};
-use self::left::Left;
 use self::lines::Overall;
+use self::remaining::RemainingWork;
 use super::paint::Paint;
-use super::{Reporter, Words, clean, reasons, words};
+use super::{Phrase, Reporter, clean, phrases, reasons};
 
 /// The maximum number of rows. More would push finished images off the screen.
 const MOST_ROWS: usize = 8;
@@ -73,7 +73,7 @@ impl Terminal {
 
 /// The live view. Dropping it or ending the run restores the terminal.
 pub struct Live {
-    to_screen: Option<Sender<Stamped>>,
+    to_screen: Option<Sender<TimedEvent>>,
     screen: Option<JoinHandle<()>>,
 }
 
@@ -90,7 +90,7 @@ impl Live {
 }
 
 impl Reporter for Live {
-    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+    fn show(&mut self, event: &TimedEvent) -> io::Result<()> {
         if let Some(to_screen) = &self.to_screen {
             // The screen's thread ends only after this sender is dropped.
             drop(to_screen.send(event.clone()));
@@ -127,13 +127,13 @@ struct Screen {
     size: Size,
     paint: Paint,
     overall: ProgressBar,
-    rows: BTreeMap<Arc<str>, Row>,
+    rows: BTreeMap<Arc<str>, ProgressRow>,
     /// The lines of the images that were fresh before any image was started.
     fresh: Vec<String>,
     tally: Tally,
     /// The time since the start of the run.
     clock: Clock,
-    left: Left,
+    left: RemainingWork,
     /// The last estimate of the remaining time, and the time of that estimate.
     estimate: (Option<Duration>, Option<Duration>),
     /// Whether the run is stopping. The remaining time is then unknown.
@@ -143,12 +143,12 @@ struct Screen {
 }
 
 /// An image that is being built.
-struct Row {
+struct ProgressRow {
     /// Its row, or `None` if there are more images than rows.
     bar: Option<ProgressBar>,
     since: Duration,
     step: Option<Arc<StepInfo>>,
-    last_line: Words,
+    last_line: Phrase,
 }
 
 impl Screen {
@@ -172,13 +172,13 @@ impl Screen {
             fresh: Vec::new(),
             tally: Tally::default(),
             clock,
-            left: Left::default(),
+            left: RemainingWork::default(),
             estimate: (None, None),
             is_stopping: false,
         }
     }
 
-    fn run(mut self, events: &Receiver<Stamped>) {
+    fn run(mut self, events: &Receiver<TimedEvent>) {
         let mut drawn = Instant::now();
         let mut wait = TICK;
         loop {
@@ -196,7 +196,7 @@ impl Screen {
             self.draw();
             (drawn, wait) = (Instant::now(), TICK);
         }
-        self.tell_fresh();
+        self.report_fresh();
         for row in self.rows.values() {
             if let Some(bar) = &row.bar {
                 bar.finish_and_clear();
@@ -207,7 +207,7 @@ impl Screen {
         drop(self.canvas.leave());
     }
 
-    fn take(&mut self, stamped: &Stamped) {
+    fn take(&mut self, stamped: &TimedEvent) {
         self.tally.take(stamped);
         self.left.take(stamped);
         match (&stamped.event, &stamped.image) {
@@ -215,7 +215,7 @@ impl Screen {
                 self.is_stopping = true;
                 self.line(&format!(
                     "{}; press Ctrl-C again to quit now",
-                    words::interrupted(*signal)
+                    phrases::interrupted(*signal)
                 ));
             }
             (event, Some(image)) => self.take_of(image, event),
@@ -226,7 +226,7 @@ impl Screen {
     fn take_of(&mut self, image: &RunImage, event: &Event) {
         match event {
             Event::ImageStarted => {
-                self.tell_fresh();
+                self.report_fresh();
                 self.open(image);
             }
             Event::PushStarted => {
@@ -236,33 +236,33 @@ impl Screen {
             Event::StepStarted { step } => {
                 if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {
                     row.step = Some(Arc::clone(step));
-                    row.last_line = Words::default();
+                    row.last_line = Phrase::default();
                 }
             }
             Event::Output { line, .. } => self.say_last(image, clean::line(line)),
             Event::ImageStale { reason } => self.say_last(image, reasons::describe(reason)),
-            Event::ImageBlocked => self.say_last(image, words::BLOCKED),
+            Event::ImageBlocked => self.say_last(image, phrases::BLOCKED),
             Event::Warning { message } => self.warn(image, &clean::line(message)),
             Event::ImageRetried { attempt, message, wait } => {
-                self.warn(image, &words::tried_again(*attempt, message, *wait));
+                self.warn(image, &phrases::tried_again(*attempt, message, *wait));
                 if let Some(row) = self.rows.get_mut(&image.name) {
                     row.step = None;
-                    row.last_line = Words::default();
+                    row.last_line = Phrase::default();
                 }
             }
             Event::StepFinished { .. } => {}
-            ended => self.tell(image, ended),
+            ended => self.report(image, ended),
         }
     }
 
-    fn say_last(&mut self, image: &RunImage, words: impl Into<Words>) {
+    fn say_last(&mut self, image: &RunImage, words: impl Into<Phrase>) {
         if let Some(row) = self.rows.get_mut(&image.name) {
             row.last_line = words.into();
         }
     }
 
     /// Prints an event that stays on the screen.
-    fn tell(&mut self, image: &RunImage, event: &Event) {
+    fn report(&mut self, image: &RunImage, event: &Event) {
         let ended = lines::ended(&image.name, event, self.width, self.paint);
         match event {
             Event::ImageFresh { .. } if !self.rows.contains_key(&image.name) => {
@@ -282,7 +282,7 @@ impl Screen {
     }
 
     /// Prints the images that were fresh from the start.
-    fn tell_fresh(&mut self) {
+    fn report_fresh(&mut self) {
         let fresh = std::mem::take(&mut self.fresh);
         if fresh.len() > MOST_FRESH {
             self.line(&lines::many_fresh(fresh.len(), self.paint));
@@ -293,7 +293,7 @@ impl Screen {
 
     fn open(&mut self, image: &RunImage) {
         let since = (self.clock)();
-        let row = Row { bar: None, since, step: None, last_line: Words::default() };
+        let row = ProgressRow { bar: None, since, step: None, last_line: Phrase::default() };
         self.rows.insert(Arc::clone(&image.name), row);
         self.give_rows();
     }
@@ -301,7 +301,7 @@ impl Screen {
     /// Assigns rows to images that have none, as long as there are free rows.
     fn give_rows(&mut self) {
         let used = self.rows.values().filter(|row| row.bar.is_some()).count();
-        let mut waiting: Vec<&mut Row> =
+        let mut waiting: Vec<&mut ProgressRow> =
             self.rows.values_mut().filter(|row| row.bar.is_none()).collect();
         waiting.sort_by_key(|row| row.since);
         for row in waiting.into_iter().take(MOST_ROWS.saturating_sub(used)) {
@@ -328,7 +328,7 @@ impl Screen {
     fn draw(&mut self) {
         self.width = (self.size)().0;
         let now = (self.clock)();
-        let drawn: Vec<(&Arc<str>, &Row, &ProgressBar)> = self
+        let drawn: Vec<(&Arc<str>, &ProgressRow, &ProgressBar)> = self
             .rows
             .iter()
             .filter_map(|(image, row)| Some((image, row, row.bar.as_ref()?)))
@@ -337,8 +337,12 @@ impl Screen {
         let names = lines::names_width(names, self.width);
         for (image, row, bar) in drawn {
             let time = now.saturating_sub(row.since);
-            let row =
-                lines::Row { name: image, time, step: row.step.as_deref(), last: &row.last_line };
+            let row = lines::ImageLine {
+                name: image,
+                time,
+                step: row.step.as_deref(),
+                last: &row.last_line,
+            };
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
         let run = Overall {

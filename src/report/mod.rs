@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::event::Stamped;
+use crate::event::TimedEvent;
 
 pub mod affected;
 pub mod annotations;
 pub mod clean;
-pub mod compared;
+pub mod comparison;
 pub mod diagnostics;
 pub mod diagnostics_json;
 pub mod diff;
@@ -23,22 +23,22 @@ pub mod json_lines;
 pub mod live;
 pub mod page;
 pub mod paint;
+pub mod phrases;
 pub mod pins;
 pub mod plain;
 pub mod plan;
+pub mod printer;
 pub mod reasons;
-pub mod retell;
+pub mod replay;
 pub mod runs;
-pub mod say;
 pub mod summary;
 pub mod table;
 pub mod timeline;
 pub mod trace;
 pub mod why;
-pub mod words;
 
 /// A sentence or a part of one. Many are constants.
-type Words = Cow<'static, str>;
+type Phrase = Cow<'static, str>;
 
 /// A format that shows a run while it is in progress.
 pub trait Reporter {
@@ -46,5 +46,5 @@ pub trait Reporter {
     ///
     /// # Errors
     /// Returns an error if it cannot be written.
-    fn show(&mut self, event: &Stamped) -> io::Result<()>;
+    fn show(&mut self, event: &TimedEvent) -> io::Result<()>;
 }

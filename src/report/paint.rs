@@ -16,7 +16,7 @@ pub struct Paint {
 
 /// The color settings of the environment.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wish {
+pub struct ColorSettings {
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// `CLICOLOR_FORCE` is set to something other than `0`.
@@ -27,7 +27,7 @@ pub struct Wish {
 
 impl Paint {
     /// Returns the paint for a stream, based on the environment and whether the stream is a terminal.
-    pub fn new(wish: Wish, is_terminal: bool) -> Paint {
+    pub fn new(wish: ColorSettings, is_terminal: bool) -> Paint {
         Paint { colored: !wish.no_color && (wish.force || is_terminal && !wish.dumb) }
     }
 
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn the_environment_decides() {
         let check = |no_color, force, dumb, is_terminal, expected| {
-            let paint = Paint::new(Wish { no_color, force, dumb }, is_terminal);
+            let paint = Paint::new(ColorSettings { no_color, force, dumb }, is_terminal);
             assert_eq!(paint.colored, expected);
         };
         check(false, false, false, true, true);

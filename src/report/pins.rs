@@ -29,7 +29,7 @@ pub enum Basis {
 
 /// The known digests of an external.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Was {
+pub struct KnownDigests {
     /// Their source.
     pub basis: Basis,
     /// The digests. An engine can know an image by several.
@@ -38,11 +38,11 @@ pub struct Was {
 
 /// An external.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct OutdatedRow {
     /// Its reference in the Dockerfiles.
     pub external: String,
     /// Its known digests.
-    pub from: Option<Was>,
+    pub from: Option<KnownDigests>,
     /// The current digest of its tag.
     pub now: Option<String>,
     /// Whether the digest is different. `None` if unknown.
@@ -53,23 +53,23 @@ pub struct Row {
     pub images: Vec<String>,
 }
 
-impl Row {
+impl OutdatedRow {
     /// Compares the known digests with the current one.
     pub fn new(
         external: String,
-        from: Option<Was>,
+        from: Option<KnownDigests>,
         found: Result<String, String>,
         images: Vec<String>,
-    ) -> Row {
+    ) -> OutdatedRow {
         let why = found.as_ref().err().cloned();
         let now = found.ok();
         let moved = from.as_ref().zip(now.as_ref()).map(|(from, now)| !from.digests.contains(now));
-        Row { external, from, now, moved, why, images }
+        OutdatedRow { external, from, now, moved, why, images }
     }
 }
 
 /// Returns a table of the externals that have moved, one per line. Returns an empty string if there are none.
-pub fn draw_table(rows: &[Row]) -> String {
+pub fn draw_table(rows: &[OutdatedRow]) -> String {
     let mut moved = rows.iter().filter(|row| row.moved == Some(true)).peekable();
     if moved.peek().is_none() {
         return String::new();
@@ -91,7 +91,7 @@ pub fn draw_table(rows: &[Row]) -> String {
 }
 
 /// Returns the counts, and the externals whose digests are unknown, grouped by reason.
-pub fn draw_rest(rows: &[Row]) -> String {
+pub fn draw_rest(rows: &[OutdatedRow]) -> String {
     let count_of = |moved| rows.iter().filter(|row| row.moved == moved).count();
     let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for row in rows {
@@ -118,7 +118,7 @@ pub fn draw_rest(rows: &[Row]) -> String {
 
 /// A new or changed pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
+pub struct PinChange {
     /// The external's reference in the Dockerfiles.
     pub external: String,
     /// The previous digest.
@@ -130,8 +130,8 @@ pub struct Move {
 }
 
 /// Returns a Markdown list, for the text of a pull request.
-pub fn draw_moves(moves: &[Move]) -> String {
-    let line = |it: &Move| {
+pub fn draw_moves(moves: &[PinChange]) -> String {
+    let line = |it: &PinChange| {
         let (external, to, images) = (&it.external, &it.to, list(&it.images));
         match &it.from {
             Some(from) => format!("- `{external}`: `{from}` → `{to}` ({images})\n"),
@@ -165,13 +165,14 @@ mod tests {
         format!("sha256:{}", digit.to_string().repeat(64))
     }
 
-    fn rows() -> Vec<Row> {
+    fn rows() -> Vec<OutdatedRow> {
         let from = |basis, digits: &str| {
-            Some(Was { basis, digests: digits.chars().map(digest).collect() })
+            Some(KnownDigests { basis, digests: digits.chars().map(digest).collect() })
         };
         let images = |count: usize| (0..count).map(|it| format!("i{it}")).collect::<Vec<_>>();
-        let row =
-            |name: &str, from, found, count| Row::new(name.into(), from, found, images(count));
+        let row = |name: &str, from, found, count| {
+            OutdatedRow::new(name.into(), from, found, images(count))
+        };
         vec![
             row("debian:12", from(Basis::Pin, "a"), Ok(digest('b')), 8),
             row("nginx:latest", from(Basis::Store, "cd"), Ok(digest('d')), 1),
@@ -202,7 +203,7 @@ hint: layers update
 
     #[test]
     fn moved_pins_are_a_list_in_markdown() {
-        let it = |from: Option<char>| Move {
+        let it = |from: Option<char>| PinChange {
             external: "debian:12".into(),
             from: from.map(digest),
             to: digest('b'),

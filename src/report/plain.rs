@@ -5,15 +5,15 @@
 use std::io::{self, Write};
 
 use crate::base::text::count;
-use crate::event::{Event, Stamped};
+use crate::event::{Event, TimedEvent};
 
-use super::{Reporter, Words, clean, reasons, words};
+use super::{Phrase, Reporter, clean, phrases, reasons};
 
 /// Writes a line per event that has something to report.
-pub struct Plain<W>(pub W);
+pub struct PlainPrinter<W>(pub W);
 
-impl<W: Write> Reporter for Plain<W> {
-    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+impl<W: Write> Reporter for PlainPrinter<W> {
+    fn show(&mut self, event: &TimedEvent) -> io::Result<()> {
         match line(event) {
             Some(line) => writeln!(self.0, "{line}"),
             None => Ok(()),
@@ -22,7 +22,7 @@ impl<W: Write> Reporter for Plain<W> {
 }
 
 /// Returns the line of an event without a line ending, or `None` if the event reports nothing new.
-pub(super) fn line(event: &Stamped) -> Option<String> {
+pub(super) fn line(event: &TimedEvent) -> Option<String> {
     let words = words_of(&event.event)?;
     let image = event.image.as_ref();
     let about = image.map(|it| format!("{}: ", clean::visible(&it.name))).unwrap_or_default();
@@ -30,50 +30,50 @@ pub(super) fn line(event: &Stamped) -> Option<String> {
 }
 
 /// Describes what an event reports about its image or the run. Returns `None` if it reports nothing new.
-pub(super) fn words_of(event: &Event) -> Option<Words> {
+pub(super) fn words_of(event: &Event) -> Option<Phrase> {
     let words = match event {
         Event::RunStarted { engine, jobs, images, .. } => {
             let (engine, images) = (clean::visible(engine), count(images.len(), "image"));
             format!("building {images} with {engine}, {}", count(*jobs, "slot"))
         }
         Event::ImageStarted => return Some("started".into()),
-        Event::ImageFresh { tagged, registry, .. } => words::fresh(tagged, registry.is_some()),
+        Event::ImageFresh { tagged, registry, .. } => phrases::fresh(tagged, registry.is_some()),
         Event::ImagePulled { reference, took } => {
-            format!("pulled {} ({})", clean::line(reference), words::duration(*took))
+            format!("pulled {} ({})", clean::line(reference), phrases::duration(*took))
         }
         Event::ImagePushed { reference, took } => {
-            format!("pushed as {} ({})", clean::line(reference), words::duration(*took))
+            format!("pushed as {} ({})", clean::line(reference), phrases::duration(*took))
         }
-        Event::PushFailed { message } => words::push_failed(message),
-        Event::Released { moved, kept } => words::released(moved, *kept),
-        Event::NotReleased { message } => return Some(words::not_released(message.as_deref())),
-        Event::ImageBlocked => return Some(words::BLOCKED.into()),
+        Event::PushFailed { message } => phrases::push_failed(message),
+        Event::Released { moved, kept } => phrases::released(moved, *kept),
+        Event::NotReleased { message } => return Some(phrases::not_released(message.as_deref())),
+        Event::ImageBlocked => return Some(phrases::BLOCKED.into()),
         Event::ImageRetried { attempt, message, wait } => {
-            words::tried_again(*attempt, message, *wait)
+            phrases::tried_again(*attempt, message, *wait)
         }
         Event::ImageStale { reason } => return Some(reasons::describe(reason)),
         Event::StepStarted { .. } | Event::PushStarted | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { step, cached: true, .. } => {
-            format!("{} (cached)", words::describe_step(step))
+            format!("{} (cached)", phrases::describe_step(step))
         }
         Event::StepFinished { step, took, .. } => {
-            format!("{} ({})", words::describe_step(step), words::duration(*took))
+            format!("{} ({})", phrases::describe_step(step), phrases::duration(*took))
         }
         Event::Output { line, .. } => format!("| {}", clean::line(line)),
         Event::Warning { message } => format!("warning: {}", clean::line(message)),
         Event::ImageBuilt { steps, took, .. } => format!(
             "built in {} ({}, {} cached)",
-            words::duration(*took),
+            phrases::duration(*took),
             count((steps.ran as usize).saturating_add(steps.cached as usize), "step"),
             steps.cached
         ),
         Event::ImageFailed { failure, took } => {
-            format!("failed after {}{}", words::duration(*took), words::failed_at(failure))
+            format!("failed after {}{}", phrases::duration(*took), phrases::failed_at(failure))
         }
-        Event::ImageSkipped { because } => format!("skipped: {}", words::why_skipped(because)),
-        Event::ImageCanceled { took } => format!("canceled after {}", words::duration(*took)),
-        Event::Interrupted { signal } => return Some(words::interrupted(*signal)),
+        Event::ImageSkipped { because } => format!("skipped: {}", phrases::why_skipped(because)),
+        Event::ImageCanceled { took } => format!("canceled after {}", phrases::duration(*took)),
+        Event::Interrupted { signal } => return Some(phrases::interrupted(*signal)),
     };
     Some(words.into())
 }

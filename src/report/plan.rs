@@ -12,7 +12,7 @@ use crate::base::text::{count, list};
 use crate::graph::Graph;
 use crate::plan::{Plan, Reason, Verdict};
 
-use super::{Words, clean, reasons, table, words};
+use super::{Phrase, clean, phrases, reasons, table};
 
 /// Returns one line per image in build order, and the counts. If it is verbose, a reason that consists of several
 /// changes has one line per change.
@@ -68,7 +68,7 @@ pub fn name<'a>(plan: &Plan, graph: &'a Graph, unit: UnitId) -> &'a str {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct PlanRow<'a> {
     image: &'a str,
     #[serde(flatten)]
     verdict: Option<&'a Verdict>,
@@ -76,55 +76,59 @@ struct Row<'a> {
 
 /// The expected duration of a plan's builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Estimate {
+pub struct PlanEstimate {
     /// The number of images built at the same time.
     pub jobs: usize,
     /// The expected duration.
-    #[serde(rename = "time_ms", serialize_with = "words::write_millis")]
+    #[serde(rename = "time_ms", serialize_with = "phrases::write_millis")]
     pub time: Duration,
     /// The expected duration with one more job.
-    #[serde(rename = "with_one_more_job_ms", serialize_with = "words::write_millis")]
+    #[serde(rename = "with_one_more_job_ms", serialize_with = "phrases::write_millis")]
     pub one_more: Duration,
     /// The critical path: images that are built one after the other, whatever the number of jobs.
     pub chain: Vec<String>,
     /// The expected duration of the critical path.
-    #[serde(rename = "chain_ms", serialize_with = "words::write_millis")]
+    #[serde(rename = "chain_ms", serialize_with = "phrases::write_millis")]
     pub chain_time: Duration,
 }
 
 /// Formats an estimate as lines.
-pub fn draw_estimate(estimate: &Estimate) -> Words {
-    let Estimate { jobs, time, one_more, chain, chain_time } = estimate;
+pub fn draw_estimate(estimate: &PlanEstimate) -> Phrase {
+    let PlanEstimate { jobs, time, one_more, chain, chain_time } = estimate;
     if chain.is_empty() {
         return "nothing to build\n".into();
     }
-    let time = words::duration(*time);
-    let one_more = words::duration(*one_more);
+    let time = phrases::duration(*time);
+    let one_more = phrases::duration(*one_more);
     let further = match one_more == time {
         true => format!("-j {} is no faster", jobs + 1),
         false => format!("{one_more} with -j {}", jobs + 1),
     };
-    let (chain, chain_time) = (chain.join(" → "), words::duration(*chain_time));
+    let (chain, chain_time) = (chain.join(" → "), phrases::duration(*chain_time));
     format!("about {time} with -j {jobs}; {further}\ncritical path: {chain}, {chain_time}\n").into()
 }
 
 #[derive(Serialize)]
-struct Whole<'a> {
-    images: Vec<Row<'a>>,
-    estimate: Estimate,
+struct PlanJson<'a> {
+    images: Vec<PlanRow<'a>>,
+    estimate: PlanEstimate,
 }
 
 /// Returns the verdicts in build order as JSON. With an estimate, they are in the field `images` next to it.
 ///
 /// # Errors
 /// Does not fail in practice: all content is text.
-pub fn draw_json(plan: &Plan, graph: &Graph, estimate: Option<Estimate>) -> anyhow::Result<String> {
+pub fn draw_json(
+    plan: &Plan,
+    graph: &Graph,
+    estimate: Option<PlanEstimate>,
+) -> anyhow::Result<String> {
     let rows = plan.order().iter();
-    let images: Vec<Row<'_>> = rows
-        .map(|unit| Row { image: name(plan, graph, *unit), verdict: plan.verdict(*unit) })
+    let images: Vec<PlanRow<'_>> = rows
+        .map(|unit| PlanRow { image: name(plan, graph, *unit), verdict: plan.verdict(*unit) })
         .collect();
     match estimate {
-        Some(estimate) => clean::json(&Whole { images, estimate }),
+        Some(estimate) => clean::json(&PlanJson { images, estimate }),
         None => clean::json(&images),
     }
 }

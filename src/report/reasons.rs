@@ -3,15 +3,15 @@
 //! Owns the sentences for reasons and changes. File names and values come from the user's files and
 //! environment, so they are cleaned like all text for a terminal.
 
-use crate::base::Place;
+use crate::base::Location;
 use crate::base::text::count;
 use crate::inputs::Change;
 use crate::plan::Reason;
 
-use super::{Words, clean};
+use super::{Phrase, clean};
 
 /// Describes a reason briefly. Of several changes, names the first one and the number of the others.
-pub fn describe(reason: &Reason) -> Words {
+pub fn describe(reason: &Reason) -> Phrase {
     match reason {
         Reason::NoImage => "no image in the engine".into(),
         Reason::TagMoved { reference } => {
@@ -34,17 +34,17 @@ pub fn describe(reason: &Reason) -> Words {
 }
 
 /// Describes a change briefly.
-pub fn describe_change(change: &Change) -> Words {
+pub fn describe_change(change: &Change) -> Phrase {
     describe_change_by(change, &|text| clean::visible(text).into_owned())
 }
 
 /// Returns a position, to be formatted by `quote`.
-fn exact(at: &Place) -> String {
+fn exact(at: &Location) -> String {
     format!("{}:{}:{}", at.file.as_str(), at.line, at.column)
 }
 
 /// Describes a change briefly. `quote` formats text from elsewhere.
-pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String) -> Words {
+pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String) -> Phrase {
     let words = match change {
         Change::FileChanged { path } => format!("{} changed", quote(path)),
         Change::FileAdded { path } => format!("{} is new", quote(path)),

@@ -10,12 +10,12 @@ use crate::event::Tally;
 
 use super::journal::Events;
 use super::paint::Paint;
-use super::{Words, table, words};
+use super::{Phrase, phrases, table};
 use crate::state::runs::RunLog;
 
 /// A run.
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub struct RunRow {
     /// Its ID.
     pub id: String,
     /// When it started.
@@ -23,7 +23,7 @@ pub struct Row {
     /// Its duration in milliseconds, or the time until its last event.
     pub took_ms: u64,
     /// Its state.
-    pub state: State,
+    pub state: RunState,
     /// The signal that stopped it, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
@@ -35,7 +35,7 @@ pub struct Row {
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum RunState {
     /// It is complete, successfully or not.
     Finished,
     /// A process is writing its log.
@@ -47,8 +47,8 @@ pub enum State {
 }
 
 /// Reads the result of a run.
-pub fn read(run: &RunLog) -> Row {
-    let mut state = if run.is_written() { State::Running } else { State::Died };
+pub fn read(run: &RunLog) -> RunRow {
+    let mut state = if run.is_written() { RunState::Running } else { RunState::Died };
     let mut tally = Tally::default();
     let events = Events::of(run).and_then(|events| {
         events.only_facts().try_for_each(|event| {
@@ -57,15 +57,15 @@ pub fn read(run: &RunLog) -> Row {
         })
     });
     if tally.is_over {
-        state = State::Finished;
+        state = RunState::Finished;
     }
     if events.is_err() {
-        state = State::Unreadable;
+        state = RunState::Unreadable;
     }
-    Row {
+    RunRow {
         id: run.id.clone(),
         began: run.began.to_string(),
-        took_ms: words::millis(tally.took),
+        took_ms: phrases::millis(tally.took),
         state,
         signal: tally.signal,
         tally,
@@ -73,10 +73,10 @@ pub fn read(run: &RunLog) -> Row {
 }
 
 /// Returns a table with one line per run.
-pub fn draw(rows: &[Row]) -> String {
-    let head = ["RUN", "STARTED", "DURATION", "IMAGES"].map(Words::from);
+pub fn draw(rows: &[RunRow]) -> String {
+    let head = ["RUN", "STARTED", "DURATION", "IMAGES"].map(Phrase::from);
     let lines = rows.iter().map(|row| {
-        let took = words::duration(Duration::from_millis(row.took_ms));
+        let took = phrases::duration(Duration::from_millis(row.took_ms));
         let began = row.began.split('.').next().unwrap_or_default().replace('T', " ");
         [row.id.clone().into(), (began + " UTC").into(), took.into(), describe(row)]
     });
@@ -84,15 +84,15 @@ pub fn draw(rows: &[Row]) -> String {
 }
 
 /// Formats the counts, as in `3 built, 1 failed of 5 images`, after the state if it is unusual.
-fn describe(row: &Row) -> Words {
-    let counts = words::counts(&row.tally, Paint::plain());
-    let signal = row.signal.map(words::signal_name);
+fn describe(row: &RunRow) -> Phrase {
+    let counts = phrases::counts(&row.tally, Paint::plain());
+    let signal = row.signal.map(phrases::signal_name);
     let words = match (row.state, signal) {
-        (State::Finished, None) => counts,
-        (State::Finished, Some(signal)) => format!("stopped by {signal}: {counts}"),
-        (State::Running, _) => format!("running: {counts}"),
-        (State::Died, _) => format!("died: {counts}"),
-        (State::Unreadable, _) => return "unreadable log".into(),
+        (RunState::Finished, None) => counts,
+        (RunState::Finished, Some(signal)) => format!("stopped by {signal}: {counts}"),
+        (RunState::Running, _) => format!("running: {counts}"),
+        (RunState::Died, _) => format!("died: {counts}"),
+        (RunState::Unreadable, _) => return "unreadable log".into(),
     };
     words.into()
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Snippet};
 
 use crate::base::text::count;
-use crate::event::{Event, Failure, Skip, Stamped, Tally};
+use crate::event::{Event, Failure, Skip, Tally, TimedEvent};
 
-use super::clean::{Shown, visible};
+use super::clean::{VisibleText, visible};
 use super::paint::Paint;
-use super::{clean, words};
+use super::{clean, phrases};
 
 /// The maximum width of an output line: enough for a compiler's message, but not so much that the error is
 /// pushed off the screen.
@@ -32,12 +32,12 @@ pub struct Summary {
     /// The number of output lines per image.
     lines: HashMap<Arc<str>, usize>,
     /// Where the complete logs are. If set, the summary names it.
-    pub log: Option<Whole>,
+    pub log: Option<LogLocation>,
 }
 
 /// Where the complete logs of images are.
 #[derive(Debug, Clone)]
-pub enum Whole {
+pub enum LogLocation {
     /// In the log of the last run.
     Last,
     /// In the log of the run with this ID.
@@ -46,15 +46,15 @@ pub enum Whole {
 
 impl Summary {
     /// Records an event.
-    pub fn take(&mut self, stamped: &Stamped) {
+    pub fn take(&mut self, stamped: &TimedEvent) {
         self.tally.take(stamped);
         let name = stamped.image.as_ref().map(|image| Arc::clone(&image.name));
         match (&stamped.event, name) {
             (Event::Released { moved, kept }, _) => {
-                self.release = Some(Ok(words::released(moved, *kept)));
+                self.release = Some(Ok(phrases::released(moved, *kept)));
             }
             (Event::NotReleased { message }, _) => {
-                let why = message.as_deref().map(words::lines);
+                let why = message.as_deref().map(phrases::lines);
                 self.release = Some(Err(why.unwrap_or_default()));
             }
             (Event::PushFailed { message }, Some(name)) => {
@@ -79,7 +79,7 @@ impl Summary {
             text.push_str(&self.draw_failure(image, failure, paint));
         }
         for (image, message) in &self.unpushed {
-            let message = words::lines(message).replace('\n', "\n  ");
+            let message = phrases::lines(message).replace('\n', "\n  ");
             let title = format!("{image} could not be pushed");
             text.push_str(&format!("\n{}: {title}\n  {message}\n", paint.bad("error")));
         }
@@ -104,12 +104,12 @@ impl Summary {
     }
 
     fn draw_failure(&self, image: &str, failure: &Failure, paint: Paint) -> String {
-        let title = format!("{image} failed{}", words::failed_at(failure));
+        let title = format!("{image} failed{}", phrases::failed_at(failure));
         let mut text = match &failure.excerpt {
             Some(excerpt) => {
-                let message = words::lines(&failure.message);
+                let message = phrases::lines(&failure.message);
                 let label = message.lines().next().unwrap_or_default();
-                let written = Shown::of(&excerpt.text).text;
+                let written = VisibleText::of(&excerpt.text).text;
                 let end = written.trim_end().len();
                 // A log that was edited by hand can consist only of whitespace.
                 let start = (written.len() - written.trim_start().len()).min(end);
@@ -121,13 +121,13 @@ impl Summary {
                 paint.renderer().render(&report).clone() + "\n"
             }
             None => {
-                let message = words::lines(&failure.message);
+                let message = phrases::lines(&failure.message);
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
         text.push_str(&self.draw_tail(image, failure, paint));
         let is_lost =
-            |because: &Skip| matches!(because, Skip::NeedFailed { image: it } if **it == *image);
+            |because: &Skip| matches!(because, Skip::ParentFailed { image: it } if **it == *image);
         if let Some(images) = self.skipped(is_lost) {
             text.push_str(&format!("  skipped dependents: {images}\n"));
         }
@@ -157,8 +157,8 @@ impl Summary {
         }
         if let Some(log) = self.log.as_ref().filter(|_| left_out > 0) {
             let run = match log {
-                Whole::Last => String::new(),
-                Whole::Of(id) => format!(" --run {id}"),
+                LogLocation::Last => String::new(),
+                LogLocation::Of(id) => format!(" --run {id}"),
             };
             text.push_str(&format!("  full log: layers log {image}{run}\n"));
         }
@@ -168,8 +168,8 @@ impl Summary {
     fn draw_counts(&self, paint: Paint) -> String {
         let mut text = format!(
             "{} in {}\n",
-            words::counts(&self.tally, paint),
-            words::duration(self.tally.took)
+            phrases::counts(&self.tally, paint),
+            phrases::duration(self.tally.took)
         );
         let pushed = count(self.tally.pushed, "image");
         match &self.release {
@@ -192,21 +192,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::{Place, RelPath};
+    use crate::base::{Location, RelPath};
     use crate::event::FailureKind;
     use crate::event::{Excerpt, RunImage, StepInfo};
 
-    fn stamped(at: u64, image: &str, event: Event) -> Stamped {
+    fn stamped(at: u64, image: &str, event: Event) -> TimedEvent {
         let image = (!image.is_empty()).then(|| RunImage::new(0, image));
-        Stamped { at: Duration::from_millis(at), image, event }
+        TimedEvent { at: Duration::from_millis(at), image, event }
     }
 
     #[test]
-    fn the_end_tells_all_that_is_needed() {
+    fn the_end_reports_all_that_is_needed() {
         let text = "RUN make".to_owned();
         let step = StepInfo { id: 0, stage: None, number: 2, total: 3, text };
         let place =
-            Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
+            Location { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
@@ -217,7 +217,7 @@ mod tests {
         let mut summary = Summary::default();
         let took = Duration::from_secs(1);
         let images = ["base", "dev", "release", "x"].map(Arc::from).to_vec();
-        let need = Skip::NeedFailed { image: "dev".into() };
+        let need = Skip::ParentFailed { image: "dev".into() };
         let begun = Event::RunStarted {
             engine: "fake 1".to_owned(),
             jobs: 2,

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::timeline::{Outcome, Timeline, Track, Work};
-use super::{clean, reasons, words};
+use super::timeline::{ImageTimeline, Outcome, StepSpan, Timeline};
+use super::{clean, phrases, reasons};
 
 /// The only process.
 const PROCESS: usize = 1;
 
 /// Returns the trace as JSON with a final line break. `title` names the run.
 pub fn draw(run: &Timeline, title: &str) -> String {
-    let mut trace = Trace { run, events: Vec::new(), lanes: Lanes::of(run) };
+    let mut trace = TraceWriter { run, events: Vec::new(), lanes: Lanes::of(run) };
     trace.name_threads(title);
     (0..run.images.len()).for_each(|image| trace.add_image(image));
     (0..run.images.len()).for_each(|image| trace.add_flows(image));
@@ -31,7 +31,7 @@ pub fn draw(run: &Timeline, title: &str) -> String {
 /// The threads of images and steps.
 struct Lanes {
     /// The first thread of each slot, and the number of its threads.
-    places: Vec<(usize, usize)>,
+    slots: Vec<(usize, usize)>,
     /// For each step of each image, the offset of its thread from that of the image.
     of_steps: Vec<Vec<usize>>,
 }
@@ -42,36 +42,40 @@ impl Lanes {
         let mut of_steps = Vec::new();
         for track in &run.images {
             let lanes = lanes_of(run, track);
-            if let Some(place) = track.place {
-                widths.resize(widths.len().max(place + 1), 1);
+            if let Some(slot) = track.slot {
+                widths.resize(widths.len().max(slot + 1), 1);
                 let most = lanes.iter().max().map_or(1, |most| most + 1);
-                widths[place] = widths[place].max(most);
+                widths[slot] = widths[slot].max(most);
             }
             of_steps.push(lanes);
         }
         let mut next = 1;
-        let mut place = |width: usize| {
+        let mut slot = |width: usize| {
             next += width;
             (next - width, width)
         };
-        Lanes { places: widths.into_iter().map(&mut place).collect(), of_steps }
+        Lanes { slots: widths.into_iter().map(&mut slot).collect(), of_steps }
     }
 }
 
 /// Returns the bounds of a step, limited to those of its image.
-fn bounds(run: &Timeline, (start, end): (Duration, Duration), work: &Work) -> (Duration, Duration) {
+fn bounds(
+    run: &Timeline,
+    (start, end): (Duration, Duration),
+    work: &StepSpan,
+) -> (Duration, Duration) {
     let to = work.to.unwrap_or(run.took).clamp(start, end);
     (work.from.clamp(start, to), to)
 }
 
 /// Returns the time during which an image had a slot.
-fn span_of(run: &Timeline, track: &Track) -> Option<(Duration, Duration)> {
+fn span_of(run: &Timeline, track: &ImageTimeline) -> Option<(Duration, Duration)> {
     let start = track.started?.at;
     Some((start, track.ended.map_or(run.took, |end| end.at).max(start)))
 }
 
 /// Assigns the first free lane to each step. Steps that do not overlap share the first lane.
-fn lanes_of(run: &Timeline, track: &Track) -> Vec<usize> {
+fn lanes_of(run: &Timeline, track: &ImageTimeline) -> Vec<usize> {
     let steps = &track.steps;
     let Some(within) = span_of(run, track) else { return vec![0; steps.len()] };
     let mut order: Vec<usize> = (0..steps.len()).collect();
@@ -91,21 +95,21 @@ fn lanes_of(run: &Timeline, track: &Track) -> Vec<usize> {
     lanes
 }
 
-struct Trace<'a> {
+struct TraceWriter<'a> {
     run: &'a Timeline,
     events: Vec<Value>,
     lanes: Lanes,
 }
 
-impl Trace<'_> {
+impl TraceWriter<'_> {
     fn name_threads(&mut self, title: &str) {
         let name = format!("layers {}, {}", clean::line(title), clean::line(&self.run.engine));
         self.describe("process_name", 0, &json!({"name": name}));
-        for (place, (first, width)) in self.lanes.places.clone().into_iter().enumerate() {
+        for (slot, (first, width)) in self.lanes.slots.clone().into_iter().enumerate() {
             for lane in 0..width {
                 let name = match lane {
-                    0 => format!("slot {}", place + 1),
-                    _ => format!("slot {}, parallel steps {}", place + 1, lane + 1),
+                    0 => format!("slot {}", slot + 1),
+                    _ => format!("slot {}, parallel steps {}", slot + 1, lane + 1),
                 };
                 self.describe("thread_name", first + lane, &json!({"name": name}));
                 let order = &json!({"sort_index": first + lane});
@@ -124,7 +128,7 @@ impl Trace<'_> {
     fn slice(&self, image: usize) -> Option<(Duration, Duration, usize)> {
         let track = &self.run.images[image];
         let (start, end) = span_of(self.run, track)?;
-        Some((start, end, self.lanes.places.get(track.place?)?.0))
+        Some((start, end, self.lanes.slots.get(track.slot?)?.0))
     }
 
     fn add_image(&mut self, image: usize) {
@@ -144,13 +148,13 @@ impl Trace<'_> {
             arguments.insert("size", json!(size));
         }
         if let Some(failure) = &track.failure {
-            arguments.insert("failure", json!(words::why_failed(failure)));
+            arguments.insert("failure", json!(phrases::why_failed(failure)));
         }
         let name = clean::line(&track.name);
         self.events.push(complete("image", &name, thread, (start, end), &json!(arguments)));
         for (work, lane) in track.steps.iter().zip(&self.lanes.of_steps[image]) {
             let span = bounds(self.run, (start, end), work);
-            let name = words::describe_step(&work.step);
+            let name = phrases::describe_step(&work.step);
             let arguments = &json!({"image": clean::line(&track.name), "cached": work.cached});
             self.events.push(complete("step", &name, thread + lane, span, arguments));
         }
@@ -160,15 +164,15 @@ impl Trace<'_> {
     /// microsecond before the end.
     fn add_flows(&mut self, image: usize) {
         let Some((start, _, thread)) = self.slice(image) else { return };
-        let needs = self.run.images[image].needs.iter().map(|(need, _)| *need);
-        let needs: BTreeSet<usize> = needs.collect();
-        for need in needs {
-            let Some((from, end, other)) = self.slice(need) else { continue };
+        let parents = self.run.images[image].parents.iter().map(|(dependency, _)| *dependency);
+        let parents: BTreeSet<usize> = parents.collect();
+        for dependency in parents {
+            let Some((from, end, other)) = self.slice(dependency) else { continue };
             if end > start {
                 continue;
             }
             let leaves = end.saturating_sub(Duration::from_micros(1)).max(from);
-            let id = format!("{need}-{image}");
+            let id = format!("{dependency}-{image}");
             let ends = [("s", leaves, other), ("f", start, thread)];
             for (phase, at, thread) in ends {
                 let mut event = json!({"ph": phase, "cat": "need", "name": "dependency", "id": id,

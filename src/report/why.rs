@@ -8,7 +8,7 @@ use crate::graph::{Edge, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{Plan, Reason, Verdict};
 
-use super::{Words, reasons};
+use super::{Phrase, reasons};
 
 /// The maximum number of changes shown.
 const MOST_SHOWN: usize = 20;
@@ -19,7 +19,7 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     let root = way.last().map_or(image, |(_, edge)| edge.parent);
     let mut text = match plan.verdict(plan.units().first_of(root)) {
         Some(Verdict::Build { reason: Reason::Changed { changes } }) => {
-            let mut lines: Vec<Words> =
+            let mut lines: Vec<Phrase> =
                 changes.iter().take(MOST_SHOWN).map(reasons::describe_change).collect();
             if changes.len() > MOST_SHOWN {
                 lines.push(count(changes.len() - MOST_SHOWN, "more change").into());
@@ -32,7 +32,7 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     text.push_str(&format!("\n→ {}  will be built\n", name(root)));
     for (child, edge) in way.iter().rev() {
         let kind = edge.kind.word();
-        text.push_str(&format!("→ {}  {kind}, {}\n", name(*child), edge.place()));
+        text.push_str(&format!("→ {}  {kind}, {}\n", name(*child), edge.location()));
     }
     if !way.is_empty() {
         let what = name(root);
@@ -54,13 +54,13 @@ pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
         count(arguments, "build argument"),
         count(inputs.files.len(), "path") + " in the context",
     ));
-    for need in &inputs.needs {
-        let what = match (&need.layers, &need.config) {
+    for dependency in &inputs.dependencies {
+        let what = match (&dependency.layers, &dependency.config) {
             (Some(_), Some(_)) => "layers and configuration",
             (Some(_), None) => "layers",
             _ => "not in the engine",
         };
-        text.push_str(&format!("{} {}: {what}\n", need.kind.word(), need.reference));
+        text.push_str(&format!("{} {}: {what}\n", dependency.kind.word(), dependency.reference));
     }
     text.push_str(&format!("hint: layers why --inputs {name}\n"));
     text

@@ -21,8 +21,8 @@ mod template;
 
 pub use one_or_more::OneOrMore;
 pub use push::Push;
-pub use secrets::{SecretSource, Secrets};
-pub use template::{BUILT_IN, Filled, OF_GIT, Template, Unfilled};
+pub use secrets::{SecretSettings, SecretSource};
+pub use template::{BUILT_IN, FillResult, OF_GIT, PlaceholderError, Template};
 
 /// The name of the file in the root directory of the repository.
 pub const FILE_NAME: &str = "layers.toml";
@@ -73,7 +73,7 @@ pub struct Config {
     /// Named contexts of all images.
     pub contexts: Contexts,
     /// Secrets that builds can request.
-    pub secrets: Secrets,
+    pub secrets: SecretSettings,
     /// Ssh agents that builds can request, in the format of `--ssh`.
     pub ssh: Vec<Setting>,
     /// Groups of Dockerfiles that share settings.
@@ -263,7 +263,7 @@ mod tests {
         let (file, problems) = parse(&source);
         let shown = problems.first().map(|problem| {
             let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            format!("{}: {}{hint}", source.place(problem.labels[0].span), problem.message)
+            format!("{}: {}{hint}", source.location(problem.labels[0].span), problem.message)
         });
         assert_eq!(shown.as_deref(), problem);
         file.config

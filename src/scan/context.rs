@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::ignore_file::{IgnoreFile, Verdict};
+use super::ignore_file::{IgnoreFile, IgnoreVerdict};
 
 use crate::base::screen::visible_path;
 
@@ -33,12 +33,12 @@ pub struct Context {
     /// The absolute path of the context's directory, with symlinks resolved.
     pub root: PathBuf,
     /// All entries to send, in the order of a walk, without the root itself.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ContextEntry>,
 }
 
 /// A file, directory, or other entry of a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ContextEntry {
     /// The path relative to the context, separated by `/`. It can contain any bytes except NUL.
     pub path: OsString,
     /// The kind of the entry.
@@ -47,7 +47,7 @@ pub struct Entry {
     pub stat: Stat,
 }
 
-impl Entry {
+impl ContextEntry {
     /// Returns the path as bytes, as it is stored in an archive.
     pub fn bytes(&self) -> &[u8] {
         self.path.as_bytes()
@@ -60,7 +60,7 @@ pub enum EntryKind {
     /// A regular file.
     File,
     /// A directory.
-    Folder,
+    Directory,
     /// A symlink with its target, as stored.
     Symlink(OsString),
     /// A named pipe.
@@ -132,26 +132,28 @@ impl Context {
         let root = open_root(root)?;
         // Walk level by level instead of recursively. Deep directories then cannot overflow the
         // stack, and the directories of one level are read in parallel.
-        let mut level = vec![Folder { path: OsString::new(), verdict: None }];
-        let mut found: Vec<Found> = Vec::new();
+        let mut level = vec![PendingDirectory { path: OsString::new(), verdict: None }];
+        let mut found: Vec<FoundEntry> = Vec::new();
         while !level.is_empty() {
-            let lists: io::Result<Vec<Vec<Found>>> =
-                level.par_iter().map(|folder| read_folder(&root, folder, ignore)).collect();
+            let lists: io::Result<Vec<Vec<FoundEntry>>> = level
+                .par_iter()
+                .map(|directory| read_directory(&root, directory, ignore))
+                .collect();
             let first = found.len();
             found.extend(lists?.into_iter().flatten());
-            let folders = found[first..].iter_mut().filter_map(|found| {
+            let directories = found[first..].iter_mut().filter_map(|found| {
                 let verdict = Some(found.verdict.take()?);
-                Some(Folder { path: found.entry.path.clone(), verdict })
+                Some(PendingDirectory { path: found.entry.path.clone(), verdict })
             });
-            level = folders.collect();
+            level = directories.collect();
         }
         found.par_sort_unstable_by(|a, b| walk_order(a.entry.bytes(), b.entry.bytes()));
-        let found = found.into_iter().map(|Found { entry, ignored, .. }| (entry, ignored));
+        let found = found.into_iter().map(|FoundEntry { entry, ignored, .. }| (entry, ignored));
         Ok(Context { root, entries: keep_parents(found.collect()) })
     }
 
     /// Returns the path of an entry on disk.
-    pub fn path_of(&self, entry: &Entry) -> PathBuf {
+    pub fn path_of(&self, entry: &ContextEntry) -> PathBuf {
         self.root.join(&entry.path)
     }
 
@@ -162,14 +164,15 @@ impl Context {
 
     /// Returns the indexes of all entries in a directory and its subdirectories, without the
     /// directory itself. The empty path is the context.
-    pub fn below(&self, folder: &[u8]) -> Range<usize> {
-        if folder.is_empty() {
+    pub fn below(&self, directory: &[u8]) -> Range<usize> {
+        if directory.is_empty() {
             return 0..self.entries.len();
         }
         let start = self
             .entries
-            .partition_point(|entry| walk_order(entry.bytes(), folder) != Ordering::Greater);
-        let count = self.entries[start..].partition_point(|entry| lies_in(folder, entry.bytes()));
+            .partition_point(|entry| walk_order(entry.bytes(), directory) != Ordering::Greater);
+        let count =
+            self.entries[start..].partition_point(|entry| lies_in(directory, entry.bytes()));
         start..start + count
     }
 }
@@ -185,30 +188,30 @@ pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// Returns whether a path is in a directory or its subdirectories.
-pub fn lies_in(folder: &[u8], path: &[u8]) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"))
+pub fn lies_in(directory: &[u8], path: &[u8]) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// A directory that has yet to be read.
-struct Folder {
+struct PendingDirectory {
     path: OsString,
     /// The ignore file's verdict on it; `None` for the root.
-    verdict: Option<Verdict>,
+    verdict: Option<IgnoreVerdict>,
 }
 
 /// A name in a directory that the ignore file keeps, or a subdirectory that may contain kept
 /// entries.
-struct Name {
+struct CandidateEntry {
     item: DirEntry,
     path: OsString,
-    verdict: Verdict,
+    verdict: IgnoreVerdict,
 }
 
-struct Found {
-    entry: Entry,
+struct FoundEntry {
+    entry: ContextEntry,
     ignored: bool,
     /// The verdict on a directory, until the directory is read.
-    verdict: Option<Verdict>,
+    verdict: Option<IgnoreVerdict>,
 }
 
 fn open_root(root: &Path) -> io::Result<PathBuf> {
@@ -232,9 +235,13 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> io::Error {
 }
 
 /// Returns the entries of a directory that are sent or may contain entries that are.
-fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<Vec<Found>> {
-    let names = list_folder(root, folder, ignore)?;
-    let looked: io::Result<Vec<Option<Found>>> = if names.len() < MANY_NAMES {
+fn read_directory(
+    root: &Path,
+    directory: &PendingDirectory,
+    ignore: &IgnoreFile,
+) -> io::Result<Vec<FoundEntry>> {
+    let names = list_directory(root, directory, ignore)?;
+    let looked: io::Result<Vec<Option<FoundEntry>>> = if names.len() < MANY_NAMES {
         names.into_iter().map(look_at).collect()
     } else {
         names.into_par_iter().with_min_len(MANY_NAMES / 4).map(look_at).collect()
@@ -243,13 +250,17 @@ fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<
 }
 
 /// Lists the names in a directory that are sent or may contain entries that are.
-fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<Vec<Name>> {
-    let place = root.join(&folder.path);
+fn list_directory(
+    root: &Path,
+    directory: &PendingDirectory,
+    ignore: &IgnoreFile,
+) -> io::Result<Vec<CandidateEntry>> {
+    let place = root.join(&directory.path);
     let fail = |error| unreadable(&place, &error);
-    let ignored = folder.verdict.as_ref().is_some_and(Verdict::is_ignored);
+    let ignored = directory.verdict.as_ref().is_some_and(IgnoreVerdict::is_ignored);
     let list = match fs::read_dir(&place) {
         Ok(list) => list,
-        Err(error) if is_missing(&error) && folder.verdict.is_some() => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) && directory.verdict.is_some() => return Ok(Vec::new()),
         // Docker reports no errors for directories that it would not send.
         Err(error) if ignored && error.kind() == io::ErrorKind::PermissionDenied => {
             return Ok(Vec::new());
@@ -259,26 +270,26 @@ fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<
     let mut names = Vec::new();
     for item in list {
         let item = item.map_err(fail)?;
-        let path = join(&folder.path, &item.file_name());
-        let verdict = ignore.judge(path.as_bytes(), folder.verdict.as_ref());
+        let path = join(&directory.path, &item.file_name());
+        let verdict = ignore.judge(path.as_bytes(), directory.verdict.as_ref());
         if verdict.is_ignored() {
             // The system returns the type with the name, so the files in `.git` or `node_modules`
             // are never examined.
-            let is_folder = item.file_type().map_err(fail)?.is_dir();
-            if !is_folder || ignore.can_skip(path.as_bytes(), &verdict) {
+            let is_directory = item.file_type().map_err(fail)?.is_dir();
+            if !is_directory || ignore.can_skip(path.as_bytes(), &verdict) {
                 continue;
             }
         }
-        names.push(Name { item, path, verdict });
+        names.push(CandidateEntry { item, path, verdict });
     }
     Ok(names)
 }
 
 /// Joins a directory and a name. The empty path is the context.
-pub fn join(folder: &OsStr, name: &OsStr) -> OsString {
-    let mut path = OsString::with_capacity(folder.len() + 1 + name.len());
-    path.push(folder);
-    if !folder.is_empty() {
+pub fn join(directory: &OsStr, name: &OsStr) -> OsString {
+    let mut path = OsString::with_capacity(directory.len() + 1 + name.len());
+    path.push(directory);
+    if !directory.is_empty() {
         path.push("/");
     }
     path.push(name);
@@ -289,7 +300,7 @@ pub fn join(folder: &OsStr, name: &OsStr) -> OsString {
 ///
 /// The metadata is queried by name in the open directory, which avoids resolving the path from the
 /// root. A plan of an unchanged tree spends most of its time here.
-fn look_at(name: Name) -> io::Result<Option<Found>> {
+fn look_at(name: CandidateEntry) -> io::Result<Option<FoundEntry>> {
     let looked = name
         .item
         .metadata()
@@ -301,12 +312,12 @@ fn look_at(name: Name) -> io::Result<Option<Found>> {
         Err(error) => return Err(unreadable(&name.item.path(), &error)),
     };
     let ignored = name.verdict.is_ignored();
-    let is_folder = kind == EntryKind::Folder;
-    if ignored && !is_folder {
+    let is_directory = kind == EntryKind::Directory;
+    if ignored && !is_directory {
         return Ok(None);
     }
-    let entry = Entry { path: name.path, kind, stat };
-    Ok(Some(Found { entry, ignored, verdict: is_folder.then_some(name.verdict) }))
+    let entry = ContextEntry { path: name.path, kind, stat };
+    Ok(Some(FoundEntry { entry, ignored, verdict: is_directory.then_some(name.verdict) }))
 }
 
 /// Returns whether an error means that the path does not exist.
@@ -320,7 +331,7 @@ fn kind_of(item: &DirEntry, metadata: &Metadata) -> io::Result<Option<EntryKind>
     Ok(if kind.is_file() {
         Some(EntryKind::File)
     } else if kind.is_dir() {
-        Some(EntryKind::Folder)
+        Some(EntryKind::Directory)
     } else if kind.is_symlink() {
         Some(EntryKind::Symlink(fs::read_link(item.path())?.into_os_string()))
     } else if kind.is_fifo() {
@@ -344,8 +355,8 @@ fn device_numbers(device: u64) -> (u32, u32) {
 
 /// Removes ignored directories that contain nothing to send. `found` is in the order of a walk,
 /// with a flag per entry that tells whether it is ignored.
-pub(super) fn keep_parents(found: Vec<(Entry, bool)>) -> Vec<Entry> {
-    let mut kept: Vec<Entry> = Vec::with_capacity(found.len());
+pub(super) fn keep_parents(found: Vec<(ContextEntry, bool)>) -> Vec<ContextEntry> {
+    let mut kept: Vec<ContextEntry> = Vec::with_capacity(found.len());
     // Iterate from the end, so that the entries of a directory come before the directory.
     for (entry, ignored) in found.into_iter().rev() {
         let holds_last = kept.last().is_some_and(|last| lies_in(entry.bytes(), last.bytes()));

@@ -42,8 +42,8 @@ pub fn find<S: AsRef<str>>(
 
 /// Returns whether one of the default globs matches a file in `root`. Stops at the first match.
 pub fn has_any(root: &Path) -> bool {
-    DEFAULT_GLOBS.iter().filter_map(|glob| glob.split_once("/*/")).any(|(folder, name)| {
-        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    DEFAULT_GLOBS.iter().filter_map(|glob| glob.split_once("/*/")).any(|(directory, name)| {
+        let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
         entries.into_iter().any(|entry| {
             !entry.file_name().as_encoded_bytes().starts_with(b".")
                 && is_there(&entry.path().join(name), false)
@@ -53,21 +53,21 @@ pub fn has_any(root: &Path) -> bool {
 
 fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
     let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();
-    let mut folders = vec![RelPath::root()];
+    let mut directories = vec![RelPath::root()];
     for (index, part) in parts.iter().enumerate() {
         let is_last = index + 1 == parts.len();
         if part.contains("**") {
-            return walk(root, &folders, glob);
+            return walk(root, &directories, glob);
         }
-        folders = if glob::is_glob(part) {
+        directories = if glob::is_glob(part) {
             let pattern = glob::compile(part)?;
-            let below = folders
+            let below = directories
                 .par_iter()
-                .map(|folder| list(root, folder, is_last, |name| pattern.is_match(name)))
+                .map(|directory| list(root, directory, is_last, |name| pattern.is_match(name)))
                 .collect::<anyhow::Result<Vec<_>>>()?;
             below.into_iter().flatten().collect()
         } else {
-            let below = folders.par_iter().filter_map(|folder| folder.join(part));
+            let below = directories.par_iter().filter_map(|directory| directory.join(part));
             if is_last {
                 // A directory with this exact name is probably a mistake. List it, so that reading
                 // it reports the error.
@@ -77,18 +77,18 @@ fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
             }
         };
     }
-    Ok(folders)
+    Ok(directories)
 }
 
-/// Returns whether a path exists and is not a directory, or is one and `folders_count` is set.
+/// Returns whether a path exists and is not a directory, or is one and `directories_count` is set.
 /// Symlinks are followed. Special files and broken symlinks count too: the path is meant to be a
 /// Dockerfile, and reading it reports the error.
-fn is_there(path: &Path, folders_count: bool) -> bool {
+fn is_there(path: &Path, directories_count: bool) -> bool {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => {
-            folders_count || fs::metadata(path).map_or(true, |target| !target.is_dir())
+            directories_count || fs::metadata(path).map_or(true, |target| !target.is_dir())
         }
-        found => found.is_ok_and(|found| folders_count || !found.is_dir()),
+        found => found.is_ok_and(|found| directories_count || !found.is_dir()),
     }
 }
 
@@ -109,28 +109,28 @@ pub fn what_else(path: &Path) -> Option<&'static str> {
 /// none.
 fn list(
     root: &Path,
-    folder: &RelPath,
+    directory: &RelPath,
     files: bool,
     wanted: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Vec<RelPath>> {
-    let entries = match fs::read_dir(folder.under(root)) {
+    let entries = match fs::read_dir(directory.under(root)) {
         Ok(entries) => entries,
         Err(error) if is_missing(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(error).context(format!("can't read directory `{folder}`")),
+        Err(error) => return Err(error).context(format!("can't read directory `{directory}`")),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.with_context(|| format!("can't read directory `{folder}`"))?;
+        let entry = entry.with_context(|| format!("can't read directory `{directory}`"))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         // As in a shell's glob, symlinks to files and directories count, and hidden directories do
         // not. The system returns the type with the name, but not the type of a symlink's target.
-        let is_no_folder = || match entry.file_type() {
+        let is_no_directory = || match entry.file_type() {
             Ok(kind) if !kind.is_symlink() => !kind.is_dir(),
             _ => is_there(&entry.path(), false),
         };
-        if !name.starts_with('.') && wanted(name) && is_no_folder() == files {
-            found.extend(folder.join(name));
+        if !name.starts_with('.') && wanted(name) && is_no_directory() == files {
+            found.extend(directory.join(name));
         }
     }
     Ok(found)
@@ -138,11 +138,11 @@ fn list(
 
 /// Returns the files below the directories that match the whole glob. Skips hidden directories and
 /// those that git ignores, which often contain copies of Dockerfiles.
-fn walk(root: &Path, folders: &[RelPath], glob: &str) -> anyhow::Result<Vec<RelPath>> {
+fn walk(root: &Path, directories: &[RelPath], glob: &str) -> anyhow::Result<Vec<RelPath>> {
     let pattern = glob::compile(glob)?;
     let mut found = Vec::new();
-    for folder in folders {
-        let start = folder.under(root);
+    for directory in directories {
+        let start = directory.under(root);
         if !start.is_dir() {
             continue;
         }
@@ -228,10 +228,10 @@ mod tests {
     fn what_is_no_file_is_not_passed_over() {
         let root = tempfile::tempdir().unwrap();
         for (name, target) in [("gone", "nowhere"), ("folder", "."), ("file", "file.txt")] {
-            let folder = root.path().join("docker").join(name);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("file.txt"), "FROM scratch\n").unwrap();
-            std::os::unix::fs::symlink(target, folder.join("Dockerfile")).unwrap();
+            let directory = root.path().join("docker").join(name);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("file.txt"), "FROM scratch\n").unwrap();
+            std::os::unix::fs::symlink(target, directory.join("Dockerfile")).unwrap();
         }
         let socket = root.path().join("docker/file/Dockerfile.socket");
         let _socket = std::os::unix::net::UnixListener::bind(socket).unwrap();
@@ -262,6 +262,6 @@ mod tests {
         fs::write(root.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").unwrap();
         let problem = read(root.path(), &RelPath::new("Dockerfile").unwrap()).unwrap_err();
         let label = &problem.labels[0];
-        assert_eq!(label.source.place(label.span).to_string(), "Dockerfile:2:5");
+        assert_eq!(label.source.location(label.span).to_string(), "Dockerfile:2:5");
     }
 }

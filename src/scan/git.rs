@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use super::context;
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
-use crate::process::{self, Finished, Run};
+use crate::process::{self, ProgramCommand, ProgramOutput};
 
 mod attributes;
 mod contents;
@@ -25,11 +25,11 @@ mod scratch;
 mod snapshot;
 mod work_tree;
 
-pub use contents::{Contents, Wanted, names_of_contents};
+pub use contents::{ComparedPaths, Contents, names_of_contents};
 pub use head::Head;
 pub use history::is_null;
 pub use local::Local;
-pub use snapshot::{File, FileKind, Landing, Snapshot};
+pub use snapshot::{File, FileKind, ResolvedPath, Snapshot};
 
 use module::Module;
 
@@ -96,7 +96,7 @@ impl Caller {
     }
 
     /// Runs git and returns its output, or an error if git fails.
-    fn ask(
+    fn query(
         &self,
         arguments: &[impl AsRef<OsStr>],
         stdin: Option<&[u8]>,
@@ -112,7 +112,7 @@ impl Caller {
 
     /// Runs `git rev-parse` and returns its output without the trailing newline.
     fn rev_parse(&self, words: &[&str]) -> anyhow::Result<OsString> {
-        let mut answer = self.ask(&[&["rev-parse"][..], words].concat(), None)?;
+        let mut answer = self.query(&[&["rev-parse"][..], words].concat(), None)?;
         answer.pop_if(|byte| *byte == b'\n');
         Ok(OsString::from_vec(answer))
     }
@@ -121,7 +121,7 @@ impl Caller {
         &self,
         arguments: &[impl AsRef<OsStr>],
         stdin: Option<&[u8]>,
-    ) -> anyhow::Result<Finished> {
+    ) -> anyhow::Result<ProgramOutput> {
         // Take no locks, so that a concurrent commit does not fail.
         let always = ["--no-optional-locks", "-C"];
         let mut all: Vec<&OsStr> = always.map(OsStr::new).to_vec();
@@ -130,7 +130,7 @@ impl Caller {
         all.extend(arguments.iter().map(AsRef::as_ref));
         let variables: Vec<(&str, &OsStr)> =
             self.variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
-        process::run(Run {
+        process::run(ProgramCommand {
             program: "git",
             arguments: &all,
             variables: &variables,
@@ -146,7 +146,7 @@ impl Caller {
             return Ok(Vec::new());
         }
         let asked = ids.join("\n") + "\n";
-        let answer = self.ask(&["cat-file", "--batch"], Some(asked.as_bytes()))?;
+        let answer = self.query(&["cat-file", "--batch"], Some(asked.as_bytes()))?;
         let mut rest = answer.as_slice();
         let mut contents = Vec::with_capacity(ids.len());
         for id in ids {

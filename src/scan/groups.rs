@@ -16,7 +16,7 @@ use super::{dockerfiles, glob};
 
 /// A Dockerfile that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundDockerfile {
     /// The path.
     pub path: RelPath,
     /// The index of its group in the file, or `None` for the globs outside of groups.
@@ -26,10 +26,10 @@ pub struct Found {
     pub captures: BTreeMap<String, String>,
 }
 
-impl Found {
+impl FoundDockerfile {
     /// Returns a Dockerfile without a group.
-    pub fn plain(path: RelPath) -> Found {
-        Found { path, group: None, captures: BTreeMap::new() }
+    pub fn plain(path: RelPath) -> FoundDockerfile {
+        FoundDockerfile { path, group: None, captures: BTreeMap::new() }
     }
 }
 
@@ -38,9 +38,17 @@ impl Found {
 ///
 /// # Errors
 /// Returns an error if a directory to search cannot be read.
-pub fn find(root: &Path, file: &ConfigFile) -> anyhow::Result<(Vec<Found>, Vec<Diagnostic>)> {
-    let mut search =
-        Search { root, file, exclude: Vec::new(), taken: HashSet::new(), problems: Vec::new() };
+pub fn find(
+    root: &Path,
+    file: &ConfigFile,
+) -> anyhow::Result<(Vec<FoundDockerfile>, Vec<Diagnostic>)> {
+    let mut search = GroupSearch {
+        root,
+        file,
+        exclude: Vec::new(),
+        taken: HashSet::new(),
+        problems: Vec::new(),
+    };
     search.exclude = search.globs(&file.config.exclude).into_iter().map(|(_, glob)| glob).collect();
     let mut found = Vec::new();
     for (at, group) in file.config.group.iter().enumerate() {
@@ -67,7 +75,7 @@ pub fn finder(file: &ConfigFile) -> impl Fn(&str) -> bool + use<> {
     move |path| found.iter().any(|regex| regex.is_match(path))
 }
 
-struct Search<'a> {
+struct GroupSearch<'a> {
     root: &'a Path,
     file: &'a ConfigFile,
     exclude: Vec<Regex>,
@@ -75,12 +83,12 @@ struct Search<'a> {
     problems: Vec<Diagnostic>,
 }
 
-impl Search<'_> {
+impl GroupSearch<'_> {
     fn find_group(
         &mut self,
         at: usize,
         group: &toml::Spanned<Group>,
-    ) -> anyhow::Result<Vec<Found>> {
+    ) -> anyhow::Result<Vec<FoundDockerfile>> {
         let whole = ConfigFile::span(group);
         let group = group.get_ref();
         let before = self.problems.len();
@@ -99,7 +107,7 @@ impl Search<'_> {
             }
             (None, true) => {
                 let hint = "add `dockerfiles = [\"images/*/Dockerfile\"]` or a `pattern`";
-                self.tell(
+                self.report(
                     "the group has neither `dockerfiles` nor a `pattern`",
                     self.head(whole),
                     hint,
@@ -121,7 +129,7 @@ impl Search<'_> {
             };
             let Some(captures) = captures else { continue };
             if self.taken.insert(path.clone()) {
-                found.push(Found { path, group: Some(at), captures });
+                found.push(FoundDockerfile { path, group: Some(at), captures });
             } else {
                 elsewhere += 1;
             }
@@ -142,7 +150,7 @@ impl Search<'_> {
     }
 
     /// Finds the Dockerfiles of the globs outside of groups.
-    fn find_rest(&mut self) -> anyhow::Result<Vec<Found>> {
+    fn find_rest(&mut self) -> anyhow::Result<Vec<FoundDockerfile>> {
         let mut globs = self.file.globs(&dockerfiles::DEFAULT_GLOBS);
         if let Some(settings) = &self.file.config.dockerfiles {
             globs = self.globs(settings).into_iter().map(|(glob, _)| glob).collect();
@@ -160,7 +168,7 @@ impl Search<'_> {
                 .hint("correct or remove the globs");
             self.problems.push(problem);
         }
-        Ok(paths.into_iter().map(Found::plain).collect())
+        Ok(paths.into_iter().map(FoundDockerfile::plain).collect())
     }
 
     /// Returns whether the excludes outside of groups match a path.
@@ -183,7 +191,7 @@ impl Search<'_> {
                     );
                     let hint =
                         "`*` matches part of a path component, `**` any number of components";
-                    self.tell(message, ConfigFile::span(setting), hint);
+                    self.report(message, ConfigFile::span(setting), hint);
                 }
             }
         }
@@ -198,13 +206,13 @@ impl Search<'_> {
                 let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
                 let message = format!("the pattern is not a valid regular expression: {cause}");
                 let hint = "write it in single quotes, with captures as `(?<name>[^/]+)`";
-                self.tell(message, ConfigFile::span(setting), hint);
+                self.report(message, ConfigFile::span(setting), hint);
                 None
             }
         }
     }
 
-    fn tell(&mut self, message: impl Into<String>, span: Span, hint: &str) {
+    fn report(&mut self, message: impl Into<String>, span: Span, hint: &str) {
         let problem = Diagnostic::new(Rule::Config, message).at(&self.file.source, span, "");
         self.problems.push(problem.hint(hint));
     }
@@ -329,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn only_certain_folders_are_fixed() {
+    fn only_certain_directories_are_fixed() {
         for (pattern, expected) in [
             ("ros/(?<a>[^/]+)/Dockerfile", "ros/"),
             ("a/b/Dockerfile", "a/b/"),

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use self::pattern::{Fault, Name, Pattern};
+use self::pattern::{Fault, IgnorePattern, PathForms};
 use super::context::{is_missing, unreadable};
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
@@ -32,12 +32,12 @@ const LINE_LIMIT: usize = 65_536;
 /// The parsed lines of an ignore file. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreFile {
-    inner: Arc<Inner>,
+    inner: Arc<IgnoreFileData>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    lines: Vec<Line>,
+struct IgnoreFileData {
+    lines: Vec<IgnoreRule>,
     /// Whether there is a `!` line.
     exceptions: bool,
     /// Whether every `!` line is a plain path, apart from a trailing `/*` or `/**`.
@@ -48,16 +48,16 @@ struct Inner {
 type Problem = Cow<'static, str>;
 
 #[derive(Debug)]
-struct Line {
+struct IgnoreRule {
     /// Whether the line re-includes files (`!`).
     exception: bool,
-    pattern: Pattern,
+    pattern: IgnorePattern,
     span: Span,
 }
 
 /// The verdict of an ignore file on one path.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict {
+pub struct IgnoreVerdict {
     ignored: bool,
     /// One bit per line: whether it matched the path or a directory that contains it.
     matched: Vec<u64>,
@@ -65,7 +65,7 @@ pub struct Verdict {
     line: Option<usize>,
 }
 
-impl Verdict {
+impl IgnoreVerdict {
     /// Returns whether the path is left out.
     pub fn is_ignored(&self) -> bool {
         self.ignored
@@ -175,11 +175,11 @@ impl IgnoreFile {
         self.inner.exceptions
     }
 
-    fn new(lines: Vec<Line>) -> IgnoreFile {
+    fn new(lines: Vec<IgnoreRule>) -> IgnoreFile {
         let exceptions = || lines.iter().filter(|line| line.exception);
-        let inner = Inner {
+        let inner = IgnoreFileData {
             exceptions: exceptions().next().is_some(),
-            plain_exceptions: exceptions().all(|line| line.pattern.folder_is_plain()),
+            plain_exceptions: exceptions().all(|line| line.pattern.directory_is_plain()),
             lines,
         };
         IgnoreFile { inner: Arc::new(inner) }
@@ -195,13 +195,16 @@ impl IgnoreFile {
     ///
     /// The directory must not be one for which [`IgnoreFile::can_skip`] returns true. Everything in
     /// such a directory is ignored.
-    pub fn judge(&self, path: &[u8], folder: Option<&Verdict>) -> Verdict {
+    pub fn judge(&self, path: &[u8], directory: Option<&IgnoreVerdict>) -> IgnoreVerdict {
         let lines = &self.inner.lines;
-        let name = Name::new(path);
-        let mut verdict =
-            Verdict { ignored: false, matched: vec![0; lines.len().div_ceil(64)], line: None };
+        let name = PathForms::new(path);
+        let mut verdict = IgnoreVerdict {
+            ignored: false,
+            matched: vec![0; lines.len().div_ceil(64)],
+            line: None,
+        };
         for (number, line) in lines.iter().enumerate() {
-            let inherited = folder.is_some_and(|folder| folder.has(number));
+            let inherited = directory.is_some_and(|directory| directory.has(number));
             // A line that cannot change the verdict is not tried; see the module documentation.
             if inherited || (line.exception == verdict.ignored && line.pattern.matches(&name)) {
                 verdict.set(number);
@@ -213,7 +216,7 @@ impl IgnoreFile {
     }
 
     /// Returns whether nothing in a directory with this verdict is sent.
-    pub fn can_skip(&self, folder: &[u8], verdict: &Verdict) -> bool {
+    pub fn can_skip(&self, directory: &[u8], verdict: &IgnoreVerdict) -> bool {
         if !verdict.ignored {
             return false;
         }
@@ -221,10 +224,10 @@ impl IgnoreFile {
         if !inner.exceptions {
             return true;
         }
-        let inside = [folder, b"/"].concat();
-        let leads_inside = |line: &Line| {
-            let path = line.pattern.folder();
-            path.as_bytes().starts_with(&inside) || path.as_bytes() == folder
+        let inside = [directory, b"/"].concat();
+        let leads_inside = |line: &IgnoreRule| {
+            let path = line.pattern.directory();
+            path.as_bytes().starts_with(&inside) || path.as_bytes() == directory
         };
         let mut exceptions = inner.lines.iter().filter(|line| line.exception);
         if inner.plain_exceptions && !exceptions.any(leads_inside) {
@@ -240,7 +243,7 @@ impl IgnoreFile {
 
     /// Returns a matcher for single paths that caches the verdicts on directories.
     pub fn matcher(&self) -> Matcher<'_> {
-        Matcher { file: self, folders: HashMap::new() }
+        Matcher { file: self, directories: HashMap::new() }
     }
 
     /// Returns whether a path (relative to the context, separated by `/`) is left out.
@@ -249,7 +252,7 @@ impl IgnoreFile {
     }
 
     /// Returns the span of the line that decided a verdict.
-    pub fn deciding_line(&self, verdict: &Verdict) -> Option<Span> {
+    pub fn deciding_line(&self, verdict: &IgnoreVerdict) -> Option<Span> {
         verdict.line.map(|line| self.inner.lines[line].span)
     }
 }
@@ -258,12 +261,12 @@ impl IgnoreFile {
 #[derive(Debug)]
 pub struct Matcher<'a> {
     file: &'a IgnoreFile,
-    folders: HashMap<Vec<u8>, Folder>,
+    directories: HashMap<Vec<u8>, DirectoryState>,
 }
 
 #[derive(Clone, Debug)]
-struct Folder {
-    verdict: Verdict,
+struct DirectoryState {
+    verdict: IgnoreVerdict,
     skipped: bool,
 }
 
@@ -274,35 +277,35 @@ impl Matcher<'_> {
         match path.iter().rposition(|byte| *byte == b'/') {
             None => file.judge(path, None).ignored,
             Some(slash) => {
-                let folder = self.folder(&path[..slash]);
-                folder.skipped || file.judge(path, Some(&folder.verdict)).ignored
+                let directory = self.directory(&path[..slash]);
+                directory.skipped || file.judge(path, Some(&directory.verdict)).ignored
             }
         }
     }
 
     /// Returns whether a directory is left out with everything in it.
-    pub fn can_skip_folder(&mut self, path: impl AsRef<[u8]>) -> bool {
-        self.folder(path.as_ref()).skipped
+    pub fn can_skip_directory(&mut self, path: impl AsRef<[u8]>) -> bool {
+        self.directory(path.as_ref()).skipped
     }
 
-    fn folder(&mut self, path: &[u8]) -> &Folder {
+    fn directory(&mut self, path: &[u8]) -> &DirectoryState {
         // Iterate from the root to `path` instead of recursing, because paths can be long.
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        let mut above: Option<Folder> = None;
+        let mut above: Option<DirectoryState> = None;
         for end in slashes.chain([path.len()]) {
             let part = &path[..end];
-            let folder = match (self.folders.get(part), above) {
+            let directory = match (self.directories.get(part), above) {
                 (Some(known), _) => known.clone(),
                 (None, Some(above)) if above.skipped => above,
                 (None, above) => {
                     let verdict = self.file.judge(part, above.as_ref().map(|a| &a.verdict));
-                    Folder { skipped: self.file.can_skip(part, &verdict), verdict }
+                    DirectoryState { skipped: self.file.can_skip(part, &verdict), verdict }
                 }
             };
-            self.folders.entry(part.to_owned()).or_insert_with(|| folder.clone());
-            above = Some(folder);
+            self.directories.entry(part.to_owned()).or_insert_with(|| directory.clone());
+            above = Some(directory);
         }
-        &self.folders[path]
+        &self.directories[path]
     }
 }
 
@@ -316,7 +319,7 @@ fn problem(source: &Source, message: Problem, span: Span) -> Diagnostic {
 ///
 /// Docker cleans a line twice, when it reads the file and when it creates the matcher, and checks
 /// for the `!` both times.
-fn read_line(line: &str, start: usize) -> Result<Option<Line>, (Problem, Span)> {
+fn read_line(line: &str, start: usize) -> Result<Option<IgnoreRule>, (Problem, Span)> {
     if line.len() >= LINE_LIMIT {
         let message = format!("the line has {} bytes, more than Docker's limit", line.len());
         return Err((message.into(), Span::new(start, start + line.len())));
@@ -348,7 +351,7 @@ fn read_pattern(
     text: &str,
     span: Span,
     place: impl Fn(&str, Range<usize>) -> Span,
-) -> Result<Option<Line>, (Problem, Span)> {
+) -> Result<Option<IgnoreRule>, (Problem, Span)> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Ok(None);
@@ -359,8 +362,8 @@ fn read_pattern(
         Some(rest) => (true, rest),
         None => (false, cleaned.as_str()),
     };
-    match Pattern::new(text) {
-        Ok(pattern) => Ok(Some(Line { exception, pattern, span })),
+    match IgnorePattern::new(text) {
+        Ok(pattern) => Ok(Some(IgnoreRule { exception, pattern, span })),
         Err(Fault { at, message }) => {
             Err((format!("`{text}` is not a valid pattern: {message}").into(), place(text, at)))
         }

@@ -8,12 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::context::{Context, Entry, EntryKind, Stat, keep_parents, lies_in, walk_order};
-use super::ignore_file::{IgnoreFile, Verdict};
+use super::context::{Context, ContextEntry, EntryKind, Stat, keep_parents, lies_in, walk_order};
+use super::ignore_file::{IgnoreFile, IgnoreVerdict};
 
 /// A path of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListingEntry {
     /// The kind of the entry.
     pub kind: EntryKind,
     /// The permission bits.
@@ -22,15 +22,22 @@ pub struct Listed {
 
 /// Returns the context with the paths that `ignore` keeps. `root` is only the name of the context's
 /// directory; nothing is read from it.
-pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFile) -> Context {
-    let mut all: Vec<(&OsStr, Listed)> = with_folders(paths);
+pub fn list(
+    root: PathBuf,
+    paths: &BTreeMap<OsString, ListingEntry>,
+    ignore: &IgnoreFile,
+) -> Context {
+    let mut all: Vec<(&OsStr, ListingEntry)> = with_directories(paths);
     all.sort_unstable_by(|a, b| walk_order(a.0.as_bytes(), b.0.as_bytes()));
     // The directories on the path to an entry with their verdicts, or `None` for a directory that a
     // walk would not enter.
-    let mut open: Vec<(&OsStr, Option<Verdict>)> = Vec::new();
+    let mut open: Vec<(&OsStr, Option<IgnoreVerdict>)> = Vec::new();
     let mut found = Vec::new();
     for (path, listed) in all {
-        while open.last().is_some_and(|(folder, _)| !lies_in(folder.as_bytes(), path.as_bytes())) {
+        while open
+            .last()
+            .is_some_and(|(directory, _)| !lies_in(directory.as_bytes(), path.as_bytes()))
+        {
             open.pop();
         }
         let verdict = match open.last() {
@@ -39,7 +46,7 @@ pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFi
             None => ignore.judge(path.as_bytes(), None),
         };
         let ignored = verdict.is_ignored();
-        if listed.kind == EntryKind::Folder {
+        if listed.kind == EntryKind::Directory {
             let closed = ignored && ignore.can_skip(path.as_bytes(), &verdict);
             open.push((path, (!closed).then_some(verdict)));
             if closed {
@@ -49,20 +56,20 @@ pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFi
             continue;
         }
         let stat = Stat { mode: listed.mode, ..Stat::default() };
-        found.push((Entry { path: path.to_owned(), kind: listed.kind, stat }, ignored));
+        found.push((ContextEntry { path: path.to_owned(), kind: listed.kind, stat }, ignored));
     }
     Context { root, entries: keep_parents(found) }
 }
 
-fn with_folders(paths: &BTreeMap<OsString, Listed>) -> Vec<(&OsStr, Listed)> {
-    let mut all: BTreeMap<&OsStr, Listed> = BTreeMap::new();
+fn with_directories(paths: &BTreeMap<OsString, ListingEntry>) -> Vec<(&OsStr, ListingEntry)> {
+    let mut all: BTreeMap<&OsStr, ListingEntry> = BTreeMap::new();
     for (path, listed) in paths {
         all.insert(path, listed.clone());
         let bytes = path.as_bytes();
         let slashes = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
         for (slash, _) in slashes {
-            let folder = Listed { kind: EntryKind::Folder, mode: 0o755 };
-            if all.insert(OsStr::from_bytes(&bytes[..slash]), folder).is_some() {
+            let directory = ListingEntry { kind: EntryKind::Directory, mode: 0o755 };
+            if all.insert(OsStr::from_bytes(&bytes[..slash]), directory).is_some() {
                 break;
             }
         }
@@ -80,13 +87,13 @@ mod tests {
     /// Checks that a list gives the same result as a walk of the same files.
     #[track_caller]
     fn check(ignore: &str, paths: &[&str]) {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut listed = BTreeMap::new();
         for path in paths {
-            let on_disk = folder.path().join(path);
+            let on_disk = directory.path().join(path);
             fs::create_dir_all(on_disk.parent().unwrap()).unwrap();
             fs::write(on_disk, "").unwrap();
-            let file = Listed { kind: EntryKind::File, mode: 0o644 };
+            let file = ListingEntry { kind: EntryKind::File, mode: 0o644 };
             listed.insert(OsString::from(path), file);
         }
         let source = Source::new(RelPath::new(".dockerignore").unwrap(), ignore);
@@ -94,7 +101,7 @@ mod tests {
         let names = |context: &Context| -> Vec<(OsString, EntryKind)> {
             context.entries.iter().map(|it| (it.path.clone(), it.kind.clone())).collect()
         };
-        let walked = Context::walk(folder.path(), &ignore_file).unwrap();
+        let walked = Context::walk(directory.path(), &ignore_file).unwrap();
         let from_list = list(PathBuf::from("/"), &listed, &ignore_file);
         assert_eq!(names(&from_list), names(&walked), "{ignore:?} {paths:?}");
     }

@@ -20,7 +20,7 @@ use regex::Regex;
 use super::config::{self, ConfigFile};
 use super::context::lies_in;
 use super::dockerfiles::DEFAULT_GLOBS;
-use super::git::{FileKind, Landing, Local, Snapshot};
+use super::git::{FileKind, Local, ResolvedPath, Snapshot};
 use super::{glob, groups};
 use crate::base::RelPath;
 
@@ -34,7 +34,7 @@ pub struct Skeleton {
 
 /// The work tree that belongs to a revision.
 #[derive(Debug, Clone, Copy)]
-pub struct Beside<'a> {
+pub struct WorkTree<'a> {
     /// The files of the work tree.
     pub snapshot: &'a Snapshot,
     /// The files that git ignores.
@@ -52,7 +52,7 @@ impl Skeleton {
     pub fn lay_out(
         snapshot: &Snapshot,
         settings: &RelPath,
-        beside: Option<Beside<'_>>,
+        beside: Option<WorkTree<'_>>,
     ) -> anyhow::Result<Skeleton> {
         let directory = tempfile::tempdir().context("can't create a temporary directory")?;
         let name = snapshot.top.file_name().unwrap_or(OsStr::new("repository"));
@@ -71,7 +71,7 @@ impl Skeleton {
         let config = snapshot.path_of(settings.as_str());
         skeleton.write_files(snapshot, unchanged, &|path| path == config)?;
         let (file, _) = config::read(&skeleton.root, settings)?;
-        let wanted = Wanted::of(snapshot, &file);
+        let wanted = RequiredFiles::of(snapshot, &file);
         skeleton.write_files(snapshot, unchanged, &|path| wanted.has(path))?;
         Ok(skeleton)
     }
@@ -111,19 +111,22 @@ impl Skeleton {
     fn target_of(&self, snapshot: &Snapshot, path: &OsStr, text: &OsStr) -> PathBuf {
         let bytes = text.as_bytes();
         let climbs = bytes.split(|byte| *byte == b'/').any(|part| part == b"..");
-        match if climbs || bytes.starts_with(b"/") { snapshot.resolve(path) } else { Landing::Loop }
-        {
-            Landing::Inside(path) => self.top.join(path),
-            Landing::Outside(path) => path,
-            Landing::Loop => PathBuf::from(text),
+        match if climbs || bytes.starts_with(b"/") {
+            snapshot.resolve(path)
+        } else {
+            ResolvedPath::Loop
+        } {
+            ResolvedPath::Inside(path) => self.top.join(path),
+            ResolvedPath::Outside(path) => path,
+            ResolvedPath::Loop => PathBuf::from(text),
         }
     }
 
     /// Copies what git ignores, unless the revision has something at the path or a symlink on it.
-    fn write_local(&self, snapshot: &Snapshot, beside: Beside<'_>) -> std::io::Result<()> {
+    fn write_local(&self, snapshot: &Snapshot, beside: WorkTree<'_>) -> std::io::Result<()> {
         let free = |path: &OsStr| -> std::io::Result<Option<PathBuf>> {
             let above = Path::new(path).parent().unwrap_or(Path::new("")).as_os_str();
-            let is_reached = snapshot.resolve(above) == Landing::Inside(above.to_owned());
+            let is_reached = snapshot.resolve(above) == ResolvedPath::Inside(above.to_owned());
             let at = self.top.join(path);
             let is_taken = snapshot.files.contains_key(path) || fs::symlink_metadata(&at).is_ok();
             if !is_reached || is_taken {
@@ -153,7 +156,7 @@ impl Skeleton {
         unchanged: Option<&Snapshot>,
         wanted: &dyn Fn(&OsStr) -> bool,
     ) -> anyhow::Result<()> {
-        let mut chosen: BTreeSet<&OsStr> = BTreeSet::new();
+        let mut selected: BTreeSet<&OsStr> = BTreeSet::new();
         for path in snapshot.files.keys().filter(|path| wanted(path)) {
             let target = if snapshot.links.contains_key(path) {
                 let Some(target) = snapshot.resolve(path).inside() else { continue };
@@ -162,7 +165,7 @@ impl Skeleton {
                 snapshot.files.get_key_value(path)
             };
             let target = target.filter(|(_, file)| file.is_regular());
-            chosen.extend(target.map(|(path, _)| path.as_os_str()));
+            selected.extend(target.map(|(path, _)| path.as_os_str()));
         }
         let is_kept = |path: &OsStr| {
             let (was, now) = (snapshot.files.get(path), unchanged?.files.get(path)?);
@@ -170,21 +173,21 @@ impl Skeleton {
             (is_same && now.is_regular()).then_some(unchanged?.top.join(path))
         };
         let copies: Vec<(&OsStr, PathBuf)> =
-            chosen.iter().filter_map(|path| Some((*path, is_kept(path)?))).collect();
+            selected.iter().filter_map(|path| Some((*path, is_kept(path)?))).collect();
         let copied: Vec<&OsStr> = copies
             .par_iter()
             .filter(|(path, from)| fs::copy(from, self.top.join(path)).is_ok())
             .map(|(path, _)| *path)
             .collect();
         for path in copied {
-            chosen.remove(path);
+            selected.remove(path);
         }
-        snapshot.check_out(&self.top, &chosen.into_iter().collect::<Vec<_>>())
+        snapshot.check_out(&self.top, &selected.into_iter().collect::<Vec<_>>())
     }
 }
 
 /// The files that may be read to determine the images of a revision.
-struct Wanted {
+struct RequiredFiles {
     root: OsString,
     /// The last parts of globs. The files of a linked directory also have other paths.
     names: Vec<Regex>,
@@ -195,8 +198,8 @@ struct Wanted {
     named: BTreeSet<OsString>,
 }
 
-impl Wanted {
-    fn of(snapshot: &Snapshot, file: &ConfigFile) -> Wanted {
+impl RequiredFiles {
+    fn of(snapshot: &Snapshot, file: &ConfigFile) -> RequiredFiles {
         let mut globs = file.globs(&DEFAULT_GLOBS);
         let groups = file.config.group.iter().map(toml::Spanned::get_ref);
         let is_pattern =
@@ -217,7 +220,7 @@ impl Wanted {
         let named = named
             .chain(graph)
             .filter_map(|path| snapshot.resolve(&snapshot.path_of(path.as_str())).inside());
-        Wanted {
+        RequiredFiles {
             root: snapshot.root.clone(),
             names,
             finds: Box::new(groups::finder(file)),

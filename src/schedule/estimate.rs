@@ -30,7 +30,7 @@ pub fn critical_chain(plan: &Plan) -> Vec<UnitId> {
     let longest = |images: &mut dyn Iterator<Item = UnitId>| {
         // If several take equally long, the first in the order of the plan.
         images
-            .filter(|image| !plan.is_settled(*image))
+            .filter(|image| !plan.is_decided(*image))
             .max_by_key(|image| (plan.remaining(*image), Reverse(*image)))
     };
     let mut chain = Vec::new();

@@ -7,8 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::screen;
-use crate::engine::Step;
-use crate::engine::mask::{Mask, Stream};
+use crate::engine::BuildStep;
+use crate::engine::mask::{Mask, MaskStream};
 use crate::event::{Event, StepInfo, TAIL};
 
 /// Longer lines are split into pieces of this many bytes, so that a build that writes no line feed cannot fill the
@@ -17,8 +17,8 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 /// The lines of all steps of a build.
 #[derive(Default)]
-pub struct Lines {
-    steps: HashMap<Step, StepLines>,
+pub struct BuildOutput {
+    steps: HashMap<BuildStep, StepLines>,
     mask: Mask,
 }
 
@@ -28,17 +28,17 @@ struct StepLines {
     /// The output since the last line feed.
     open: Vec<u8>,
     /// Complete lines that are being masked.
-    whole: Stream,
+    whole: MaskStream,
     tail: VecDeque<String>,
 }
 
-impl Lines {
+impl BuildOutput {
     /// Returns lines in which secrets are masked.
-    pub fn hiding(mask: Mask) -> Lines {
-        Lines { steps: HashMap::new(), mask }
+    pub fn hiding(mask: Mask) -> BuildOutput {
+        BuildOutput { steps: HashMap::new(), mask }
     }
 
-    fn step(&mut self, step: &Step) -> &mut StepLines {
+    fn step(&mut self, step: &BuildStep) -> &mut StepLines {
         let (id, mask) = (self.steps.len(), &self.mask);
         self.steps.entry(step.clone()).or_insert_with(|| {
             let info = StepInfo {
@@ -48,19 +48,19 @@ impl Lines {
                 total: step.total,
                 text: mask.hide_in(step.text.clone()),
             };
-            let (info, whole) = (Arc::new(info), Stream::new(mask.clone()));
+            let (info, whole) = (Arc::new(info), MaskStream::new(mask.clone()));
             StepLines { info, whole, ..StepLines::default() }
         })
     }
 
     /// Returns a step as events name it. An engine may put the values of variables into the instruction.
-    pub fn name(&mut self, step: &Step) -> Arc<StepInfo> {
+    pub fn name(&mut self, step: &BuildStep) -> Arc<StepInfo> {
         Arc::clone(&self.step(step).info)
     }
 
     /// Takes output of a step and passes on each line that it completes. A line that may contain part of a secret,
     /// whose other part has not arrived yet, is passed on later.
-    pub fn push(&mut self, step: &Step, bytes: &[u8], mut line: impl FnMut(Event)) {
+    pub fn push(&mut self, step: &BuildStep, bytes: &[u8], mut line: impl FnMut(Event)) {
         let entry = self.step(step);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             entry.open.extend_from_slice(piece);
@@ -75,7 +75,7 @@ impl Lines {
     }
 
     /// Passes on the complete lines of a step that has ended: no part of a secret can follow them.
-    pub fn end(&mut self, step: &Step, mut line: impl FnMut(Event)) {
+    pub fn end(&mut self, step: &BuildStep, mut line: impl FnMut(Event)) {
         if let Some(entry) = self.steps.get_mut(step).filter(|entry| entry.open.is_empty()) {
             entry.whole.finish();
             entry.hand_over(&mut line);
@@ -84,7 +84,7 @@ impl Lines {
 
     /// Passes on the last output of all steps that has no line feed, in the order of the steps.
     pub fn finish(&mut self, mut line: impl FnMut(Event)) {
-        let mut steps: Vec<(&Step, &mut StepLines)> = self.steps.iter_mut().collect();
+        let mut steps: Vec<(&BuildStep, &mut StepLines)> = self.steps.iter_mut().collect();
         steps.sort_by(|a, b| a.0.cmp(b.0));
         for (_, entry) in steps {
             entry.end(&mut line);
@@ -92,7 +92,7 @@ impl Lines {
     }
 
     /// Returns the last lines of a step, oldest first.
-    pub fn tail(&self, step: &Step) -> Vec<String> {
+    pub fn tail(&self, step: &BuildStep) -> Vec<String> {
         self.steps.get(step).map(|entry| entry.tail.iter().cloned().collect()).unwrap_or_default()
     }
 }
@@ -150,8 +150,8 @@ fn character_boundary(bytes: &[u8], at: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn step() -> Step {
-        Step { stage: None, number: 2, total: 3, text: "RUN make".to_owned() }
+    fn step() -> BuildStep {
+        BuildStep { stage: None, number: 2, total: 3, text: "RUN make".to_owned() }
     }
 
     fn written(event: Event) -> String {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn check(pieces: &[&[u8]], expected: &[&str], rest: &[&str]) {
-        let mut lines = Lines::default();
+        let mut lines = BuildOutput::default();
         let mut seen = Vec::new();
         for piece in pieces {
             lines.push(&step(), piece, |line| seen.push(written(line)));
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_cut() {
-        let mut lines = Lines::default();
+        let mut lines = BuildOutput::default();
         let mut seen = Vec::new();
         let text = "é".repeat(LONGEST_LINE);
         lines.push(&step(), text.as_bytes(), |line| seen.push(written(line)));
@@ -199,7 +199,7 @@ mod tests {
     fn secrets_are_hidden_however_they_arrive() {
         let check = |pieces: &[&[u8]], expected: &[&str]| {
             let values: [&[u8]; 2] = [b"hunter2", b"first line\nlast line\n"];
-            let mut lines = Lines::hiding(Mask::new(values).unwrap());
+            let mut lines = BuildOutput::hiding(Mask::new(values).unwrap());
             let mut seen = Vec::new();
             for piece in pieces {
                 lines.push(&step(), piece, |line| seen.push(written(line)));
@@ -224,7 +224,7 @@ mod tests {
         let mask = Mask::new([secret.as_bytes()]).unwrap();
         for before in LONGEST_LINE - 80..LONGEST_LINE + 10 {
             let text = format!("{}{secret}{}", "x".repeat(before), "y".repeat(100));
-            let mut lines = Lines::hiding(mask.clone());
+            let mut lines = BuildOutput::hiding(mask.clone());
             let mut seen = Vec::new();
             for piece in text.as_bytes().chunks(LONGEST_LINE - 40) {
                 lines.push(&step(), piece, |line| seen.push(written(line)));
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_tail_keeps_the_last_lines() {
-        let mut lines = Lines::default();
+        let mut lines = BuildOutput::default();
         for number in 0..TAIL + 5 {
             lines.push(&step(), format!("{number}\n").as_bytes(), |_| {});
         }

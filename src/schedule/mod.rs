@@ -13,33 +13,33 @@ use std::time::{Duration, Instant};
 use crate::base::{IdMap, UnitId};
 use crate::engine::{Builder, Cancel};
 use crate::event::{
-    Edge, Event, Failure, FailureKind, Listener, RunImage, Skip, Stamped, StepCounts,
+    Event, EventSink, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, TimedEvent,
 };
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::inputs::Identity;
-use crate::plan::{Parent, Plan, Present, Registered, Verdict};
+use crate::plan::{FreshImage, ParentImage, Plan, RegistryImage, Verdict};
 
-pub mod bring;
-mod courier;
-mod deliveries;
 pub mod estimate;
 mod lines;
+pub mod pull;
 mod states;
 #[cfg(test)]
 mod tests;
+mod upload_queue;
+mod uploads;
 mod worker;
 
-pub use courier::{Published, Publisher, Released};
-pub use states::State;
-pub use worker::{Claim, Prepared, Recipes, Turn};
+pub use states::ImageState;
+pub use upload_queue::{PublishedImage, PublishedTags, Publisher};
+pub use worker::{ClaimContext, ClaimGuard, Preparation, Recipes};
 
-use courier::Parcels;
 use states::States;
-use worker::{Ending, Message, Order};
+use upload_queue::UploadQueue;
+use worker::{BuildTask, LoopMessage, TaskResult};
 
 /// The options of a run.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RunOptions {
     /// The engine's name, for the first event.
     pub engine: String,
     /// The maximum number of images that are built at once, at least 1.
@@ -67,39 +67,39 @@ pub enum OnFailure {
 /// Passes signals to a running loop from another thread.
 #[derive(Clone)]
 pub struct Interrupter {
-    to_loop: Sender<Message>,
+    to_loop: Sender<LoopMessage>,
 }
 
 impl Interrupter {
     /// Stops the run: nothing new starts, and running builds are canceled in the engine.
     pub fn interrupt(&self, signal: i32) {
         // The receiver is gone once the run is over. Then nothing is left to stop.
-        drop(self.to_loop.send(Message::Signal(signal)));
+        drop(self.to_loop.send(LoopMessage::Signal(signal)));
     }
 }
 
 /// A run that is ready to start.
-pub struct Run<'a> {
+pub struct BuildRun<'a> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
     engine: &'a dyn Builder,
     publisher: Option<&'a dyn Publisher>,
-    options: Options,
-    to_loop: Sender<Message>,
-    messages: Receiver<Message>,
+    options: RunOptions,
+    to_loop: Sender<LoopMessage>,
+    messages: Receiver<LoopMessage>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> BuildRun<'a> {
     /// Creates a run of `plan`, whose images `publisher` pushes to a registry. Does not start anything.
     pub fn new(
         plan: &'a Plan,
         recipes: &'a dyn Recipes,
         engine: &'a dyn Builder,
         publisher: Option<&'a dyn Publisher>,
-        options: Options,
-    ) -> Run<'a> {
+        options: RunOptions,
+    ) -> BuildRun<'a> {
         let (to_loop, messages) = mpsc::channel();
-        Run { plan, recipes, engine, publisher, options, to_loop, messages }
+        BuildRun { plan, recipes, engine, publisher, options, to_loop, messages }
     }
 
     /// Returns a handle with which another thread can stop the run.
@@ -108,23 +108,23 @@ impl<'a> Run<'a> {
     }
 
     /// Builds everything and passes the events to `listener`. Returns when every image has ended.
-    pub fn execute(self, listener: &mut dyn Listener) {
-        let Run { plan, recipes, engine, publisher, options, to_loop, messages } = self;
+    pub fn execute(self, listener: &mut dyn EventSink) {
+        let BuildRun { plan, recipes, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
             let (to_loop, retries) = (&to_loop, options.retries);
-            let workers_desks = desks(scope, workers, move |number, orders| {
+            let workers_desks = channels(scope, workers, move |number, orders| {
                 worker::work(number, orders, to_loop, engine, recipes, retries);
             });
-            let couriers = publisher.map_or_else(Vec::new, |publisher| {
-                desks(scope, Parcels::couriers(plan.order().len()), move |number, parcels| {
-                    courier::deliver(number, parcels, to_loop, publisher, retries);
+            let uploaders = publisher.map_or_else(Vec::new, |publisher| {
+                channels(scope, UploadQueue::threads(plan.order().len()), move |number, uploads| {
+                    upload_queue::run_uploader(number, uploads, to_loop, publisher, retries);
                 })
             });
             let idle = (0..workers).rev().collect();
             let mut the_loop = Loop {
                 publisher,
-                parcels: Parcels::new(couriers, plan.len()),
+                uploads: UploadQueue::new(uploaders, plan.len()),
                 plan,
                 recipes,
                 states: States::new(plan, options.jobs.max(1)),
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
                 images: name_images(plan, recipes),
                 signal: None,
                 stopping: false,
-                desks: workers_desks,
+                channels: workers_desks,
                 idle,
                 clock: Instant::now(),
                 listener,
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
 }
 
 /// Starts threads, and returns a channel to each. A thread works on what it receives until the loop closes the channel.
-fn desks<'s, T: Send + 's>(
+fn channels<'s, T: Send + 's>(
     scope: &'s Scope<'s, '_>,
     count: usize,
     work: impl Fn(usize, &Receiver<T>) + Copy + Send + 's,
@@ -172,24 +172,24 @@ fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>, Un
 struct Loop<'a, 's> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
-    options: Options,
+    options: RunOptions,
     states: States<'a>,
     running: IdMap<Option<Running>, UnitId>,
     steps: IdMap<StepCounts, UnitId>,
     /// The images that are done and are parents.
-    parents: IdMap<Option<Parent>, UnitId>,
+    parents: IdMap<Option<ParentImage>, UnitId>,
     /// The images as events name them; `None` for images that are not part of the run.
     images: IdMap<Option<RunImage>, UnitId>,
     publisher: Option<&'a dyn Publisher>,
-    parcels: Parcels,
+    uploads: UploadQueue,
     /// The signal that stopped the run, if any.
     signal: Option<i32>,
     /// Whether nothing new may start.
     stopping: bool,
-    desks: Vec<Sender<Order>>,
+    channels: Vec<Sender<BuildTask>>,
     idle: Vec<usize>,
     clock: Instant,
-    listener: &'s mut dyn Listener,
+    listener: &'s mut dyn EventSink,
 }
 
 /// An image that a worker is building.
@@ -203,13 +203,13 @@ struct Running {
 }
 
 impl Loop<'_, '_> {
-    fn run(&mut self, messages: &Receiver<Message>) {
+    fn run(&mut self, messages: &Receiver<LoopMessage>) {
         self.emit(self.beginning());
         for image in self.plan.order() {
-            self.tell_settled(*image);
+            self.report_decided(*image);
         }
         self.start_what_can();
-        while !(self.states.all_ended() && self.parcels.are_done()) {
+        while !(self.states.all_ended() && self.uploads.are_done()) {
             match self.next_message(messages) {
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => self.cancel_overdue(),
@@ -217,13 +217,13 @@ impl Loop<'_, '_> {
             }
             self.start_what_can();
         }
-        self.release();
+        self.move_tags();
         self.emit(Event::RunFinished);
-        self.listener.rest();
+        self.listener.flush();
     }
 
     /// Emits the event of an image for which, according to the plan, there is nothing to do.
-    fn tell_settled(&mut self, image: UnitId) {
+    fn report_decided(&mut self, image: UnitId) {
         let Some(Verdict::Fresh { image_id, lost, registry }) = self.plan.verdict(image) else {
             return;
         };
@@ -231,22 +231,22 @@ impl Loop<'_, '_> {
         if !lost.is_empty() {
             return;
         }
-        let registered = self.plan.registered(image);
+        let registry_image = self.plan.registry_image(image);
         let size = match registry {
-            Some(_) => registered.map(|it| it.size),
+            Some(_) => registry_image.map(|it| it.size),
             None => self.recipes.size(image_id),
         };
         let (image_id, registry) = (image_id.clone(), registry.clone());
         let tagged = Vec::new();
         let event = Event::ImageFresh { image_id: image_id.clone(), tagged, size, registry };
         self.emit_of(image, event);
-        self.send(image, &image_id, registered);
+        self.queue_upload(image, &image_id, registry_image);
     }
 
     fn beginning(&self) -> Event {
         let plan = self.plan;
         let order = plan.order().iter().copied();
-        let edge = |(image, parent, kind): &(UnitId, UnitId, NeedKind)| Edge {
+        let edge = |(image, parent, kind): &(UnitId, UnitId, DependencyKind)| ImageEdge {
             image: self.name(*image),
             parent: self.name(*parent),
             kind: *kind,
@@ -260,11 +260,14 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn next_message(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+    fn next_message(
+        &mut self,
+        messages: &Receiver<LoopMessage>,
+    ) -> Result<LoopMessage, RecvTimeoutError> {
         if let Ok(message) = messages.try_recv() {
             return Ok(message);
         }
-        self.listener.rest();
+        self.listener.flush();
         // The loop itself holds a sender, so the channel is never disconnected.
         match self.next_deadline() {
             Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -272,25 +275,25 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn handle(&mut self, message: Message) {
+    fn handle(&mut self, message: LoopMessage) {
         match message {
-            Message::Progress { image, events } => {
+            LoopMessage::Progress { image, events } => {
                 events.into_iter().for_each(|(at, event)| self.report(image, at, event));
             }
-            Message::Ended { worker, image, ending } => {
+            LoopMessage::Ended { worker, image, result } => {
                 self.idle.push(worker);
-                self.end(image, ending);
+                self.end(image, result);
             }
-            Message::Delivered { courier, image, delivery } => {
-                self.parcels.return_of(courier);
-                self.delivered(image, delivery);
+            LoopMessage::Uploaded { uploader, image, result } => {
+                self.uploads.release_thread(uploader);
+                self.finish_upload(image, result);
             }
-            Message::Signal(signal) => self.interrupt(signal),
+            LoopMessage::Signal(signal) => self.interrupt(signal),
         }
     }
 
     fn start_what_can(&mut self) {
-        while let Some(image) = self.parcels.hand_out() {
+        while let Some(image) = self.uploads.start_next() {
             self.emit_of(image, Event::PushStarted);
         }
         while !self.stopping && !self.idle.is_empty() {
@@ -301,19 +304,23 @@ impl Loop<'_, '_> {
             let running = Running { since, until, timed_out: false, cancel: cancel.clone() };
             self.running[image] = Some(running);
             self.emit_of(image, Event::ImageStarted);
-            let order = Order {
+            let order = BuildTask {
                 image,
-                needs: self.needs_of(image),
+                parents: self.parents_of(image),
                 is_needed: !self.plan.children(image).is_empty(),
                 cancel,
             };
-            self.desks[worker].send(order).expect("a worker ends when its desk does");
+            self.channels[worker].send(order).expect("a worker ends when its desk does");
         }
     }
 
     /// Returns the parents of an image, as they are now.
-    fn needs_of(&self, image: UnitId) -> Vec<Parent> {
-        self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
+    fn parents_of(&self, image: UnitId) -> Vec<ParentImage> {
+        self.plan
+            .parents(image)
+            .iter()
+            .filter_map(|dependency| self.parents[*dependency].clone())
+            .collect()
     }
 
     fn report(&mut self, image: UnitId, at: Instant, event: Event) {
@@ -330,54 +337,55 @@ impl Loop<'_, '_> {
             _ => {}
         }
         let (at, image) = (at.saturating_duration_since(self.clock), self.images[image].clone());
-        self.listener.hear(&Stamped { at, image, event });
+        self.listener.receive(&TimedEvent { at, image, event });
     }
 
-    fn end(&mut self, image: UnitId, ending: Ending) {
+    fn end(&mut self, image: UnitId, result: TaskResult) {
         let running = self.running[image].take();
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
         let timed_out = running.is_some_and(|it| it.timed_out) && self.signal.is_none();
-        match ending {
-            Ending::Present(present, identity) => self.end_present(image, present, identity),
-            Ending::Built { image_id, references, identity, size } => {
+        match result {
+            TaskResult::Fresh(present, identity) => self.end_present(image, present, identity),
+            TaskResult::Built { image_id, references, identity, size } => {
                 let (unit, id) = (image, image_id.clone());
-                self.parents[image] = Some(Parent { unit, image_id: id, identity, remote: None });
+                self.parents[image] =
+                    Some(ParentImage { unit, image_id: id, identity, remote: None });
                 self.states.finish(image);
-                self.send(image, &image_id, None);
+                self.queue_upload(image, &image_id, None);
                 let (steps, size) = (self.steps[image], Some(size));
                 let event = Event::ImageBuilt { image_id, references, steps, size, took };
                 self.emit_of(image, event);
             }
-            Ending::Canceled if timed_out => self.fail(image, self.overdue(), took),
-            Ending::Canceled => {
+            TaskResult::Canceled if timed_out => self.fail(image, self.overdue(), took),
+            TaskResult::Canceled => {
                 self.states.cancel(image);
                 self.emit_of(image, Event::ImageCanceled { took });
                 self.stop();
             }
-            Ending::Failed(failure) => self.fail(image, failure, took),
+            TaskResult::Failed(failure) => self.fail(image, failure, took),
         }
     }
 
-    fn end_present(&mut self, image: UnitId, present: Present, identity: Option<Identity>) {
-        let Present { image_id, lost: tagged, registered, is_remote } = present;
-        let remote = registered.clone().filter(|_| is_remote);
+    fn end_present(&mut self, image: UnitId, present: FreshImage, identity: Option<Identity>) {
+        let FreshImage { image_id, lost: tagged, registry_image, is_remote } = present;
+        let remote = registry_image.clone().filter(|_| is_remote);
         let size = match &remote {
             Some(remote) => Some(remote.size),
             None => self.recipes.size(&image_id),
         };
         let registry = remote.as_ref().map(|it| it.reference.clone());
         let parent =
-            |identity| Parent { unit: image, image_id: image_id.clone(), identity, remote };
+            |identity| ParentImage { unit: image, image_id: image_id.clone(), identity, remote };
         self.parents[image] = identity.map(parent);
         self.states.finish(image);
-        self.send(image, &image_id, registered.as_ref());
+        self.queue_upload(image, &image_id, registry_image.as_ref());
         self.emit_of(image, Event::ImageFresh { image_id, tagged, size, registry });
     }
 
     fn fail(&mut self, image: UnitId, failure: Failure, took: Duration) {
         self.emit_of(image, Event::ImageFailed { failure, took });
         let lost = self.states.fail(image);
-        self.skip(&lost, &Skip::NeedFailed { image: self.name(image) });
+        self.skip(&lost, &Skip::ParentFailed { image: self.name(image) });
         match self.options.on_failure {
             OnFailure::KeepGoing => {}
             OnFailure::Finish => self.stop(),
@@ -419,7 +427,7 @@ impl Loop<'_, '_> {
             self.signal = Some(signal);
             self.emit(Event::Interrupted { signal });
             self.cancel_where(|_| true);
-            self.parcels.cancel();
+            self.uploads.cancel();
             self.stop();
         }
     }
@@ -438,12 +446,12 @@ impl Loop<'_, '_> {
     }
 
     fn emit(&mut self, event: Event) {
-        self.listener.hear(&Stamped { at: self.clock.elapsed(), image: None, event });
+        self.listener.receive(&TimedEvent { at: self.clock.elapsed(), image: None, event });
     }
 
     fn emit_of(&mut self, image: UnitId, event: Event) {
         let image = self.images[image].clone();
-        self.listener.hear(&Stamped { at: self.clock.elapsed(), image, event });
+        self.listener.receive(&TimedEvent { at: self.clock.elapsed(), image, event });
     }
 
     fn name(&self, image: UnitId) -> Arc<str> {

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 
 /// The state of an image. It moves from the top of this list toward the bottom, and ends once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ImageState {
     /// Not part of the run.
     Absent,
     /// A dependency is not done.
@@ -31,12 +31,16 @@ pub enum State {
     Skipped,
 }
 
-impl State {
+impl ImageState {
     /// Returns whether the state of the image cannot change any more.
     pub fn is_final(self) -> bool {
         matches!(
             self,
-            State::Absent | State::Done | State::Failed | State::Canceled | State::Skipped
+            ImageState::Absent
+                | ImageState::Done
+                | ImageState::Failed
+                | ImageState::Canceled
+                | ImageState::Skipped
         )
     }
 }
@@ -44,13 +48,13 @@ impl State {
 /// The states of all images of a run.
 pub struct States<'a> {
     plan: &'a Plan,
-    states: IdMap<State, UnitId>,
+    states: IdMap<ImageState, UnitId>,
     /// The number of parents that are not done.
     missing: IdMap<usize, UnitId>,
-    ready: BinaryHeap<Ready>,
+    ready: BinaryHeap<QueuedImage>,
     open: usize,
     /// The number of slots, and how many are in use.
-    places: usize,
+    slots: usize,
     taken: usize,
     /// The image that waits for more slots than are free, and those that were started ahead of it.
     held_back: Option<(UnitId, Vec<UnitId>)>,
@@ -58,23 +62,26 @@ pub struct States<'a> {
 
 /// An image in the queue: longest remaining path first, then the order of the plan.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Ready {
+struct QueuedImage {
     priority: Duration,
     earlier: std::cmp::Reverse<UnitId>,
 }
 
 impl<'a> States<'a> {
-    /// Returns the states of a plan's images before anything runs, with `places` slots, at least one.
-    pub fn new(plan: &'a Plan, places: usize) -> States<'a> {
+    /// Returns the states of a plan's images before anything runs, with `slots` slots, at least one.
+    pub fn new(plan: &'a Plan, slots: usize) -> States<'a> {
         let mut states = States {
             plan,
-            states: IdMap::from_fn(plan.len(), |_| State::Absent),
+            states: IdMap::from_fn(plan.len(), |_| ImageState::Absent),
             missing: IdMap::from_fn(plan.len(), |image| {
-                plan.needs(image).iter().filter(|need| !plan.is_settled(**need)).count()
+                plan.parents(image)
+                    .iter()
+                    .filter(|dependency| !plan.is_decided(**dependency))
+                    .count()
             }),
             ready: BinaryHeap::new(),
             open: 0,
-            places,
+            slots,
             taken: 0,
             held_back: None,
         };
@@ -82,9 +89,9 @@ impl<'a> States<'a> {
             states.set(
                 *image,
                 match states.missing[*image] {
-                    _ if plan.is_settled(*image) => State::Done,
-                    0 => State::Ready,
-                    _ => State::Waiting,
+                    _ if plan.is_decided(*image) => ImageState::Done,
+                    0 => ImageState::Ready,
+                    _ => ImageState::Waiting,
                 },
             );
         }
@@ -103,7 +110,7 @@ impl<'a> States<'a> {
         let mut found = None;
         while let Some(next) = self.ready.pop() {
             let image = next.earlier.0;
-            if self.states[image] != State::Ready {
+            if self.states[image] != ImageState::Ready {
                 continue;
             }
             if self.fits(image, passed.first()) {
@@ -111,7 +118,7 @@ impl<'a> States<'a> {
                 break;
             }
             passed.push(next);
-            if self.taken == self.places {
+            if self.taken == self.slots {
                 break;
             }
         }
@@ -120,13 +127,13 @@ impl<'a> States<'a> {
             (found, Some(first)) => self.hold_back(first.earlier.0, *found),
         }
         self.ready.extend(passed);
-        self.set(found?, State::Running);
+        self.set(found?, ImageState::Running);
         found
     }
 
     /// Returns whether there are slots for an image, and also for `first`, which is ahead of it in the queue.
-    fn fits(&self, image: UnitId, first: Option<&Ready>) -> bool {
-        let free = self.places - self.taken;
+    fn fits(&self, image: UnitId, first: Option<&QueuedImage>) -> bool {
+        let free = self.slots - self.taken;
         let Some(first) = first.map(|ready| ready.earlier.0) else {
             return self.weight(image) <= free;
         };
@@ -134,10 +141,10 @@ impl<'a> States<'a> {
             Some((held, past)) if *held == first => past.as_slice(),
             _ => &[],
         };
-        let runs = |image: &&UnitId| self.states[**image] == State::Running;
+        let runs = |image: &&UnitId| self.states[**image] == ImageState::Running;
         let past: usize = past.iter().filter(runs).map(|image| self.weight(*image)).sum();
         let weight = self.weight(image);
-        weight <= free && past + weight + self.weight(first) <= self.places
+        weight <= free && past + weight + self.weight(first) <= self.slots
     }
 
     /// Records that an image waits for slots, and which image was started ahead of it.
@@ -150,23 +157,23 @@ impl<'a> States<'a> {
 
     /// The number of slots that an image takes, up to all of them.
     fn weight(&self, image: UnitId) -> usize {
-        self.plan.weight(image).min(self.places)
+        self.plan.weight(image).min(self.slots)
     }
 
     /// Records that a running image is done. Its dependents may become ready.
     pub fn finish(&mut self, image: UnitId) {
-        self.set(image, State::Done);
+        self.set(image, ImageState::Done);
         for child in self.plan.children(image) {
             self.missing[*child] -= 1;
-            if self.missing[*child] == 0 && self.states[*child] == State::Waiting {
-                self.set(*child, State::Ready);
+            if self.missing[*child] == 0 && self.states[*child] == ImageState::Waiting {
+                self.set(*child, ImageState::Ready);
             }
         }
     }
 
     /// Records that a running image failed. Returns its dependents, which are now skipped, in the order of the plan.
     pub fn fail(&mut self, image: UnitId) -> Vec<UnitId> {
-        self.set(image, State::Failed);
+        self.set(image, ImageState::Failed);
         let mut lost = vec![false; self.plan.len()];
         let mut stack = vec![image];
         while let Some(next) = stack.pop() {
@@ -181,15 +188,15 @@ impl<'a> States<'a> {
 
     /// Records that a running image was canceled.
     pub fn cancel(&mut self, image: UnitId) {
-        self.set(image, State::Canceled);
+        self.set(image, ImageState::Canceled);
     }
 
     /// Skips all images that have not started. Returns them in the order of the plan.
     pub fn skip_rest(&mut self) -> Vec<UnitId> {
-        self.skip_where(|_, state| matches!(state, State::Waiting | State::Ready))
+        self.skip_where(|_, state| matches!(state, ImageState::Waiting | ImageState::Ready))
     }
 
-    fn skip_where(&mut self, wanted: impl Fn(UnitId, State) -> bool) -> Vec<UnitId> {
+    fn skip_where(&mut self, wanted: impl Fn(UnitId, ImageState) -> bool) -> Vec<UnitId> {
         let plan = self.plan;
         let skipped: Vec<UnitId> = plan
             .order()
@@ -198,34 +205,34 @@ impl<'a> States<'a> {
             .filter(|image| wanted(*image, self.states[*image]))
             .collect();
         for image in &skipped {
-            self.set(*image, State::Skipped);
+            self.set(*image, ImageState::Skipped);
         }
         skipped
     }
 
     /// The only place where a state changes.
-    fn set(&mut self, image: UnitId, to: State) {
+    fn set(&mut self, image: UnitId, to: ImageState) {
         let from = std::mem::replace(&mut self.states[image], to);
         let legal = match to {
-            State::Absent => false,
-            State::Waiting => from == State::Absent,
-            State::Ready => matches!(from, State::Absent | State::Waiting),
-            State::Running => from == State::Ready,
-            State::Done => matches!(from, State::Absent | State::Running),
-            State::Failed | State::Canceled => from == State::Running,
-            State::Skipped => matches!(from, State::Waiting | State::Ready),
+            ImageState::Absent => false,
+            ImageState::Waiting => from == ImageState::Absent,
+            ImageState::Ready => matches!(from, ImageState::Absent | ImageState::Waiting),
+            ImageState::Running => from == ImageState::Ready,
+            ImageState::Done => matches!(from, ImageState::Absent | ImageState::Running),
+            ImageState::Failed | ImageState::Canceled => from == ImageState::Running,
+            ImageState::Skipped => matches!(from, ImageState::Waiting | ImageState::Ready),
         };
         assert!(legal, "image {} can't go from {from:?} to {to:?}", image.index());
-        self.open += usize::from(from == State::Absent);
+        self.open += usize::from(from == ImageState::Absent);
         self.open -= usize::from(to.is_final());
-        if to == State::Running {
+        if to == ImageState::Running {
             self.taken += self.weight(image);
-        } else if from == State::Running {
+        } else if from == ImageState::Running {
             self.taken -= self.weight(image);
         }
-        if to == State::Ready {
+        if to == ImageState::Ready {
             let priority = self.plan.remaining(image);
-            self.ready.push(Ready { priority, earlier: std::cmp::Reverse(image) });
+            self.ready.push(QueuedImage { priority, earlier: std::cmp::Reverse(image) });
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::event::{Excerpt, Tally};
 
 /// A run: the parents of each image, which images fail, and how many are built at once.
 #[derive(Debug, Clone)]
-struct Script {
-    needs: Vec<Vec<UnitId>>,
+struct TestRun {
+    parents: Vec<Vec<UnitId>>,
     fails: Vec<bool>,
     /// The number of slots that each image takes.
     weights: Vec<usize>,
@@ -26,14 +26,14 @@ struct Script {
 
 /// The records of an engine that builds instantly.
 #[derive(Default)]
-struct Record {
+struct EngineRecord {
     /// The slots in use, and their maximum so far.
     running: Mutex<(usize, usize)>,
     started: Mutex<Vec<usize>>,
 }
 
 /// Returns an engine that builds instantly. The text of an image's Dockerfile is its number.
-fn instant<'a>(script: &'a Script, record: &'a Record) -> Stub<'a> {
+fn instant<'a>(script: &'a TestRun, record: &'a EngineRecord) -> Stub<'a> {
     let build = |request: &BuildRequest, cancel: &Cancel| {
         let image: usize = request.dockerfile.parse()?;
         let weight = script.weights[image].min(script.jobs);
@@ -57,18 +57,23 @@ fn instant<'a>(script: &'a Script, record: &'a Record) -> Stub<'a> {
     Stub::building(build).holding_everything()
 }
 
-struct Names(Vec<String>);
+struct TestRecipes(Vec<String>);
 
-impl Recipes for Names {
+impl Recipes for TestRecipes {
     fn name(&self, image: UnitId) -> &str {
         &self.0[image.index()]
     }
 
-    fn prepare(&self, image: UnitId, _: &[Parent], _: &Turn<'_>) -> anyhow::Result<Prepared> {
+    fn prepare(
+        &self,
+        image: UnitId,
+        _: &[ParentImage],
+        _: &ClaimContext<'_>,
+    ) -> anyhow::Result<Preparation> {
         let request =
             BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let reason = crate::plan::Reason::NoImage;
-        Ok(Prepared::Build { request: Box::new(request), reason, claim: None })
+        Ok(Preparation::Build { request: Box::new(request), reason, claim: None })
     }
 
     fn confirm(
@@ -76,7 +81,7 @@ impl Recipes for Names {
         _: UnitId,
         _: &StoredImage,
         _: &BTreeSet<String>,
-        _: &[Parent],
+        _: &[ParentImage],
     ) -> anyhow::Result<()> {
         Ok(())
     }
@@ -86,15 +91,15 @@ impl Recipes for Names {
     }
 }
 
-struct Heard {
+struct TestSink {
     tally: Tally,
-    events: Vec<Stamped>,
+    events: Vec<TimedEvent>,
     interrupted_at: Option<usize>,
     interrupter: Interrupter,
 }
 
-impl Listener for Heard {
-    fn hear(&mut self, event: &Stamped) {
+impl EventSink for TestSink {
+    fn receive(&mut self, event: &TimedEvent) {
         self.tally.take(event);
         self.events.push(event.clone());
         if matches!(event.event, Event::ImageStarted)
@@ -105,40 +110,40 @@ impl Listener for Heard {
     }
 }
 
-struct Seen {
+struct RunResult {
     tally: Tally,
-    events: Vec<Stamped>,
+    events: Vec<TimedEvent>,
     most_at_once: usize,
     started: Vec<usize>,
 }
 
-fn execute(script: &Script) -> Seen {
-    let len = script.needs.len();
+fn execute(script: &TestRun) -> RunResult {
+    let len = script.parents.len();
     let order = (0..len).map(UnitId::from_index).collect();
-    let mut plan = Plan::from_needs(order, script.needs.iter().cloned().collect());
+    let mut plan = Plan::from_parents(order, script.parents.iter().cloned().collect());
     plan.set_weights(script.weights.iter().copied().collect());
-    let record = Record::default();
+    let record = EngineRecord::default();
     let engine = instant(script, &record);
-    let names = Names((0..len).map(|image| image.to_string()).collect());
-    let options = Options {
+    let names = TestRecipes((0..len).map(|image| image.to_string()).collect());
+    let options = RunOptions {
         engine: "test".to_owned(),
         jobs: script.jobs,
         on_failure: script.on_failure,
         retries: 0,
         timeout: None,
     };
-    let run = Run::new(&plan, &names, &engine, None, options);
+    let run = BuildRun::new(&plan, &names, &engine, None, options);
     let interrupter = run.interrupter();
     let interrupted_at = script.interrupted_at;
     let (tally, events) = (Tally::default(), Vec::new());
-    let mut heard = Heard { tally, events, interrupted_at, interrupter };
+    let mut heard = TestSink { tally, events, interrupted_at, interrupter };
     run.execute(&mut heard);
     let most_at_once = record.running.lock().unwrap().1;
     let started = record.started.lock().unwrap().clone();
-    Seen { tally: heard.tally, events: heard.events, most_at_once, started }
+    RunResult { tally: heard.tally, events: heard.events, most_at_once, started }
 }
 
-fn scripts() -> impl Strategy<Value = Script> {
+fn scripts() -> impl Strategy<Value = TestRun> {
     let on_failure =
         prop_oneof![Just(OnFailure::KeepGoing), Just(OnFailure::Finish), Just(OnFailure::Cancel)];
     let interrupted_at = proptest::option::weighted(0.2, 0usize..24);
@@ -148,23 +153,23 @@ fn scripts() -> impl Strategy<Value = Script> {
         let fails = proptest::collection::vec(proptest::bool::weighted(0.15), len);
         let weights = proptest::collection::vec(prop_oneof![4 => Just(1), 1 => 2usize..8], len);
         (edges, fails, weights).prop_map(move |(edges, fails, weights)| {
-            let needs = edges.iter().enumerate().map(|(image, bits)| {
+            let parents = edges.iter().enumerate().map(|(image, bits)| {
                 let earlier = (0..image).filter(|at| bits >> (at % 32) & 3 == 3);
                 earlier.map(UnitId::from_index).collect()
             });
-            Script { needs: needs.collect(), fails, weights, jobs, on_failure, interrupted_at }
+            TestRun { parents: parents.collect(), fails, weights, jobs, on_failure, interrupted_at }
         })
     })
 }
 
 /// Returns all dependencies of an image, direct or not.
-fn needs_of(script: &Script, image: usize) -> BTreeSet<usize> {
+fn parents_of(script: &TestRun, image: usize) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     let mut stack = vec![image];
     while let Some(next) = stack.pop() {
-        for need in &script.needs[next] {
-            if all.insert(need.index()) {
-                stack.push(need.index());
+        for dependency in &script.parents[next] {
+            if all.insert(dependency.index()) {
+                stack.push(dependency.index());
             }
         }
     }
@@ -176,11 +181,11 @@ fn number(image: &str) -> usize {
 }
 
 /// Returns the number in the name of the image that an event is about.
-fn number_of(event: &Stamped) -> usize {
+fn number_of(event: &TimedEvent) -> usize {
     number(&event.image.as_ref().unwrap().name)
 }
 
-fn check(script: &Script) {
+fn check(script: &TestRun) {
     let seen = execute(script);
     let keep_going = script.on_failure == OnFailure::KeepGoing;
     let mut ended = BTreeMap::new();
@@ -189,8 +194,11 @@ fn check(script: &Script) {
         let mut end = |how| assert!(ended.insert(number_of(event), how).is_none());
         match &event.event {
             Event::ImageStarted => {
-                for need in &script.needs[number_of(event)] {
-                    assert!(done.contains(&need.index()), "{event:?} before {need:?} was done");
+                for dependency in &script.parents[number_of(event)] {
+                    assert!(
+                        done.contains(&dependency.index()),
+                        "{event:?} before {dependency:?} was done"
+                    );
                 }
             }
             Event::ImageBuilt { .. } => {
@@ -199,10 +207,10 @@ fn check(script: &Script) {
             }
             Event::ImageFailed { .. } => end("failed"),
             Event::ImageSkipped { because } => {
-                let needs = needs_of(script, number_of(event));
+                let parents = parents_of(script, number_of(event));
                 match because {
-                    Skip::NeedFailed { image: failed } => {
-                        assert!(needs.contains(&number(failed)) && script.fails[number(failed)]);
+                    Skip::ParentFailed { image: failed } => {
+                        assert!(parents.contains(&number(failed)) && script.fails[number(failed)]);
                     }
                     Skip::Stopped => {
                         let failed = !keep_going && seen.tally.failed > 0;
@@ -219,12 +227,13 @@ fn check(script: &Script) {
             _ => {}
         }
     }
-    assert_eq!(ended.len(), script.needs.len(), "every image ends");
+    assert_eq!(ended.len(), script.parents.len(), "every image ends");
     assert!(matches!(seen.events.last().unwrap().event, Event::RunFinished));
     assert!(seen.most_at_once <= script.jobs);
     if keep_going && seen.tally.signal.is_none() {
         for (image, end) in &ended {
-            let doomed = needs_of(script, *image).iter().any(|need| script.fails[*need]);
+            let doomed =
+                parents_of(script, *image).iter().any(|dependency| script.fails[*dependency]);
             let expected = match (doomed, script.fails[*image]) {
                 (true, _) => "skipped",
                 (false, true) => "failed",
@@ -234,12 +243,12 @@ fn check(script: &Script) {
         }
     }
     let Tally { built, failed, skipped, canceled, .. } = seen.tally;
-    assert_eq!(built + failed + skipped + canceled, script.needs.len());
+    assert_eq!(built + failed + skipped + canceled, script.parents.len());
     check_that_nothing_starts_after_a_stop(&seen.events, keep_going);
 }
 
-fn check_that_nothing_starts_after_a_stop(events: &[Stamped], keep_going: bool) {
-    let stops = |event: &Stamped| match event.event {
+fn check_that_nothing_starts_after_a_stop(events: &[TimedEvent], keep_going: bool) {
+    let stops = |event: &TimedEvent| match event.event {
         Event::Interrupted { .. } => true,
         Event::ImageFailed { .. } => !keep_going,
         _ => false,
@@ -258,17 +267,17 @@ proptest! {
 
     #[test]
     fn one_job_runs_in_the_same_order(script in scripts()) {
-        let script = Script { jobs: 1, interrupted_at: None, ..script };
+        let script = TestRun { jobs: 1, interrupted_at: None, ..script };
         prop_assert_eq!(execute(&script).started, execute(&script).started);
     }
 }
 
 #[test]
 fn the_longest_chain_goes_first() {
-    let needs = |images: &[u32]| images.iter().copied().map(UnitId).collect::<Vec<_>>();
+    let parents = |images: &[u32]| images.iter().copied().map(UnitId).collect::<Vec<_>>();
     // 0, 1, and 2 are independent; 3 ← 4 ← 5 is a chain that sorts last.
-    let script = Script {
-        needs: vec![vec![], vec![], vec![], vec![], needs(&[3]), needs(&[4])],
+    let script = TestRun {
+        parents: vec![vec![], vec![], vec![], vec![], parents(&[3]), parents(&[4])],
         fails: vec![false; 6],
         weights: vec![1; 6],
         jobs: 1,
@@ -280,8 +289,8 @@ fn the_longest_chain_goes_first() {
 
 #[test]
 fn a_run_of_nothing_ends() {
-    let script = Script {
-        needs: vec![],
+    let script = TestRun {
+        parents: vec![],
         fails: vec![],
         weights: vec![],
         jobs: 3,

@@ -13,28 +13,32 @@ use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore,
-    StoredImage, Told,
+    StoredImage, TimedUpdate,
 };
 use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
-use crate::plan::{Parent, Present, Reason, Registered};
+use crate::plan::{FreshImage, ParentImage, Reason, RegistryImage};
 
-use super::bring::{Wanted, bring};
-use super::courier::Delivery;
-use super::lines::Lines;
+use super::lines::BuildOutput;
+use super::pull::{RequiredImage, pull_image};
+use super::upload_queue::UploadResult;
 
 /// What workers need to know about images, requested when an image starts.
 pub trait Recipes: Sync {
     /// The image's name.
     fn name(&self, image: UnitId) -> &str;
 
-    /// Returns what is to be done for an image, now that all its dependencies are done. `needs` are its parents in the
-    /// run, as they are now. If the image is to be built, the engine's store has them afterward.
+    /// Returns what is to be done for an image, now that all its dependencies are done. `parents` are its parents in
+    /// the run, as they are now. If the image is to be built, the engine\'s store has them afterward.
     ///
     /// # Errors
     /// Returns an error if the image's files cannot be read, or if the engine or a registry cannot be reached.
-    fn prepare(&self, image: UnitId, needs: &[Parent], turn: &Turn<'_>)
-    -> anyhow::Result<Prepared>;
+    fn prepare(
+        &self,
+        image: UnitId,
+        parents: &[ParentImage],
+        turn: &ClaimContext<'_>,
+    ) -> anyhow::Result<Preparation>;
 
     /// Checks, once an image is built, that it was built on the right images. If a reference moves during the build,
     /// the result does not match the key.
@@ -48,7 +52,7 @@ pub trait Recipes: Sync {
         image: UnitId,
         built: &StoredImage,
         resolved: &BTreeSet<String>,
-        needs: &[Parent],
+        parents: &[ParentImage],
     ) -> anyhow::Result<()>;
 
     /// Returns the size in bytes of an image that the engine's store had before the run, if known.
@@ -61,9 +65,9 @@ pub trait Recipes: Sync {
 }
 
 /// What is to be done for an image.
-pub enum Prepared {
+pub enum Preparation {
     /// Nothing: an image with its key exists.
-    Present(Present),
+    Fresh(FreshImage),
     /// It is built.
     Build {
         /// Everything that the engine needs.
@@ -71,17 +75,17 @@ pub enum Prepared {
         /// Why it is built.
         reason: Reason,
         /// Prevents other runs from building the same image, until it is dropped.
-        claim: Claim,
+        claim: ClaimGuard,
     },
     /// The run was canceled meanwhile.
     Canceled,
 }
 
 /// What is held while an image is built.
-pub type Claim = Option<Box<dyn Any + Send>>;
+pub type ClaimGuard = Option<Box<dyn Any + Send>>;
 
 /// How an image waits if another run is building the same one.
-pub struct Turn<'a> {
+pub struct ClaimContext<'a> {
     /// Called when it has to wait.
     pub waits: &'a dyn Fn(),
     /// Called with the reference of an image that was pulled from a registry, and the duration of the pull.
@@ -91,10 +95,10 @@ pub struct Turn<'a> {
 }
 
 /// An image for a worker.
-pub(super) struct Order {
+pub(super) struct BuildTask {
     pub(super) image: UnitId,
     /// Its parents.
-    pub(super) needs: Vec<Parent>,
+    pub(super) parents: Vec<ParentImage>,
     /// Whether it has children in the run.
     pub(super) is_needed: bool,
     /// Cancels its build.
@@ -102,26 +106,26 @@ pub(super) struct Order {
 }
 
 /// A message to the loop.
-pub(super) enum Message {
+pub(super) enum LoopMessage {
     /// Events of the build of an image, some time after they happened.
     Progress { image: UnitId, events: Vec<(Instant, Event)> },
     /// The build of an image ended, and the worker is free.
-    Ended { worker: usize, image: UnitId, ending: Ending },
+    Ended { worker: usize, image: UnitId, result: TaskResult },
     /// The push of an image ended, and the upload thread is free.
-    Delivered { courier: usize, image: UnitId, delivery: Delivery },
+    Uploaded { uploader: usize, image: UnitId, result: UploadResult },
     /// The process received a signal.
     Signal(i32),
 }
 
 /// Sends events with their times to the loop. Each message wakes the loop, so events that arrive together are sent
 /// together.
-type Say<'a> = &'a dyn Fn(Vec<(Instant, Event)>);
+type EventSender<'a> = &'a dyn Fn(Vec<(Instant, Event)>);
 
-fn say_now(say: Say<'_>, event: Event) {
-    say(vec![(Instant::now(), event)]);
+fn send_now(send: EventSender<'_>, event: Event) {
+    send(vec![(Instant::now(), event)]);
 }
 
-pub(super) enum Ending {
+pub(super) enum TaskResult {
     Built {
         image_id: String,
         references: Vec<String>,
@@ -129,7 +133,7 @@ pub(super) enum Ending {
         size: u64,
     },
     /// Nothing had to be built. The identity is set if the image has children.
-    Present(Present, Option<Identity>),
+    Fresh(FreshImage, Option<Identity>),
     Failed(Failure),
     Canceled,
 }
@@ -137,8 +141,8 @@ pub(super) enum Ending {
 /// Builds images until the loop closes the channel.
 pub(super) fn work(
     worker: usize,
-    orders: &Receiver<Order>,
-    to_loop: &Sender<Message>,
+    orders: &Receiver<BuildTask>,
+    to_loop: &Sender<LoopMessage>,
     engine: &dyn Builder,
     recipes: &dyn Recipes,
     retries: u32,
@@ -146,19 +150,20 @@ pub(super) fn work(
     serve(orders, to_loop, |order| {
         let image = order.image;
         // The loop outlives every worker. If it does not take messages any more, none is needed.
-        let say = |events| drop(to_loop.send(Message::Progress { image, events }));
-        let work = Work { order, say: &say, engine, recipes };
-        let ending = or_panicked(|| build(work, retries))
-            .unwrap_or_else(|fault| Ending::Failed(Failure::new(FailureKind::Machinery, fault)));
-        Message::Ended { worker, image, ending }
+        let send = |events| drop(to_loop.send(LoopMessage::Progress { image, events }));
+        let work = ImageBuild { order, send: &send, engine, recipes };
+        let result = or_panicked(|| build(work, retries)).unwrap_or_else(|fault| {
+            TaskResult::Failed(Failure::new(FailureKind::Machinery, fault))
+        });
+        LoopMessage::Ended { worker, image, result }
     });
 }
 
 /// Answers the messages of the loop, until it closes the channel.
 pub(super) fn serve<T>(
     from_loop: &Receiver<T>,
-    to_loop: &Sender<Message>,
-    answer: impl Fn(&T) -> Message,
+    to_loop: &Sender<LoopMessage>,
+    answer: impl Fn(&T) -> LoopMessage,
 ) {
     for work in from_loop {
         if to_loop.send(answer(&work)).is_err() {
@@ -175,38 +180,38 @@ pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, &'static str
 
 /// An image to be built, and what builds it.
 #[derive(Clone, Copy)]
-struct Work<'a> {
-    order: &'a Order,
-    say: Say<'a>,
+struct ImageBuild<'a> {
+    order: &'a BuildTask,
+    send: EventSender<'a>,
     engine: &'a dyn Builder,
     recipes: &'a dyn Recipes,
 }
 
 /// Builds an image, and retries after transient errors.
-fn build(work: Work<'_>, retries: u32) -> Ending {
-    let Work { order, say, .. } = work;
+fn build(work: ImageBuild<'_>, retries: u32) -> TaskResult {
+    let ImageBuild { order, send, .. } = work;
     for attempt in 1.. {
         let fault = match try_once(work) {
-            Ok(ending) => return ending,
+            Ok(result) => return result,
             Err(fault) => fault,
         };
         if order.cancel.is_set() && fault.failure.kind == FailureKind::Machinery {
-            return Ending::Canceled;
+            return TaskResult::Canceled;
         }
         if !fault.may_pass || attempt > retries {
-            return Ending::Failed(fault.failure);
+            return TaskResult::Failed(fault.failure);
         }
         let wait = pause_after(attempt);
-        say_now(say, Event::ImageRetried { attempt, message: fault.failure.message, wait });
+        send_now(send, Event::ImageRetried { attempt, message: fault.failure.message, wait });
         if !pause(wait, &order.cancel) {
             break;
         }
     }
-    Ending::Canceled
+    TaskResult::Canceled
 }
 
 /// Why an attempt failed, and whether the error is transient.
-struct Fault {
+struct AttemptFailure {
     failure: Failure,
     may_pass: bool,
 }
@@ -224,42 +229,42 @@ pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
     woken.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
 }
 
-fn try_once(work: Work<'_>) -> Result<Ending, Box<Fault>> {
-    let Work { order, say, engine, recipes } = work;
-    let turn = Turn {
-        waits: &|| say_now(say, Event::ImageBlocked),
-        pulled: &|reference, took| say_now(say, Event::ImagePulled { reference, took }),
+fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
+    let ImageBuild { order, send, engine, recipes } = work;
+    let turn = ClaimContext {
+        waits: &|| send_now(send, Event::ImageBlocked),
+        pulled: &|reference, took| send_now(send, Event::ImagePulled { reference, took }),
         cancel: &order.cancel,
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
-    match recipes.prepare(order.image, &order.needs, &turn).map_err(broke)? {
-        Prepared::Present(present) => {
+    match recipes.prepare(order.image, &order.parents, &turn).map_err(broke)? {
+        Preparation::Fresh(present) => {
             restore(order, present, engine.images(), &turn).map_err(broke)
         }
-        Prepared::Build { request, reason, claim } => {
-            say_now(say, Event::ImageStale { reason });
-            let ending = perform(work, &request);
+        Preparation::Build { request, reason, claim } => {
+            send_now(send, Event::ImageStale { reason });
+            let result = perform(work, &request);
             drop(claim);
-            ending
+            result
         }
-        Prepared::Canceled => Ok(Ending::Canceled),
+        Preparation::Canceled => Ok(TaskResult::Canceled),
     }
 }
 
 /// Restores the references that an image has lost. If only the registry has the image, it is pulled if it needs
 /// references in the engine's store.
 fn restore(
-    order: &Order,
-    present: Present,
+    order: &BuildTask,
+    present: FreshImage,
     store: &dyn ImageStore,
-    turn: &Turn<'_>,
-) -> anyhow::Result<Ending> {
-    let Present { image_id, lost, registered, is_remote } = &present;
-    let identity = match registered {
-        Some(Registered { reference, identity, .. }) if *is_remote => {
-            let wanted = Wanted { reference, identity, platform: None, names: lost };
+    turn: &ClaimContext<'_>,
+) -> anyhow::Result<TaskResult> {
+    let FreshImage { image_id, lost, registry_image, is_remote } = &present;
+    let identity = match registry_image {
+        Some(RegistryImage { reference, identity, .. }) if *is_remote => {
+            let wanted = RequiredImage { reference, identity, platform: None, names: lost };
             if !lost.is_empty() {
-                bring(store, wanted, turn.pulled)?;
+                pull_image(store, wanted, turn.pulled)?;
             }
             Some(identity.clone())
         }
@@ -270,44 +275,52 @@ fn restore(
         }
     };
     let is_remote = *is_remote && lost.is_empty();
-    Ok(Ending::Present(Present { is_remote, ..present }, identity))
+    Ok(TaskResult::Fresh(FreshImage { is_remote, ..present }, identity))
 }
 
 /// Lets the engine build an image, and checks the result.
-fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>> {
-    let Work { order, say, engine, recipes } = work;
+fn perform(
+    work: ImageBuild<'_>,
+    request: &BuildRequest,
+) -> Result<TaskResult, Box<AttemptFailure>> {
+    let ImageBuild { order, send, engine, recipes } = work;
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
-    let mut lines = Lines::hiding(mask.clone());
+    let mut lines = BuildOutput::hiding(mask.clone());
     let mut resolved = BTreeSet::new();
-    let mut sink = |told: Vec<Told>| {
-        let mut events = Vec::with_capacity(told.len());
-        resolved.extend(told.iter().filter_map(|told| match &told.update {
+    let mut sink = |timed: Vec<TimedUpdate>| {
+        let mut events = Vec::with_capacity(timed.len());
+        resolved.extend(timed.iter().filter_map(|timed| match &timed.update {
             BuildUpdate::StepStarted(step) => step.resolved_image().map(str::to_owned),
             _ => None,
         }));
-        told.into_iter().for_each(|told| take(told, &mut lines, mask, &mut events));
-        say(events);
+        timed.into_iter().for_each(|timed| take(timed, &mut lines, mask, &mut events));
+        send(events);
     };
     let outcome = engine.build(request, &mut sink, &order.cancel);
     // The last output of a step may lack a line feed, and is the most informative.
-    lines.finish(|event| say_now(say, event));
+    lines.finish(|event| send_now(send, event));
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
-            let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs);
+            let confirmed = recipes.confirm(order.image, &image, &resolved, &order.parents);
             if let Err(error) = confirmed {
                 // The image does not match its key.
                 engine.images().remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));
             }
             let (identity, size) = (Identity::of(&image), image.size);
-            Ok(Ending::Built { image_id, references: request.references.clone(), identity, size })
+            Ok(TaskResult::Built {
+                image_id,
+                references: request.references.clone(),
+                identity,
+                size,
+            })
         }
-        BuildOutcome::Canceled => Ok(Ending::Canceled),
+        BuildOutcome::Canceled => Ok(TaskResult::Canceled),
         BuildOutcome::Failed(failure) => {
             let step = failure.step.as_ref();
-            Err(Box::new(Fault {
+            Err(Box::new(AttemptFailure {
                 may_pass: failure.may_pass,
                 failure: Failure {
                     kind: FailureKind::Build,
@@ -335,22 +348,27 @@ fn look_at(image_id: &str, store: &dyn ImageStore) -> anyhow::Result<StoredImage
 }
 
 /// Converts an update from the engine into events.
-fn take(told: Told, lines: &mut Lines, mask: &Mask, events: &mut Vec<(Instant, Event)>) {
-    let mut say = |event| events.push((told.at, event));
-    match told.update {
-        BuildUpdate::StepStarted(step) => say(Event::StepStarted { step: lines.name(&step) }),
+fn take(
+    timed: TimedUpdate,
+    lines: &mut BuildOutput,
+    mask: &Mask,
+    events: &mut Vec<(Instant, Event)>,
+) {
+    let mut send = |event| events.push((timed.at, event));
+    match timed.update {
+        BuildUpdate::StepStarted(step) => send(Event::StepStarted { step: lines.name(&step) }),
         BuildUpdate::StepFinished { step, cached, took } => {
             // Its lines do not have to wait for further output.
-            lines.end(&step, &mut say);
-            say(Event::StepFinished { step: lines.name(&step), cached, took });
+            lines.end(&step, &mut send);
+            send(Event::StepFinished { step: lines.name(&step), cached, took });
         }
-        BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, say),
-        BuildUpdate::Warning(message) => say(Event::Warning { message: mask.hide_in(message) }),
+        BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, send),
+        BuildUpdate::Warning(message) => send(Event::Warning { message: mask.hide_in(message) }),
     }
 }
 
-fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<Fault> {
+fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<AttemptFailure> {
     let message = mask.hide_in(error::text(error));
     let failure = Failure::new(FailureKind::Machinery, message);
-    Box::new(Fault { failure, may_pass: error::is_transient(error) })
+    Box::new(AttemptFailure { failure, may_pass: error::is_transient(error) })
 }

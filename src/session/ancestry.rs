@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use crate::base::UnitId;
 use crate::engine::{ImageStore, StoredImage};
 use crate::graph::Dependency;
-use crate::graph::evaluate::Bottom;
+use crate::graph::evaluate::ChainBase;
 use crate::graph::link::ExternalTriggers;
 use crate::graph::reference::Reference;
 use crate::inputs::Inheritance;
 use crate::plan::origin;
-use crate::plan::{Judge, Parent};
+use crate::plan::{FreshnessCheck, ParentImage};
 
 /// What the images of an engine pass on to their children, by image ID.
 #[derive(Default)]
@@ -28,53 +28,57 @@ impl Ancestry {
     /// Returns an error if the engine cannot be reached.
     pub fn proof(
         &self,
-        judge: &Judge<'_>,
+        freshness: &FreshnessCheck<'_>,
         (unit, key): (UnitId, &str),
-        needs: &[Parent],
+        parents: &[ParentImage],
         triggers: &ExternalTriggers,
     ) -> anyhow::Result<Option<String>> {
-        let described = judge.image(unit);
+        let described = freshness.image(unit);
         let (base, environments) = match described.evaluation.chain().map(|(_, bottom)| bottom) {
-            Some(Bottom::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
-            Some(Bottom::Image(reference)) => {
-                let base = self.base_of(judge, (unit, &reference), needs)?;
+            Some(ChainBase::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
+            Some(ChainBase::Image(reference)) => {
+                let base = self.base_of(freshness, (unit, &reference), parents)?;
                 let Some(base) = base else { return Ok(None) };
                 let environments = [(reference, base.environment.clone())].into();
                 (base, environments)
             }
-            Some(Bottom::Other) | None => return Ok(None),
+            Some(ChainBase::Other) | None => return Ok(None),
         };
         if origin::has_certain_labels(described) {
             return Ok(origin::proof(described, &described.evaluation, key, &base));
         }
-        let evaluation = judge.graph.evaluate_on(judge.units.image(unit), environments, triggers);
+        let evaluation =
+            freshness.graph.evaluate_on(freshness.units.image(unit), environments, triggers);
         Ok(origin::proof(described, &evaluation, key, &base))
     }
 
     /// Returns what the base of an image passes on to it.
     fn base_of(
         &self,
-        judge: &Judge<'_>,
+        freshness: &FreshnessCheck<'_>,
         (unit, reference): (UnitId, &Reference),
-        needs: &[Parent],
+        parents: &[ParentImage],
     ) -> anyhow::Result<Option<Inheritance>> {
-        let Some(Ok(own)) = &judge.own[unit] else { return Ok(None) };
-        let mut bases = own.needs().filter(|(need, _)| need.kind.is_base());
-        let found = bases.find(|(need, _)| need.reference == *reference);
+        let Some(Ok(own)) = &freshness.own[unit] else { return Ok(None) };
+        let mut bases =
+            own.resolved_dependencies().filter(|(dependency, _)| dependency.kind.is_base());
+        let found = bases.find(|(dependency, _)| dependency.reference == *reference);
         let Some((_, of)) = found else { return Ok(None) };
         let remote = match of {
             Dependency::Image(parent) => {
-                let need = needs.iter().find(|need| need.unit == parent);
-                need.and_then(|need| need.remote.as_ref()).map(|remote| &*remote.inheritance)
+                let dependency = parents.iter().find(|it| it.unit == parent);
+                dependency
+                    .and_then(|dependency| dependency.remote.as_ref())
+                    .map(|remote| &*remote.inheritance)
             }
             Dependency::External(id) => {
-                let outside = judge.outside(id).map(|outside| &outside.inheritance);
+                let outside = freshness.external(id).map(|outside| &outside.inheritance);
                 outside.filter(|it| it.history.is_some())
             }
         };
-        match (remote, judge.held_id(of, needs)) {
+        match (remote, freshness.stored_id(of, parents)) {
             (Some(remote), _) => Ok(Some(remote.clone())),
-            (None, Some(id)) => self.of_stored(id, judge.store),
+            (None, Some(id)) => self.of_stored(id, freshness.store),
             (None, None) => Ok(None),
         }
     }

@@ -6,23 +6,25 @@
 use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId, Platform};
-use crate::cli::{Diff as Options, jobs};
+use crate::cli::{DiffArgs as Options, jobs};
 use crate::graph::Graph;
-use crate::graph::difference::{Difference, Side};
+use crate::graph::difference::{Difference, PinnedGraph};
 use crate::graph::units::Units;
 use crate::inputs::commands_of;
-use crate::inputs::since::{Cause, Sides, compare};
+use crate::inputs::since::{Cause, ComparedSides, compare};
 use crate::plan::Plan;
-use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
-use crate::report::{diagnostics, say};
+use crate::report::diff::{
+    self, ComparedRange, DiffEstimate, DiffReport, RebuildKind, RebuiltImage,
+};
+use crate::report::{diagnostics, printer};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
-use crate::state::Memory;
+use crate::state::RepositoryState;
 use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{
-    Affected, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
+    AffectedImages, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
 };
-use crate::workspace::root::{WorkspaceLocation, memory as memory_at};
+use crate::workspace::root::{WorkspaceLocation, state as state_at};
 use crate::workspace::{Invocation, build_settings};
 
 /// Summarizes the change in a range, in the format that the options specify.
@@ -41,7 +43,7 @@ pub fn summarize(options: &Options, at: &Invocation) -> anyhow::Result<String> {
 }
 
 /// Parses `BASE..HEAD`, `BASE...HEAD`, or `BASE`. An omitted end is HEAD, as in git (gitrevisions(7)).
-fn parse(text: &str) -> Range<'_> {
+fn parse(text: &str) -> ComparedRange<'_> {
     fn or_head(revision: &str) -> &str {
         if revision.is_empty() { "HEAD" } else { revision }
     }
@@ -51,14 +53,14 @@ fn parse(text: &str) -> Range<'_> {
     };
     match ends {
         Some((base, head)) => {
-            Range { text, base: or_head(base), head: Some(or_head(head)), is_from_fork }
+            ComparedRange { text, base: or_head(base), head: Some(or_head(head)), is_from_fork }
         }
-        None => Range { text, base: text, head: None, is_from_fork },
+        None => ComparedRange { text, base: text, head: None, is_from_fork },
     }
 }
 
 /// Returns the tree of the earlier side.
-fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
+fn tree_of_base(git: &Git, range: ComparedRange<'_>) -> anyhow::Result<String> {
     let found = match range.head.filter(|_| range.is_from_fork) {
         Some(head) => git.merge_base(range.base, head).and_then(|commit| git.resolve(&commit)),
         None => git.resolve(range.base),
@@ -80,7 +82,7 @@ fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
 
 fn beside_work_tree(
     workspace: &Workspace,
-    range: Range<'_>,
+    range: ComparedRange<'_>,
     options: &Options,
     at: &Invocation,
 ) -> anyhow::Result<String> {
@@ -90,13 +92,13 @@ fn beside_work_tree(
     warn_of_null(range.base, at)?;
     let (then, causes) = compare_work_tree(workspace, &git, &tree, at)?;
     let pins = pins_in(root);
-    let now = Side { graph, pins: &pins };
-    let memory = &memory_at(root, at)?;
-    tell(range, memory, &then, now, causes, options)
+    let now = PinnedGraph { graph, pins: &pins };
+    let state = &state_at(root, at)?;
+    report(range, state, &then, now, causes, options)
 }
 
 fn between_revisions(
-    range: Range<'_>,
+    range: ComparedRange<'_>,
     head: &str,
     options: &Options,
     at: &Invocation,
@@ -112,8 +114,8 @@ fn between_revisions(
     let (then, now) = (then?, now?);
     let errors: Vec<Diagnostic> = now.problems.iter().filter(|it| it.is_error()).cloned().collect();
     if !errors.is_empty() {
-        say::err(&diagnostics::draw(&errors, at.paint))?;
-        say::err(&format!("the errors are in the files of `{head}`\n"))?;
+        printer::err(&diagnostics::draw(&errors, at.paint))?;
+        printer::err(&format!("the errors are in the files of `{head}`\n"))?;
         return Err(printed(ErrorKind::Files).into());
     }
     if then.graph.images.is_empty() && now.graph.images.is_empty() {
@@ -127,52 +129,53 @@ fn between_revisions(
     }
     build_settings::check_target(&at.global, &now.graph)?;
     let platform = now.builds.platform.clone().unwrap_or_default();
-    let causes = compare(Sides { now: now.side(), then: then.side(), platform: &platform })?;
+    let causes =
+        compare(ComparedSides { now: now.side(), then: then.side(), platform: &platform })?;
     let pins = now.pins();
-    let side = Side { graph: &now.graph, pins: &pins };
-    tell(range, &memory_at(&root, at)?, &then, side, causes, options)
+    let side = PinnedGraph { graph: &now.graph, pins: &pins };
+    report(range, &state_at(&root, at)?, &then, side, causes, options)
 }
 
 /// Summarizes both sides, and why images themselves changed.
-fn tell(
-    range: Range<'_>,
-    memory: &Memory,
+fn report(
+    range: ComparedRange<'_>,
+    state: &RepositoryState,
     then: &Revision,
-    now: Side<'_>,
+    now: PinnedGraph<'_>,
     mut causes: IdMap<Option<Cause>>,
     options: &Options,
 ) -> anyhow::Result<String> {
     let pins = then.pins();
-    let was = Side { graph: &then.graph, pins: &pins };
+    let was = PinnedGraph { graph: &then.graph, pins: &pins };
     let difference = Difference::between(was, now);
     add_moved_pins(&mut causes, was, now);
     let graph = now.graph;
-    let affected = Affected::of(graph, causes);
+    let affected = AffectedImages::of(graph, causes);
     let layers = affected.layers(graph);
     let in_order: Vec<ImageId> =
         graph.order().iter().copied().filter(|image| layers[*image].is_some()).collect();
-    let (estimate, times) = expect(memory, graph, &difference, &in_order, jobs(options.jobs));
-    let row = |(id, time): (&ImageId, Option<diff::Expected>)| {
+    let (estimate, times) = expect(state, graph, &difference, &in_order, jobs(options.jobs));
+    let row = |(id, time): (&ImageId, Option<diff::ExpectedTime>)| {
         let image = &graph.images[*id];
         let was = difference.old_name(&image.name);
         let parents = graph.parents_of(*id);
-        let needs = parents.iter().filter(|parent| layers[**parent].is_some());
-        Row {
+        let parents = parents.iter().filter(|parent| layers[**parent].is_some());
+        RebuiltImage {
             id: *id,
             image: &image.name,
             dockerfile: image.dockerfile.as_str(),
             because: match (&affected.causes[*id], was) {
-                (_, Some(_)) => Because::Renamed,
-                (Some(_), None) => Because::Changed,
-                (None, None) => Because::Parent,
+                (_, Some(_)) => RebuildKind::Renamed,
+                (Some(_), None) => RebuildKind::Changed,
+                (None, None) => RebuildKind::Parent,
             },
             was,
             cause: affected.causes[*id].as_ref().filter(|_| was.is_none()),
-            needs: needs.map(|parent| graph.images[*parent].name.as_str()).collect(),
+            parents: parents.map(|parent| graph.images[*parent].name.as_str()).collect(),
             time,
         }
     };
-    let told = Told {
+    let report = DiffReport {
         range,
         graph,
         rows: in_order.iter().zip(times).map(row).collect(),
@@ -180,19 +183,19 @@ fn tell(
         difference: &difference,
         base_errors: then.problems.iter().filter(|problem| problem.is_error()).count(),
     };
-    if options.json { diff::draw_json(&told) } else { Ok(diff::draw(&told)) }
+    if options.json { diff::draw_json(&report) } else { Ok(diff::draw(&report)) }
 }
 
 /// Estimates how long the builds will take, in total and each, from earlier builds. Returns nothing if no earlier build
 /// of any of the images is known.
 fn expect(
-    memory: &Memory,
+    state: &RepositoryState,
     graph: &Graph,
     difference: &Difference,
     images: &[ImageId],
     jobs: usize,
-) -> (Option<Estimate>, Vec<Option<diff::Expected>>) {
-    let durations = memory.durations();
+) -> (Option<DiffEstimate>, Vec<Option<diff::ExpectedTime>>) {
+    let durations = state.durations();
     // A renamed image is expected to take as long as it did under its old name.
     let name = |image: &ImageId| {
         let name = graph.images[*image].name.as_str();
@@ -211,9 +214,9 @@ fn expect(
         costs[units.first_of(*image)] = *time;
     }
     plan.set_costs(costs);
-    let estimate = Estimate { jobs, time: duration(&plan, jobs), work: expected.iter().sum() };
+    let estimate = DiffEstimate { jobs, time: duration(&plan, jobs), work: expected.iter().sum() };
     let times = expected.into_iter().zip(&described).map(|(time, (name, _))| {
-        Some(diff::Expected { time, is_guess: durations.usual(name).is_none() })
+        Some(diff::ExpectedTime { time, is_guess: durations.usual(name).is_none() })
     });
     (Some(estimate), times.collect())
 }

@@ -13,7 +13,7 @@ use crate::plan::SharedStore;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, registry};
 
-use super::image_provider::Request;
+use super::image_provider::ImageRequest;
 use super::pull::{ExternalImages, ExternalQuery, find_externals};
 
 /// The external images of a selection, and the registry through which images are shared.
@@ -33,7 +33,7 @@ pub struct Discovery {
 /// Returns an error if the engine cannot be reached, or if a trigger is not valid, which has then been reported.
 pub fn discover(
     workspace: &mut Workspace,
-    request: &mut Request,
+    request: &mut ImageRequest,
     store: &dyn ImageStore,
     info: &BuilderInfo,
     at: &Invocation,
@@ -48,15 +48,15 @@ pub fn discover(
             asked: asked.as_ref(),
             platform: &platform,
             pull: request.pull,
-            tell: request.tell,
+            report: request.report,
             pins: &request.pins,
             store,
         };
-        find_externals(search, &request.chosen.all, shared.as_ref(), &mut found)?;
+        find_externals(search, &request.selected.all, shared.as_ref(), &mut found)?;
         if !workspace.learn_triggers(triggers_of(&found, &workspace.graph), at)? {
             return Ok(Discovery { found, shared, platform });
         }
-        request.chosen.complete(&workspace.graph);
+        request.selected.complete(&workspace.graph);
     }
 }
 

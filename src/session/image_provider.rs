@@ -11,7 +11,7 @@ use anyhow::bail;
 use crate::base::clock::UnixTime;
 use crate::base::error::permanent;
 use crate::base::{Platform, UnitId, clock};
-use crate::cli::{EngineName, Push};
+use crate::cli::{EngineName, PushOption};
 use crate::engine::docker::Docker;
 #[cfg(any(debug_assertions, feature = "fake"))]
 use crate::engine::fake::Fake;
@@ -20,18 +20,21 @@ use crate::engine::{
     BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, Secrets, StoredImage,
 };
 use crate::event::Excerpt;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Image, locate};
-use crate::inputs::gather::Asked;
+use crate::inputs::gather::GatherRequest;
 use crate::inputs::{KEY_LABEL, PROOF_LABEL};
-use crate::plan::{Judge, Parent, Plan, Present, Reason, Registered, Settled, among, ask_unchosen};
-use crate::report::say;
-use crate::schedule::bring::{Wanted, bring};
-use crate::schedule::{Prepared, Recipes, Turn};
-use crate::state::Memory;
+use crate::plan::{
+    Decision, FreshImage, FreshnessCheck, ParentImage, Plan, Reason, RegistryImage, among,
+    inspect_unselected_parents,
+};
+use crate::report::printer;
+use crate::schedule::pull::{RequiredImage, pull_image};
+use crate::schedule::{ClaimContext, Preparation, Recipes};
+use crate::state::RepositoryState;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, proxies};
 
@@ -46,9 +49,9 @@ use super::{attest, pins};
 
 /// What to do with a selection. The default only inspects and changes nothing.
 #[derive(Default)]
-pub struct Request {
+pub struct ImageRequest {
     /// The selected images.
-    pub chosen: Selection,
+    pub selected: Selection,
     /// Whether to rebuild the selected images even if they are up to date.
     pub force: bool,
     /// Whether to rebuild them without the engine's cache.
@@ -56,9 +59,9 @@ pub struct Request {
     /// What to pull before planning.
     pub pull: Pull,
     /// Whether to print what is pulled.
-    pub tell: bool,
+    pub report: bool,
     /// What to push to the registry.
-    pub push: Push,
+    pub push: PushOption,
     /// Whether the engine's store must have the selected images even if the registry has them.
     pub load: bool,
     /// Whether the engine must support the requested attestations.
@@ -86,7 +89,7 @@ pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
 /// Makes the build requests of images when they are scheduled.
 pub struct ImageProvider<'a> {
     /// Decides which images are up to date.
-    pub judge: Judge<'a>,
+    pub freshness: FreshnessCheck<'a>,
     workspace: &'a Workspace,
     engine: &'a dyn Builder,
     no_cache: bool,
@@ -94,13 +97,13 @@ pub struct ImageProvider<'a> {
     pub secrets: Secrets,
     /// When the engine's store was listed.
     begun: UnixTime,
-    is_trouble_told: AtomicBool,
+    is_registry_reported: AtomicBool,
     parent_aliases: ParentAliases,
     ancestry: Ancestry,
     shared_names: SharedNames,
     /// The images that get an alias when they are scheduled, because they have children to build or are pushed later.
     /// Another run may move the references that keep them in the meantime.
-    held: BTreeSet<UnitId>,
+    aliased: BTreeSet<UnitId>,
 }
 
 impl<'a> ImageProvider<'a> {
@@ -110,44 +113,46 @@ impl<'a> ImageProvider<'a> {
     /// Returns an error if the engine cannot be reached.
     pub fn open(
         workspace: &'a Workspace,
-        request: Request,
+        request: ImageRequest,
         discovery: Discovery,
         (engine, info): (&'a dyn Builder, &BuilderInfo),
         at: &Invocation,
     ) -> anyhow::Result<(ImageProvider<'a>, Plan)> {
         let (graph, store) = (&workspace.graph, engine.images());
-        let Request { chosen, force, no_cache, pull, load, pins, .. } = request;
+        let ImageRequest { selected, force, no_cache, pull, load, pins, .. } = request;
         let Discovery { found, shared, platform: target } = discovery;
-        let ExternalImages { mut externals, remote: remote_externals, strays } = found;
-        let memory = Memory::of(&workspace.root);
+        let ExternalImages { mut externals, remote: remote_externals, stale_aliases } = found;
+        let state = RepositoryState::of(&workspace.root);
         let begun = clock::now();
-        let unchosen = ask_unchosen(graph, &chosen.all, store, &mut externals)?;
+        let unselected_parents =
+            inspect_unselected_parents(graph, &selected.all, store, &mut externals)?;
         let units = Units::for_one(graph.images.len(), target);
-        let all = units.of_all(&chosen.all);
-        let asked = Asked {
+        let all = units.of_all(&selected.all);
+        let gather_request = GatherRequest {
             root: &workspace.root,
             graph,
             units: &units,
             externals: &externals,
             attestations: &workspace.attestations,
         };
-        let (own, held) = look(asked, &all, &memory, force, store)?;
+        let (own, snapshot) = look(gather_request, &all, &state, force, store)?;
         if pull != Pull::Nothing {
             // Aliases that dead runs left behind. One that cannot be removed is harmless.
-            held.strays().iter().chain(&strays).for_each(|stray| drop(store.remove(stray)));
+            let aliases = snapshot.stale_aliases().iter().chain(&stale_aliases);
+            aliases.for_each(|alias| drop(store.remove(alias)));
         }
-        let named = units.of_all(&chosen.named);
+        let named = units.of_all(&selected.named);
         let of_named = |is_meant: bool| named.iter().filter(|_| is_meant).copied().collect();
-        let mut judge = Judge {
+        let mut freshness = FreshnessCheck {
             graph,
             store,
             own,
             externals,
-            held,
-            unchosen,
+            snapshot,
+            unselected_parents,
             forced: of_named(force),
-            built: memory.built(),
-            memory,
+            built: state.built(),
+            state,
             shared,
             loads: of_named(load),
             remote_externals,
@@ -158,78 +163,91 @@ impl<'a> ImageProvider<'a> {
         };
         let parent_aliases = ParentAliases::default();
         let aliases = Some(&parent_aliases).filter(|_| pull != Pull::Nothing);
-        let (plan, held) = make_plan(&mut judge, &all, aliases)?;
+        let (plan, aliased) = make_plan(&mut freshness, &all, aliases)?;
         let provider = ImageProvider {
-            judge,
+            freshness,
             workspace,
             engine,
             no_cache,
             secrets: Secrets::default(),
             begun,
-            is_trouble_told: AtomicBool::new(false),
+            is_registry_reported: AtomicBool::new(false),
             parent_aliases,
             ancestry: Ancestry::default(),
             shared_names: SharedNames::default(),
-            held,
+            aliased,
         };
-        provider.tell_trouble(at)?;
+        provider.warn_about_state(at)?;
         Ok((provider, plan))
     }
 
     /// Warns, once, that the registry is not used any more, or that it denies access to some images.
-    pub fn tell_trouble(&self, at: &Invocation) -> anyhow::Result<()> {
-        let Some(shared) = &self.judge.shared else { return Ok(()) };
+    pub fn warn_about_state(&self, at: &Invocation) -> anyhow::Result<()> {
+        let Some(shared) = &self.freshness.shared else { return Ok(()) };
         let trouble = shared.trouble().map(|it| format!("the registry is not used: {it}"));
         let Some(said) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
-        if self.is_trouble_told.swap(true, Ordering::Relaxed) {
+        if self.is_registry_reported.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        say::warning(&said, at.paint)
+        printer::warning(&said, at.paint)
     }
 
     /// Makes sure that a fresh image stays until the end of the run. Builds it if it has disappeared since the engine's
     /// store was listed.
-    fn hold(&self, unit: UnitId, settled: Settled, needs: &[Parent]) -> anyhow::Result<Settled> {
-        match &settled {
-            Settled::Present(Present { image_id, is_remote: false, .. })
-                if self.held.contains(&unit) =>
+    fn replan_if_missing(
+        &self,
+        unit: UnitId,
+        decision: Decision,
+        parents: &[ParentImage],
+    ) -> anyhow::Result<Decision> {
+        match &decision {
+            Decision::Fresh(FreshImage { image_id, is_remote: false, .. })
+                if self.aliased.contains(&unit) =>
             {
-                if self.parent_aliases.hold(image_id, self.judge.store)? {
-                    return Ok(settled);
+                if self.parent_aliases.hold(image_id, self.freshness.store)? {
+                    return Ok(decision);
                 }
-                self.judge.settle_gone(unit, needs)
+                self.freshness.decide_missing(unit, parents)
             }
-            _ => Ok(settled),
+            _ => Ok(decision),
         }
     }
 
     /// Pulls the dependencies of an image that only registries have, and points their names to them.
-    fn bring_needs(&self, unit: UnitId, needs: &[Parent], turn: &Turn<'_>) -> anyhow::Result<()> {
+    fn pull_parents(
+        &self,
+        unit: UnitId,
+        parents: &[ParentImage],
+        turn: &ClaimContext<'_>,
+    ) -> anyhow::Result<()> {
         let platform = self.workspace.builds.platform.as_ref();
-        let store = self.judge.store;
-        for need in needs {
-            let Some(Registered { reference, identity, .. }) = &need.remote else { continue };
-            let names = &self.judge.image(need.unit).references;
+        let store = self.freshness.store;
+        for parent in parents {
+            let Some(RegistryImage { reference, identity, .. }) = &parent.remote else { continue };
+            let names = &self.freshness.image(parent.unit).references;
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
-            let wanted = Wanted { reference, identity, platform, names: &names };
-            bring(store, wanted, turn.pulled)?;
+            let wanted = RequiredImage { reference, identity, platform, names: &names };
+            pull_image(store, wanted, turn.pulled)?;
         }
-        for external in &self.judge.image(unit).externals {
-            let named = &self.judge.graph.externals[external.id];
-            if let Some(reference) = self.judge.pinned.get(&external.id) {
-                let by_digest = self.judge.takes_by_digest(unit);
-                let is_context = external.kind == NeedKind::Context;
+        for external in &self.freshness.image(unit).externals {
+            let named = &self.freshness.graph.externals[external.id];
+            if let Some(reference) = self.freshness.pinned.get(&external.id) {
+                let by_digest = self.freshness.resolves_by_digest(unit);
+                let is_context = external.kind == DependencyKind::Context;
                 let tag = Some(named).filter(|_| !by_digest && !is_context);
-                pins::bring(store, reference, tag, platform, turn.pulled)?;
+                pins::pull_image(store, reference, tag, platform, turn.pulled)?;
                 continue;
             }
-            let Some(reference) = self.judge.remote_externals.get(&external.id) else { continue };
-            let Some(outside) = self.judge.outside(external.id) else { continue };
+            let Some(reference) = self.freshness.remote_externals.get(&external.id) else {
+                continue;
+            };
+            let Some(outside) = self.freshness.external(external.id) else { continue };
             // A reference with a digest does not need a tag that points to it.
             let names = named.digest.is_none().then(|| named.familiar());
             let names: Vec<String> = names.into_iter().collect();
-            let wanted = Wanted { reference, identity: &outside.identity, platform, names: &names };
-            bring(store, wanted, turn.pulled)?;
+            let wanted =
+                RequiredImage { reference, identity: &outside.identity, platform, names: &names };
+            pull_image(store, wanted, turn.pulled)?;
         }
         Ok(())
     }
@@ -239,15 +257,16 @@ impl<'a> ImageProvider<'a> {
         unit: UnitId,
         key: &str,
         overrides: &ContextOverrides,
-        needs: &[Parent],
+        parents: &[ParentImage],
     ) -> anyhow::Result<BuildRequest> {
-        let Some(Ok(own)) = &self.judge.own[unit] else { bail!("the image has no inputs") };
+        let Some(Ok(own)) = &self.freshness.own[unit] else { bail!("the image has no inputs") };
         let proof =
-            self.ancestry.proof(&self.judge, (unit, key), needs, &self.workspace.triggers)?;
+            self.ancestry.proof(&self.freshness, (unit, key), parents, &self.workspace.triggers)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
-        let described = self.judge.image(unit);
+        let described = self.freshness.image(unit);
         let mut contexts = overrides.contexts.clone();
-        let pinned = |it: &Reference| self.judge.pinned.get(&self.judge.graph.externals.find(it)?);
+        let pinned =
+            |it: &Reference| self.freshness.pinned.get(&self.freshness.graph.externals.find(it)?);
         let written = redirect(used_contexts(described), pinned);
         let written = redirect(written, |it| overrides.names.get(it)).into_iter();
         contexts.extend(written.map(|(name, value)| (name, ContextSource::parse(value))));
@@ -269,14 +288,14 @@ impl<'a> ImageProvider<'a> {
             dockerfile: described.file.source.text().to_owned(),
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
-            alias: self.held.contains(&unit).then(|| self.parent_aliases.promise()),
+            alias: self.aliased.contains(&unit).then(|| self.parent_aliases.promise()),
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof).collect(),
             annotations: attest::annotations(described, self.engine)?,
             attestations: self.workspace.attestations.clone(),
             build_args,
             contexts,
             platform: self.workspace.builds.platform.clone(),
-            no_cache: self.no_cache && self.judge.forced.contains(&unit),
+            no_cache: self.no_cache && self.freshness.forced.contains(&unit),
             secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
@@ -305,45 +324,50 @@ impl Drop for ImageProvider<'_> {
 
 impl Recipes for ImageProvider<'_> {
     fn name(&self, unit: UnitId) -> &str {
-        &self.judge.image(unit).name
+        &self.freshness.image(unit).name
     }
 
-    fn prepare(&self, unit: UnitId, needs: &[Parent], turn: &Turn<'_>) -> anyhow::Result<Prepared> {
-        let settled = self.judge.settle(unit, &among(needs))?;
-        match self.hold(unit, settled, needs)? {
-            Settled::Present(present) => Ok(Prepared::Present(present)),
-            Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
-            Settled::Build { reason, inputs, key } => {
-                let (memory, name) = (&self.judge.memory, self.name(unit));
-                let is_shared = memory.kept_since(name, &key, self.begun);
-                let (claim, waited) = match memory.claim(name, &key, turn.waits, turn.cancel) {
+    fn prepare(
+        &self,
+        unit: UnitId,
+        parents: &[ParentImage],
+        turn: &ClaimContext<'_>,
+    ) -> anyhow::Result<Preparation> {
+        let decision = self.freshness.decide(unit, &among(parents))?;
+        match self.replan_if_missing(unit, decision, parents)? {
+            Decision::Fresh(present) => Ok(Preparation::Fresh(present)),
+            Decision::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
+            Decision::Build { reason, inputs, key } => {
+                let (state, name) = (&self.freshness.state, self.name(unit));
+                let is_shared = state.kept_since(name, &key, self.begun);
+                let (claim, waited) = match state.claim(name, &key, turn.waits, turn.cancel) {
                     Ok(Some((claim, waited))) => (Some(claim), waited),
-                    Ok(None) => return Ok(Prepared::Canceled),
+                    Ok(None) => return Ok(Preparation::Canceled),
                     // A file system without locks is not a reason to fail: the engine shares the
                     // steps of parallel builds.
                     Err(_) => (None, false),
                 };
                 if (is_shared || waited)
-                    && !self.judge.forced.contains(&unit)
-                    && let Some((image_id, lost)) = self.judge.look_again(unit, &key)?
+                    && !self.freshness.forced.contains(&unit)
+                    && let Some((image_id, lost)) = self.freshness.look_again(unit, &key)?
                 {
-                    let (registered, is_remote) = (None, false);
-                    return Ok(Prepared::Present(Present {
+                    let (registry_image, is_remote) = (None, false);
+                    return Ok(Preparation::Fresh(FreshImage {
                         image_id,
                         lost,
-                        registered,
+                        registry_image,
                         is_remote,
                     }));
                 }
                 // Without them, a later plan cannot say what changed; nothing else depends on them.
-                drop(memory.keep(name, &key, &inputs));
-                self.bring_needs(unit, needs, turn)?;
+                drop(state.keep(name, &key, &inputs));
+                self.pull_parents(unit, parents, turn)?;
                 let overrides =
-                    ContextOverrides::of(&self.judge, unit, needs, &self.parent_aliases)?;
-                let request = Box::new(self.request(unit, &key, &overrides, needs)?);
-                self.shared_names.note(&self.judge, unit, needs)?;
+                    ContextOverrides::of(&self.freshness, unit, parents, &self.parent_aliases)?;
+                let request = Box::new(self.request(unit, &key, &overrides, parents)?);
+                self.shared_names.note(&self.freshness, unit, parents)?;
                 let claim = claim.map(|claim| Box::new(claim) as _);
-                Ok(Prepared::Build { request, reason, claim })
+                Ok(Preparation::Build { request, reason, claim })
             }
         }
     }
@@ -353,17 +377,17 @@ impl Recipes for ImageProvider<'_> {
         unit: UnitId,
         built: &StoredImage,
         resolved: &BTreeSet<String>,
-        needs: &[Parent],
+        parents: &[ParentImage],
     ) -> anyhow::Result<()> {
         self.parent_aliases.note(built);
-        self.judge.confirm((unit, built), resolved, needs)?;
-        self.shared_names.confirm(&self.judge, unit, needs)?;
+        self.freshness.confirm((unit, built), resolved, parents)?;
+        self.shared_names.confirm(&self.freshness, unit, parents)?;
         self.ancestry.note(built);
         Ok(())
     }
 
     fn size(&self, image_id: &str) -> Option<u64> {
-        self.judge.held.size(image_id)
+        self.freshness.snapshot.size(image_id)
     }
 
     fn excerpt(&self, unit: UnitId, failure: &BuildFailure) -> Option<Excerpt> {
@@ -372,8 +396,11 @@ impl Recipes for ImageProvider<'_> {
             number: step.number,
             text: &step.text,
         });
-        let image = self.judge.image(unit);
+        let image = self.freshness.image(unit);
         let (source, span) = locate::find_failure(image, step, &failure.message)?;
-        Some(Excerpt { place: source.place(span), text: source.slice(span).trim_end().to_owned() })
+        Some(Excerpt {
+            place: source.location(span),
+            text: source.slice(span).trim_end().to_owned(),
+        })
     }
 }

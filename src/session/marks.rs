@@ -9,11 +9,11 @@ use crate::base::{IdMap, ImageId};
 use crate::cli::{ColorBy, EngineName};
 use crate::export::mark::{Mark, Marks, STEPS, Shade};
 use crate::graph::{Graph, select};
-use crate::plan::{Held, Holder, Plan, Verdict, ask_held};
+use crate::plan::{Plan, ReferenceTarget, StoreSnapshot, Verdict, read_snapshot};
 use crate::report::paint::Paint;
-use crate::report::words;
+use crate::report::phrases;
 use crate::session::Session;
-use crate::session::image_provider::{Request, connect};
+use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::Selection;
 use crate::workspace::Invocation;
 use crate::workspace::load::{self, Workspace};
@@ -44,14 +44,14 @@ pub fn make(
     if by == ColorBy::Size {
         // Fails if the engine does not answer, instead of waiting for it.
         engine.info()?;
-        return Ok(by_size(&workspace.graph, &ask_held(engine.images())?));
+        return Ok(by_size(&workspace.graph, &read_snapshot(engine.images())?));
     }
     // The engine adds to a graph what only the engine knows. The graph that is drawn stays as
     // written.
     let mut workspace = load::load(at)?;
     let all = select::with_needs(&workspace.graph, images);
-    let chosen = Selection { named: images.to_vec(), all, ..Selection::default() };
-    let request = Request { chosen, ..Request::default() };
+    let selected = Selection { named: images.to_vec(), all, ..Selection::default() };
+    let request = ImageRequest { selected, ..ImageRequest::default() };
     Ok(by_verdict(&Session::open(&mut workspace, request, engine.as_ref(), at)?.plan))
 }
 
@@ -112,18 +112,20 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
 }
 
 /// Marks each image with its size in the engine's store, whether it is fresh or not.
-fn by_size(graph: &Graph, held: &Held) -> Marks {
+fn by_size(graph: &Graph, snapshot: &StoreSnapshot) -> Marks {
     let largest = || mark("1 GB and more", Shade::Step(STEPS - 1));
     let steps = SIZES.iter().zip(0_u8..);
     let legend = steps.map(|((_, word), step)| mark(*word, Shade::Step(step)));
     let legend = legend.chain([largest(), mark("not found", Shade::Unknown)]).collect();
-    let of = |id: ImageId| match held.holder(&graph.images[id].references) {
-        Holder::One(held) => {
-            let step = SIZES.iter().zip(0_u8..).find(|((most, _), _)| held.size < *most);
+    let of = |id: ImageId| match snapshot.target_of(&graph.images[id].references) {
+        ReferenceTarget::One(image) => {
+            let step = SIZES.iter().zip(0_u8..).find(|((most, _), _)| image.size < *most);
             let shade = step.map_or(largest().shade, |(_, step)| Shade::Step(step));
-            mark(words::size(held.size), shade)
+            mark(phrases::size(image.size), shade)
         }
-        Holder::Missing(_) | Holder::Several(_) => mark("not found", Shade::Unknown),
+        ReferenceTarget::Missing(_) | ReferenceTarget::Several(_) => {
+            mark("not found", Shade::Unknown)
+        }
     };
     let marks = IdMap::from_fn(graph.images.len(), |id| Some(of(id)));
     Marks { about: "size", legend, marks }

@@ -29,7 +29,7 @@ pub mod signals;
 pub mod tag_moves;
 
 use externals::discover;
-use image_provider::{ImageProvider, Request};
+use image_provider::{ImageProvider, ImageRequest};
 
 /// A plan for selected images of a workspace, and what executes it.
 pub struct Session<'w> {
@@ -53,7 +53,7 @@ impl<'w> Session<'w> {
     /// trigger is not valid, which has then been reported.
     pub fn open(
         workspace: &'w mut Workspace,
-        mut request: Request,
+        mut request: ImageRequest,
         engine: &'w dyn Builder,
         at: &Invocation,
     ) -> anyhow::Result<Session<'w>> {

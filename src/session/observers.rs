@@ -13,18 +13,18 @@ use anyhow::Context;
 
 use crate::base::clock::UnixTime;
 use crate::cli::Progress;
-use crate::event::{Event, Listener, Stamped, Tally};
+use crate::event::{Event, EventSink, Tally, TimedEvent};
 use crate::exit::Exit;
-use crate::plan::Judge;
+use crate::plan::FreshnessCheck;
 use crate::report::github::Groups;
 use crate::report::journal::Journal;
 use crate::report::json_lines::JsonLines;
 use crate::report::live::{Live, Terminal};
-use crate::report::plain::Plain;
-use crate::report::summary::{Summary, Whole};
+use crate::report::plain::PlainPrinter;
+use crate::report::summary::{LogLocation, Summary};
 use crate::report::timeline::Timeline;
-use crate::report::{Reporter, say};
-use crate::state::Memory;
+use crate::report::{Reporter, printer};
+use crate::state::RepositoryState;
 use crate::workspace::Invocation;
 
 /// All observers of a run.
@@ -51,11 +51,11 @@ pub struct RunRecord {
     /// Its timeline, if requested.
     pub timeline: Option<Timeline>,
     /// The directory of its log, if there is one.
-    pub folder: Option<PathBuf>,
+    pub directory: Option<PathBuf>,
 }
 
-impl Listener for Observers {
-    fn hear(&mut self, event: &Stamped) {
+impl EventSink for Observers {
+    fn receive(&mut self, event: &TimedEvent) {
         // The log comes first: it is kept whatever happens to the screen.
         if self.unkept.is_none() {
             self.unkept = self.journal.show(event).err();
@@ -73,7 +73,7 @@ impl Listener for Observers {
         }
     }
 
-    fn rest(&mut self) {
+    fn flush(&mut self) {
         if self.unkept.is_none() {
             self.unkept = self.journal.flush().err();
         }
@@ -86,11 +86,11 @@ impl Observers {
     pub fn new(
         view: Option<Box<dyn Reporter>>,
         began: UnixTime,
-        memory: &Memory,
+        state: &RepositoryState,
         keeps_timeline: bool,
     ) -> Observers {
         Observers {
-            journal: Journal::new(memory, began),
+            journal: Journal::new(state, began),
             unkept: None,
             view,
             shown: Ok(()),
@@ -101,7 +101,7 @@ impl Observers {
         }
     }
 
-    fn remember(&mut self, event: &Stamped) {
+    fn remember(&mut self, event: &TimedEvent) {
         match &event.event {
             // A build with all steps cached does not predict how long the next one takes.
             Event::ImageBuilt { image_id, steps, took, .. } => {
@@ -119,40 +119,44 @@ impl Observers {
     ///
     /// # Errors
     /// Returns an error if that cannot be printed, or if the run could not be shown.
-    pub fn leave(mut self, judge: &Judge<'_>, at: &Invocation) -> anyhow::Result<RunRecord> {
-        let memory = &judge.memory;
+    pub fn leave(
+        mut self,
+        freshness: &FreshnessCheck<'_>,
+        at: &Invocation,
+    ) -> anyhow::Result<RunRecord> {
+        let state = &freshness.state;
         // Without them, the next run sends the engine one more request per image; nothing else depends
         // on them.
-        drop(memory.keep_built(&judge.built, self.ours));
+        drop(state.keep_built(&freshness.built, self.ours));
         if !self.took.is_empty() {
             // Without them, the next run starts images in a worse order; nothing else depends on
             // them.
-            drop(memory.keep_durations(&self.took));
+            drop(state.keep_durations(&self.took));
         }
-        memory.sweep();
-        match (self.unkept, memory.trouble()) {
+        state.sweep();
+        match (self.unkept, state.trouble()) {
             (Some(_), Some(why)) => warn_unkept(&why, at)?,
             (Some(error), None) => warn_unkept(&error, at)?,
             (None, trouble) => {
-                trouble.map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
+                trouble.map_or(Ok(()), |trouble| printer::warning(&trouble, at.paint))?;
                 if self.journal.is_begun() {
-                    self.summary.log = Some(Whole::Last);
+                    self.summary.log = Some(LogLocation::Last);
                 }
             }
         }
         let summary = self.summary.draw(at.paint);
         match Exit::from(&self.summary.tally) {
-            Exit::Done => say::note(&summary)?,
-            _ => say::err(&summary)?,
+            Exit::Done => printer::note(&summary)?,
+            _ => printer::err(&summary)?,
         }
-        say::unless_closed(self.shown).context("can't show the progress")?;
-        let folder = self.journal.folder().map(Path::to_owned);
-        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, folder })
+        printer::unless_closed(self.shown).context("can't show the progress")?;
+        let directory = self.journal.directory().map(Path::to_owned);
+        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, directory })
     }
 }
 
 fn warn_unkept(why: &dyn Display, at: &Invocation) -> anyhow::Result<()> {
-    say::warning(&format!("can't write the log of this run: {why}"), at.paint)
+    printer::warning(&format!("can't write the log of this run: {why}"), at.paint)
 }
 
 /// Returns what shows a run that starts at the given time, or `None` if the run is quiet.
@@ -166,7 +170,7 @@ pub fn view_of(
         Progress::Auto => at.environment.can_draw(),
         Progress::Tty => true,
         Progress::Plain => false,
-        Progress::Json => return Some(Box::new(JsonLines::new(say::data_stream(), began))),
+        Progress::Json => return Some(Box::new(JsonLines::new(printer::data_stream(), began))),
         Progress::Quiet => return None,
     };
     Some(if live {
@@ -174,6 +178,6 @@ pub fn view_of(
     } else if at.environment.is_in_actions() {
         Box::new(Groups::new(io::stderr(), at.environment.below_workspace(root)))
     } else {
-        Box::new(Plain(say::words_stream()))
+        Box::new(PlainPrinter(printer::words_stream()))
     })
 }

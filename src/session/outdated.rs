@@ -16,7 +16,7 @@ use crate::graph::reference::Reference;
 use crate::graph::{Graph, select};
 use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
-use crate::report::pins::{Basis, Row, Was};
+use crate::report::pins::{Basis, KnownDigests, OutdatedRow};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, registry};
 
@@ -26,7 +26,7 @@ pub fn compare(
     pins: &Pins,
     engine: EngineName,
     at: &Invocation,
-) -> Vec<(ExternalId, Row)> {
+) -> Vec<(ExternalId, OutdatedRow)> {
     let graph = &workspace.graph;
     let externals = graph.externals_by_tag();
     let connected = OnceCell::new();
@@ -36,7 +36,7 @@ pub fn compare(
         connected.as_deref().map_err(|why| anyhow!("{why}"))
     };
     let basis = |it| basis(it, pins, &engine).map_err(|error| in_a_line(&error));
-    let bases: Vec<(ExternalId, Result<Was, String>)> =
+    let bases: Vec<(ExternalId, Result<KnownDigests, String>)> =
         externals.into_iter().map(|(id, it)| (id, basis(it))).collect();
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&bases, AT_ONCE, |(id, from)| match from {
@@ -46,7 +46,7 @@ pub fn compare(
     });
     let rows = bases.into_iter().zip(found).map(|((id, from), found)| {
         let (name, images) = (graph.externals[id].familiar(), images_on(graph, id));
-        (id, Row::new(name, from.ok(), found, images))
+        (id, OutdatedRow::new(name, from.ok(), found, images))
     });
     rows.collect()
 }
@@ -65,13 +65,13 @@ fn basis<'a>(
     reference: &Reference,
     pins: &Pins,
     engine: &dyn Fn() -> anyhow::Result<&'a dyn Builder>,
-) -> anyhow::Result<Was> {
+) -> anyhow::Result<KnownDigests> {
     if let Some(digest) = pins.digest(reference) {
-        return Ok(Was { basis: Basis::Pin, digests: vec![digest.to_owned()] });
+        return Ok(KnownDigests { basis: Basis::Pin, digests: vec![digest.to_owned()] });
     }
-    let digests = engine().and_then(|engine| held_digests(engine, reference));
+    let digests = engine().and_then(|engine| stored_digests(engine, reference));
     let digests = digests.map_err(|error| anyhow!("not pinned, and {}", in_a_line(&error)))?;
-    Ok(Was { basis: Basis::Store, digests })
+    Ok(KnownDigests { basis: Basis::Store, digests })
 }
 
 fn connect_now(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Builder>> {
@@ -81,7 +81,7 @@ fn connect_now(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
 }
 
 /// Returns the digests that an image in the engine's store has in its registry.
-fn held_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<Vec<String>> {
+fn stored_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<Vec<String>> {
     let stored = engine.images().inspect(&reference.familiar())?;
     let digests = digests_of(&stored.context("not found in the engine")?.digests, reference);
     ensure!(!digests.is_empty(), "the engine's image was not pulled from its registry");

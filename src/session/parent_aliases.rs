@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::UnitId;
 use crate::engine::{ContextSource, ImageStore, StoredImage};
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
-use crate::plan::{Judge, Parent, lent};
+use crate::plan::{FreshnessCheck, ParentImage, alias};
 
 /// What the build of an image gets in place of what its Dockerfile names.
 #[derive(Default)]
@@ -25,11 +25,11 @@ pub struct ContextOverrides {
 /// names to the disk whenever one is added or removed.
 #[derive(Default)]
 pub struct ParentAliases {
-    names: Mutex<Names>,
+    names: Mutex<AliasNames>,
 }
 
 #[derive(Default)]
-struct Names {
+struct AliasNames {
     /// The aliases, by image ID.
     of: BTreeMap<String, String>,
     /// The aliases of images that are being built.
@@ -37,7 +37,7 @@ struct Names {
 }
 
 impl ParentAliases {
-    fn names(&self) -> MutexGuard<'_, Names> {
+    fn names(&self) -> MutexGuard<'_, AliasNames> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -51,7 +51,7 @@ impl ParentAliases {
         if let Some(name) = names.of.get(image_id) {
             return Ok(name.clone());
         }
-        let name = lent::fresh_name();
+        let name = alias::new_alias();
         store.tag(image_id, &name)?;
         names.of.insert(image_id.to_owned(), name.clone());
         Ok(name)
@@ -71,7 +71,7 @@ impl ParentAliases {
 
     /// Returns an alias for an image that is about to be built.
     pub fn promise(&self) -> String {
-        let name = lent::fresh_name();
+        let name = alias::new_alias();
         self.names().promised.insert(name.clone());
         name
     }
@@ -91,7 +91,7 @@ impl ParentAliases {
 
     /// Removes all aliases. A later run removes those that stay.
     pub fn remove_all(&self, store: &dyn ImageStore) {
-        let Names { of, promised } = std::mem::take(&mut *self.names());
+        let AliasNames { of, promised } = std::mem::take(&mut *self.names());
         for name in of.into_values().chain(promised) {
             drop(store.remove(&name));
         }
@@ -105,27 +105,27 @@ impl ContextOverrides {
     /// # Errors
     /// Returns an error if the engine's store does not have an image any more, or if the engine cannot be reached.
     pub fn of(
-        judge: &Judge<'_>,
+        freshness: &FreshnessCheck<'_>,
         unit: UnitId,
-        needs: &[Parent],
+        parents: &[ParentImage],
         parent_aliases: &ParentAliases,
     ) -> anyhow::Result<ContextOverrides> {
         let mut found = ContextOverrides::default();
-        let Some(Ok(own)) = &judge.own[unit] else { return Ok(found) };
-        if !judge.takes_by_digest(unit) {
+        let Some(Ok(own)) = &freshness.own[unit] else { return Ok(found) };
+        if !freshness.resolves_by_digest(unit) {
             return Ok(found);
         }
-        for (need, of) in own.needs() {
-            let reference = &need.reference;
-            let is_context = need.kind == NeedKind::Context;
-            if let Some(id) = judge.lent_id(unit, need, of, needs) {
-                let name = parent_aliases.alias(id, judge.store)?;
+        for (dependency, of) in own.resolved_dependencies() {
+            let reference = &dependency.reference;
+            let is_context = dependency.kind == DependencyKind::Context;
+            if let Some(id) = freshness.alias_id(unit, dependency, of, parents) {
+                let name = parent_aliases.alias(id, freshness.store)?;
                 if !is_context {
                     let source = ContextSource::Image(name.clone());
                     found.contexts.insert(reference.context_name(), source);
                 }
                 found.names.insert(reference.clone(), name);
-            } else if let Some(digest) = judge.remote_of(of, needs).filter(|_| !is_context) {
+            } else if let Some(digest) = freshness.remote_of(of, parents).filter(|_| !is_context) {
                 let source = ContextSource::Image(digest.to_owned());
                 found.contexts.insert(reference.context_name(), source);
             }
@@ -162,11 +162,11 @@ mod tests {
         let (store, aliases) = (Stub::default(), ParentAliases::default());
         store.put(external("debian:12", "x"), &[]);
         world.build("base", "one", &store);
-        let (app, needs) = (world.unit("app"), world.parents("app", &store));
-        let mut judge = world.judge(&store);
-        judge.contexts = contexts;
-        let found = ContextOverrides::of(&judge, app, &needs, &aliases).unwrap().contexts;
-        let again = ContextOverrides::of(&judge, app, &needs, &aliases).unwrap().contexts;
+        let (app, parents) = (world.unit("app"), world.parents("app", &store));
+        let mut freshness = world.freshness(&store);
+        freshness.contexts = contexts;
+        let found = ContextOverrides::of(&freshness, app, &parents, &aliases).unwrap().contexts;
+        let again = ContextOverrides::of(&freshness, app, &parents, &aliases).unwrap().contexts;
         assert_eq!(found, again, "an image has one name");
         for source in found.values() {
             let ContextSource::Image(name) = source else { panic!("{source}") };

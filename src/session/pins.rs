@@ -13,7 +13,7 @@ use crate::engine::ImageStore;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
-use crate::schedule::bring::hold;
+use crate::schedule::pull::hold;
 
 /// Returns the pinned references of a graph's externals.
 pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
@@ -26,7 +26,7 @@ pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
 ///
 /// # Errors
 /// Returns an error if the image cannot be pulled, or if its name points to another image.
-pub fn bring(
+pub fn pull_image(
     store: &dyn ImageStore,
     pinned: &str,
     name: Option<&Reference>,
@@ -65,7 +65,7 @@ mod tests {
         store.put(pinned, &[]);
         store.put(stored("debian", "two"), &[]);
         tagged.iter().for_each(|id| store.tag(id, "debian:12").unwrap());
-        let brought = bring(&store, PINNED, Some(&name), None, &|_, _| ());
+        let brought = pull_image(&store, PINNED, Some(&name), None, &|_, _| ());
         if brought.is_ok() {
             assert_eq!(store.image("debian:12").unwrap().id, "sha256:debian-one");
         }

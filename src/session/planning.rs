@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::base::error::{InfrastructureError, permanent};
 use crate::base::{IdMap, UnitId};
 use crate::engine::{ImageStore, NamedContexts};
-use crate::inputs::gather::Asked;
-use crate::inputs::{Own, gather};
-use crate::plan::{Held, Judge, Plan, SharedStore, Verdict, ask_held};
-use crate::state::Memory;
+use crate::inputs::gather::GatherRequest;
+use crate::inputs::{OwnInputs, gather};
+use crate::plan::{FreshnessCheck, Plan, SharedStore, StoreSnapshot, Verdict, read_snapshot};
+use crate::state::RepositoryState;
 
 use super::parent_aliases::ParentAliases;
 
@@ -20,69 +20,69 @@ use super::parent_aliases::ParentAliases;
 const PLANS: u32 = 5;
 
 /// The inputs of units, or why they cannot be read.
-pub(super) type Gathered = IdMap<Option<Result<Own, InfrastructureError>>, UnitId>;
+pub(super) type GatheredInputs = IdMap<Option<Result<OwnInputs, InfrastructureError>>, UnitId>;
 
 /// Returns the inputs of images, and the store snapshot. Both are read at once: listing the engine's images takes as
 /// long as looking at the files. With `reads_all`, every file is read, whatever is remembered about it.
 pub(super) fn look(
-    asked: Asked<'_>,
+    gather_request: GatherRequest<'_>,
     units: &[UnitId],
-    memory: &Memory,
+    state: &RepositoryState,
     reads_all: bool,
     store: &dyn ImageStore,
-) -> anyhow::Result<(Gathered, Held)> {
+) -> anyhow::Result<(GatheredInputs, StoreSnapshot)> {
     std::thread::scope(|scope| {
-        let held = scope.spawn(|| ask_held(store));
-        let mut digests = memory.digests();
+        let snapshot = scope.spawn(|| read_snapshot(store));
+        let mut digests = state.digests();
         if reads_all {
             // A file that changes through a shared mapping may keep its times.
             digests.distrust();
         }
-        let own = gather(asked, units, &mut digests);
+        let own = gather(gather_request, units, &mut digests);
         // Without them, all files are read again next time; nothing else depends on them.
-        drop(memory.keep_digests(&digests));
-        let held = held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((own, held))
+        drop(state.keep_digests(&digests));
+        let snapshot = snapshot.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((own, snapshot))
     })
 }
 
 /// Plans images, and gives those that a run needs later aliases, if there are `aliases` and the engine can build on
 /// them. Also returns these images.
 pub(super) fn make_plan(
-    judge: &mut Judge<'_>,
+    freshness: &mut FreshnessCheck<'_>,
     units: &[UnitId],
     aliases: Option<&ParentAliases>,
 ) -> anyhow::Result<(Plan, BTreeSet<UnitId>)> {
-    let (mut plan, held) = match aliases.filter(|_| judge.contexts == NamedContexts::All) {
-        Some(aliases) => plan_and_hold(judge, units, aliases)?,
-        None => (judge.plan(units)?, BTreeSet::new()),
+    let (mut plan, aliased) = match aliases.filter(|_| freshness.contexts == NamedContexts::All) {
+        Some(aliases) => plan_and_hold(freshness, units, aliases)?,
+        None => (freshness.plan(units)?, BTreeSet::new()),
     };
-    expect_costs(judge, &mut plan);
-    Ok((plan, held))
+    expect_costs(freshness, &mut plan);
+    Ok((plan, aliased))
 }
 
 /// Plans images, and gives those that a run needs later aliases. Plans again if one of them has disappeared since the
 /// store snapshot was taken.
 fn plan_and_hold(
-    judge: &mut Judge<'_>,
+    freshness: &mut FreshnessCheck<'_>,
     units: &[UnitId],
     aliases: &ParentAliases,
 ) -> anyhow::Result<(Plan, BTreeSet<UnitId>)> {
     for _ in 0..PLANS {
-        let plan = judge.plan(units)?;
-        let needed = needed_later(judge, &plan);
+        let plan = freshness.plan(units)?;
+        let needed = needed_later(freshness, &plan);
         let fresh = needed.iter().filter_map(|unit| match plan.verdict(*unit) {
             Some(Verdict::Fresh { image_id, registry: None, .. }) => Some(image_id),
             _ => None,
         });
         let mut is_complete = true;
         for image_id in fresh {
-            is_complete &= aliases.hold(image_id, judge.store)?;
+            is_complete &= aliases.hold(image_id, freshness.store)?;
         }
         if is_complete {
             return Ok((plan, needed));
         }
-        judge.held = ask_held(judge.store)?;
+        freshness.snapshot = read_snapshot(freshness.store)?;
     }
     let message =
         format!("images disappeared from the engine's store during {PLANS} attempts to plan");
@@ -90,23 +90,23 @@ fn plan_and_hold(
 }
 
 /// Returns the images of a plan that have children to build, and those that are to be pushed.
-fn needed_later(judge: &Judge<'_>, plan: &Plan) -> BTreeSet<UnitId> {
-    let pushes = judge.shared.as_ref().is_some_and(SharedStore::is_needed);
+fn needed_later(freshness: &FreshnessCheck<'_>, plan: &Plan) -> BTreeSet<UnitId> {
+    let pushes = freshness.shared.as_ref().is_some_and(SharedStore::is_needed);
     let is_built_on = |unit: UnitId| plan.children(unit).iter().any(|it| !plan.is_fresh(*it));
     let is_needed =
-        |unit: &UnitId| is_built_on(*unit) || (pushes && plan.registered(*unit).is_none());
+        |unit: &UnitId| is_built_on(*unit) || (pushes && plan.registry_image(*unit).is_none());
     plan.order().iter().copied().filter(is_needed).collect()
 }
 
 /// Sets how long each image of a plan is expected to take: nothing if it is not built.
-fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
+fn expect_costs(freshness: &FreshnessCheck<'_>, plan: &mut Plan) {
     let mut costs = IdMap::from_fn(plan.len(), |_| Duration::ZERO);
     let stale: Vec<UnitId> =
         plan.order().iter().copied().filter(|unit| !plan.is_fresh(*unit)).collect();
     if stale.is_empty() {
         return plan.set_costs(costs);
     }
-    let commands = |unit: UnitId| match &judge.own[unit] {
+    let commands = |unit: UnitId| match &freshness.own[unit] {
         Some(Ok(own)) => {
             let instructions = own.inputs.stages.iter().flat_map(|stage| &stage.instructions);
             instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
@@ -114,8 +114,8 @@ fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
         _ => 0,
     };
     let described: Vec<(&str, usize)> =
-        stale.iter().map(|unit| (judge.image(*unit).name.as_str(), commands(*unit))).collect();
-    let durations = judge.memory.durations();
+        stale.iter().map(|unit| (freshness.image(*unit).name.as_str(), commands(*unit))).collect();
+    let durations = freshness.state.durations();
     for (unit, cost) in stale.iter().zip(durations.expect(&described)) {
         costs[*unit] = cost;
     }

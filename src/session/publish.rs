@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 
 use crate::base::{UnitId, clock, parallel};
-use crate::cli::Push;
+use crate::cli::PushOption;
 use crate::engine::{Cancel, ImageStore};
 use crate::graph::reference::Reference;
-use crate::plan::{Parent, SharedStore, remote};
+use crate::plan::{ParentImage, SharedStore, remote};
 use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
-use crate::schedule::{Published, Publisher, Released};
+use crate::schedule::{PublishedImage, PublishedTags, Publisher};
 use crate::state::StateDir;
 
 use super::image_provider::ImageProvider;
@@ -37,10 +37,10 @@ impl<'a> Publishing<'a> {
     pub fn of(
         provider: &'a ImageProvider<'a>,
         plain_http: Vec<String>,
-        push: Push,
+        push: PushOption,
     ) -> Option<Publishing<'a>> {
-        let shared = provider.judge.shared.as_ref().filter(|_| push != Push::No)?;
-        let moves_tags = push == Push::Tags;
+        let shared = provider.freshness.shared.as_ref().filter(|_| push != PushOption::No)?;
+        let moves_tags = push == PushOption::Tags;
         let run = format!("{}-{}", clock::now().since_epoch().as_millis(), std::process::id());
         Some(Publishing { provider, shared, plain_http, moves_tags, run })
     }
@@ -48,12 +48,12 @@ impl<'a> Publishing<'a> {
 
 impl Publishing<'_> {
     /// Returns the moves of tags that do not yet point to their images, and the number of tags that do.
-    fn moves(&self, published: &[(UnitId, Published)]) -> anyhow::Result<(Vec<Move>, usize)> {
+    fn moves(&self, published: &[(UnitId, PublishedImage)]) -> anyhow::Result<(Vec<Move>, usize)> {
         let wanted: Vec<(Remote, &str)> = published
             .iter()
             .flat_map(|(unit, it)| {
                 let digest = it.digest.as_str();
-                let references = &self.provider.judge.image(*unit).references;
+                let references = &self.provider.freshness.image(*unit).references;
                 references.iter().map(move |it| (remote(&self.shared.place(it)), digest))
             })
             .collect();
@@ -99,29 +99,32 @@ impl Publisher for Publishing<'_> {
     fn publish(
         &self,
         unit: UnitId,
-        needs: &[Parent],
+        parents: &[ParentImage],
         image_id: &str,
         cancel: &Cancel,
-    ) -> anyhow::Result<Published> {
-        let judge = &self.provider.judge;
-        let Some(key) = judge.key_of(unit, needs) else {
+    ) -> anyhow::Result<PublishedImage> {
+        let freshness = &self.provider.freshness;
+        let Some(key) = freshness.key_of(unit, parents) else {
             anyhow::bail!("an image without a key can't be pushed");
         };
-        let described = judge.image(unit);
+        let described = freshness.image(unit);
         let mut published = None;
         for place in self.shared.key_references(described, &key) {
             let name = place.familiar();
-            let digest = push_under(&name, image_id, judge.store, cancel)?;
+            let digest = push_under(&name, image_id, freshness.store, cancel)?;
             published.get_or_insert_with(|| {
                 let digested = Some(digest.clone());
                 let reference = Reference { tag: None, digest: digested, ..place }.familiar();
-                Published { reference, digest }
+                PublishedImage { reference, digest }
             });
         }
         published.ok_or_else(|| anyhow::anyhow!("`{}` has no reference", described.name))
     }
 
-    fn release(&self, published: &[(UnitId, Published)]) -> anyhow::Result<Option<Released>> {
+    fn move_tags(
+        &self,
+        published: &[(UnitId, PublishedImage)],
+    ) -> anyhow::Result<Option<PublishedTags>> {
         if !self.moves_tags {
             return Ok(None);
         }
@@ -129,15 +132,15 @@ impl Publisher for Publishing<'_> {
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
         // Without a state directory, the intent of the run is written to a temporary directory.
         let elsewhere = tempfile::tempdir()?;
-        let memory = &self.provider.judge.memory;
-        let folder = match memory.prepare_releases() {
-            Err(_) if memory.trouble().is_some() => StateDir::at(elsewhere.path()),
+        let state = &self.provider.freshness.state;
+        let directory = match state.prepare_releases() {
+            Err(_) if state.trouble().is_some() => StateDir::at(elsewhere.path()),
             kept => kept?,
         };
-        if !moves.is_empty() || tag_moves::is_any_left(&folder) {
-            tag_moves::release(&folder, &self.run, &self.plain_http, moves)?;
+        if !moves.is_empty() || tag_moves::is_any_left(&directory) {
+            tag_moves::start(&directory, &self.run, &self.plain_http, moves)?;
         }
-        Ok(Some(Released { moved: moved.into_iter().collect(), kept }))
+        Ok(Some(PublishedTags { moved: moved.into_iter().collect(), kept }))
     }
 }
 

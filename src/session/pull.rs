@@ -11,9 +11,9 @@ use crate::engine::ImageStore;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph};
-use crate::inputs::{Externals, Outside};
-use crate::plan::{SharedStore, externals_of, judge_external, lent};
-use crate::report::say;
+use crate::inputs::{ExternalDescription, Externals};
+use crate::plan::{SharedStore, alias, describe_external, externals_of};
+use crate::report::printer;
 
 /// How many images are pulled at once: registries answer slowly, and the engine limits its downloads.
 const AT_ONCE: usize = 6;
@@ -43,7 +43,7 @@ pub struct ExternalQuery<'a> {
     /// What to pull.
     pub pull: Pull,
     /// Whether to print what is pulled.
-    pub tell: bool,
+    pub report: bool,
     /// The pins, which are looked up in place of the externals' tags.
     pub pins: &'a Pins,
     /// The engine's store.
@@ -58,11 +58,11 @@ pub struct ExternalImages {
     /// References by digest of those that only their registries have.
     pub remote: BTreeMap<ExternalId, String>,
     /// Aliases of some of them that dead runs left behind.
-    pub strays: Vec<String>,
+    pub stale_aliases: Vec<String>,
 }
 
 impl ExternalImages {
-    fn note(&mut self, id: ExternalId, outside: Option<Outside>) {
+    fn note(&mut self, id: ExternalId, outside: Option<ExternalDescription>) {
         self.externals.insert(Dependency::External(id), outside);
     }
 }
@@ -99,9 +99,11 @@ pub fn find_externals(
         let stored = search.store.inspect(&reference.familiar())?;
         match &stored {
             None => missing.push((id, reference)),
-            Some(stored) => found.strays.extend(lent::strays(&stored.references).cloned()),
+            Some(stored) => {
+                found.stale_aliases.extend(alias::stale_aliases(&stored.references).cloned());
+            }
         }
-        found.note(id, judge_external(stored, search.platform));
+        found.note(id, describe_external(stored, search.platform));
     }
     if let Some(shared) = shared {
         let seen = parallel::each(&missing, AT_ONCE, |(_, it)| shared.external(it));
@@ -118,7 +120,7 @@ pub fn find_externals(
         parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, true)));
         for (id, reference) in missing {
             let stored = search.store.inspect(&reference.familiar())?;
-            found.note(id, judge_external(stored, search.platform));
+            found.note(id, describe_external(stored, search.platform));
         }
     }
     Ok(())
@@ -134,16 +136,16 @@ fn fetch_newer(search: ExternalQuery<'_>, reference: &Reference) -> anyhow::Resu
     fetch(search, reference, before.is_none())?;
     let after = search.store.inspect(&name)?.map(|image| image.id);
     let news = if after == before { "up to date" } else { "pulled" };
-    if search.tell { say::note(&format!("{name}: {news}\n")) } else { Ok(()) }
+    if search.report { printer::note(&format!("{name}: {news}\n")) } else { Ok(()) }
 }
 
 /// Pulls an external, and prints so once its registry has started to answer.
-fn fetch(search: ExternalQuery<'_>, reference: &Reference, tell: bool) -> anyhow::Result<()> {
+fn fetch(search: ExternalQuery<'_>, reference: &Reference, report: bool) -> anyhow::Result<()> {
     let name = reference.familiar();
     search.store.pull(&name, search.asked, &mut || {
-        if search.tell && tell {
+        if search.report && report {
             // If the message cannot be printed, the pull still goes on.
-            drop(say::note(&format!("pulling {name}\n")));
+            drop(printer::note(&format!("pulling {name}\n")));
         }
     })
 }

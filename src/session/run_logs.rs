@@ -7,14 +7,14 @@ use std::path::Path;
 use crate::base::error::usage;
 use crate::base::text::suggest;
 use crate::state::runs::{self, RunLog};
-use crate::workspace::root::own_memory;
+use crate::workspace::root::own_state;
 
 /// Returns the runs of a repository that are kept, oldest first, and at least one.
 ///
 /// # Errors
 /// Returns an error if there is none, or if the state directory cannot be used.
 pub fn kept(root: &Path) -> anyhow::Result<Vec<RunLog>> {
-    let runs = runs::all(&own_memory(root)?);
+    let runs = runs::all(&own_state(root)?);
     if runs.is_empty() {
         return Err(usage("no runs found: nothing has been built here yet")
             .hint("`layers build --all` builds all images")

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::base::clock::UnixTime;
 use crate::base::screen::visible_path;
 use crate::report::journal::Events;
-use crate::report::page::{self, Prior, Standing};
+use crate::report::page::{self, PreviousRun, RunMetadata};
 use crate::report::timeline::Timeline;
-use crate::report::{say, trace};
-use crate::state::Memory;
+use crate::report::{printer, trace};
+use crate::state::RepositoryState;
 use crate::state::runs::{self, RunLog};
 
 use super::observers::RunRecord;
@@ -35,7 +35,7 @@ fn timeline_of(mut events: Events) -> anyhow::Result<Timeline> {
 /// Draws the page of a run, compared with the first of the older runs that shares an image with it.
 pub fn draw<'a>(
     run: &Timeline,
-    standing: &Standing<'_>,
+    metadata: &RunMetadata<'_>,
     older: impl IntoIterator<Item = &'a RunLog>,
 ) -> String {
     let shares = |other: &Timeline| {
@@ -46,8 +46,9 @@ pub fn draw<'a>(
     let facts = |run: &RunLog| timeline_of(Events::of(run)?.only_facts());
     let mut read = older.into_iter().filter_map(|older| Some((older, facts(older).ok()?)));
     let found = read.find(|(_, other)| shares(other));
-    let prior = found.as_ref().map(|(kept, run)| Prior { id: &kept.id, began: kept.began, run });
-    page::of_run(run, standing, prior.as_ref())
+    let prior =
+        found.as_ref().map(|(kept, run)| PreviousRun { id: &kept.id, began: kept.began, run });
+    page::of_run(run, metadata, prior.as_ref())
 }
 
 /// What `layers build` writes after the run.
@@ -70,26 +71,31 @@ impl PagesOption<'_> {
     ///
     /// # Errors
     /// Returns an error if a file cannot be written.
-    pub fn write(&self, record: RunRecord, began: UnixTime, memory: &Memory) -> anyhow::Result<()> {
+    pub fn write(
+        &self,
+        record: RunRecord,
+        began: UnixTime,
+        state: &RepositoryState,
+    ) -> anyhow::Result<()> {
         let Some(run) = record.timeline else { return Ok(()) };
-        let id = record.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
+        let id = record.directory.as_deref().and_then(Path::file_name).unwrap_or_default();
         let id = id.to_string_lossy().into_owned();
         if let Some(file) = self.trace {
-            say::file(&self.start.join(file), &trace::draw(&run, &id))?;
-            say::note(&format!("trace: {}\n", visible_path(file)))?;
+            printer::file(&self.start.join(file), &trace::draw(&run, &id))?;
+            printer::note(&format!("trace: {}\n", visible_path(file)))?;
         }
         let Some(page) = self.page else { return Ok(()) };
-        let (path, name) = match (page, &record.folder) {
+        let (path, name) = match (page, &record.directory) {
             (Some(file), _) => (self.start.join(file), file.clone()),
-            (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
+            (None, Some(directory)) => (directory.join(PAGE), directory.join(PAGE)),
             (None, None) => {
-                return say::note("no report: nothing was built, so the run has no log\n");
+                return printer::note("no report: nothing was built, so the run has no log\n");
             }
         };
-        let standing = Standing { id: &id, began, is_written: false };
-        let kept = runs::all(memory);
+        let metadata = RunMetadata { id: &id, began, is_written: false };
+        let kept = runs::all(state);
         let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
-        say::file(&path, &draw(&run, &standing, older))?;
-        say::note(&format!("report: {}\n", visible_path(&name)))
+        printer::file(&path, &draw(&run, &metadata, older))?;
+        printer::note(&format!("report: {}\n", visible_path(&name)))
     }
 }

@@ -6,7 +6,7 @@ use crate::base::ImageId;
 use crate::base::error::as_usage;
 use crate::graph::{Graph, select};
 use crate::lint::arguments::undeclared;
-use crate::report::{diagnostics, say};
+use crate::report::{diagnostics, printer};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, build_settings, revisions};
 
@@ -57,8 +57,8 @@ pub fn choose(
     let graph = &workspace.graph;
     let everything = words.images.is_empty();
     let by_words = |words: &[String]| {
-        let chosen = select::choose(graph, words, &workspace.current);
-        chosen.map_err(as_usage)
+        let selected = select::choose(graph, words, &workspace.current);
+        selected.map_err(as_usage)
     };
     let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
     let excluded = by_words(words.excluded)?;
@@ -77,12 +77,12 @@ pub fn choose(
 /// Warns about build arguments of the command line that none of the images declares.
 pub fn warn_of_arguments(
     workspace: &Workspace,
-    chosen: &Selection,
+    selected: &Selection,
     at: &Invocation,
 ) -> anyhow::Result<()> {
     let given = build_settings::build_args_of(at);
-    let images = chosen.all.iter().map(|image| &workspace.graph.images[*image]);
+    let images = selected.all.iter().map(|image| &workspace.graph.images[*image]);
     let problem = undeclared(given.keys().map(String::as_str), images);
     let problems = workspace.silence.apply(problem.into_iter().collect());
-    say::err(&diagnostics::draw(&problems, at.paint))
+    printer::err(&diagnostics::draw(&problems, at.paint))
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::base::UnitId;
 use crate::engine::{ImageStore, LabelFilter, ReferenceWatch};
 use crate::inputs::KEY_LABEL;
-use crate::plan::{Judge, MOVED, Parent, lent};
+use crate::plan::{FreshnessCheck, MOVED, ParentImage, alias};
 
 /// Watches such references during a run.
 pub struct SharedNames {
@@ -22,7 +22,7 @@ pub struct SharedNames {
 
 impl Default for SharedNames {
     fn default() -> SharedNames {
-        let marker = lent::fresh_name();
+        let marker = alias::new_alias();
         SharedNames { marker, watch: OnceLock::new(), before: Mutex::default() }
     }
 }
@@ -32,18 +32,25 @@ impl SharedNames {
     ///
     /// # Errors
     /// Returns an error if the engine cannot be reached.
-    pub fn note(&self, judge: &Judge<'_>, unit: UnitId, needs: &[Parent]) -> anyhow::Result<()> {
-        let names = judge.shared_names(unit, needs);
+    pub fn note(
+        &self,
+        freshness: &FreshnessCheck<'_>,
+        unit: UnitId,
+        parents: &[ParentImage],
+    ) -> anyhow::Result<()> {
+        let names = freshness.shared_names(unit, parents);
         if names.is_empty() {
             return Ok(());
         }
         if self.watch.get().is_none() {
-            let Some(watch) = judge.store.watch_references(&self.marker)? else { return Ok(()) };
+            let Some(watch) = freshness.store.watch_references(&self.marker)? else {
+                return Ok(());
+            };
             // Another image may have set it first.
             drop(self.watch.set(watch));
         }
         let Some(watch) = self.watch.get() else { return Ok(()) };
-        let counts = watch.counts(&names, judge.store)?;
+        let counts = watch.counts(&names, freshness.store)?;
         self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, counts);
         Ok(())
     }
@@ -52,15 +59,20 @@ impl SharedNames {
     ///
     /// # Errors
     /// Returns an error if one has moved, or if the engine cannot be reached.
-    pub fn confirm(&self, judge: &Judge<'_>, unit: UnitId, needs: &[Parent]) -> anyhow::Result<()> {
+    pub fn confirm(
+        &self,
+        freshness: &FreshnessCheck<'_>,
+        unit: UnitId,
+        parents: &[ParentImage],
+    ) -> anyhow::Result<()> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
         let (Some(before), Some(watch)) = (before, self.watch.get()) else { return Ok(()) };
-        let names = judge.shared_names(unit, needs);
-        let now = watch.counts(&names, judge.store)?;
+        let names = freshness.shared_names(unit, parents);
+        let now = watch.counts(&names, freshness.store)?;
         let mut counted = names.iter().zip(before.iter().zip(&now));
         match counted.find(|(_, (before, now))| before != now) {
             None => Ok(()),
-            Some(((reference, _), _)) => Err(judge.changed(unit, reference, MOVED)),
+            Some(((reference, _), _)) => Err(freshness.changed(unit, reference, MOVED)),
         }
     }
 
@@ -96,13 +108,13 @@ mod tests {
         let store = Stub::default();
         world.build("base", "one", &store);
         store.put(stored("other", "x"), &[]);
-        let (dev, needs) = (world.unit("dev"), world.parents("dev", &store));
-        let mut judge = world.judge(&store);
-        judge.contexts = contexts;
+        let (dev, parents) = (world.unit("dev"), world.parents("dev", &store));
+        let mut freshness = world.freshness(&store);
+        freshness.contexts = contexts;
         let names = SharedNames::default();
-        names.note(&judge, dev, &needs).unwrap();
+        names.note(&freshness, dev, &parents).unwrap();
         happens(&store);
-        let confirmed = names.confirm(&judge, dev, &needs);
+        let confirmed = names.confirm(&freshness, dev, &parents);
         names.end(&store);
         assert_eq!(store.image(&names.marker), None, "the marker is taken away");
         confirmed.map_err(|error| error.to_string())

@@ -30,33 +30,33 @@ const LONGEST_ERROR: usize = 64 << 10;
 
 /// The moves of a run, as written to the file.
 #[derive(Serialize, Deserialize)]
-struct Intent {
+struct IntendedMoves {
     /// Registries that are used without TLS. Everything else is read from the environment, which contains secrets.
     plain_http: Vec<String>,
     moves: Vec<Move>,
 }
 
-impl Intent {
+impl IntendedMoves {
     fn registries(&self, at: &Invocation) -> Registries {
         Registries::new(registry::settings_with(self.plain_http.clone(), &at.environment))
     }
 }
 
-/// Moves tags, all or none, and waits until that is done. `folder` is the directory of intents, and `name` is a name
+/// Moves tags, all or none, and waits until that is done. `directory` is the directory of intents, and `name` is a name
 /// that no other run has.
 ///
 /// # Errors
 /// Returns an error if a registry refuses, or if the file cannot be written.
-pub fn release(
-    folder: &StateDir,
+pub fn start(
+    directory: &StateDir,
     name: &str,
     plain_http: &[String],
     moves: Vec<Move>,
 ) -> anyhow::Result<()> {
     let name = format!("{name}.json");
-    let file = folder.path().join(&name);
-    let text = serde_json::to_vec(&Intent { plain_http: plain_http.to_vec(), moves })?;
-    let kept = folder.write(&name, &text);
+    let file = directory.path().join(&name);
+    let text = serde_json::to_vec(&IntendedMoves { plain_http: plain_http.to_vec(), moves })?;
+    let kept = directory.write(&name, &text);
     kept.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
     let arguments = [OsStr::new(MOVE_TAGS), file.as_os_str()];
     let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
@@ -66,7 +66,7 @@ pub fn release(
     // The process itself removes a file that it has read. This removes one that it could not read. One whose process was
     // killed stays: the next release completes its moves.
     if finished.status.code().is_some() {
-        drop(folder.remove_file(&name));
+        drop(directory.remove_file(&name));
     }
     let said = String::from_utf8_lossy(&finished.stderr);
     match serde_json::from_str::<InfrastructureError>(&said) {
@@ -87,51 +87,51 @@ pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
     // another path.
     let (parent, name) =
         file.parent().zip(file.file_name()).context("the path has no directory")?;
-    let folder = StateDir::at(parent);
-    let intent = read(&folder, name)?;
-    let lock = folder
+    let directory = StateDir::at(parent);
+    let intent = read(&directory, name)?;
+    let lock = directory
         .place(LOCK)
         .and_then(|path| File::options().write(true).create(true).truncate(false).open(path));
     let lock = lock.context("can't create the lock for moving tags")?;
     lock.lock().context("can't acquire the lock for moving tags")?;
-    for left in others(&folder, name) {
-        finish_left(&folder, &left, at)?;
+    for left in others(&directory, name) {
+        finish_left(&directory, &left, at)?;
     }
     let moved = move_all(&intent.registries(at), &intent.moves);
-    drop(folder.remove_file(name));
+    drop(directory.remove_file(name));
     moved
 }
 
-fn read(folder: &StateDir, name: &OsStr) -> anyhow::Result<Intent> {
-    let file = folder.path().join(name);
+fn read(directory: &StateDir, name: &OsStr) -> anyhow::Result<IntendedMoves> {
+    let file = directory.path().join(name);
     let cant = || format!("can't read `{}`", visible_path(&file));
-    let text = folder.read(name).with_context(cant)?;
+    let text = directory.read(name).with_context(cant)?;
     serde_json::from_slice(&text).with_context(cant)
 }
 
 /// Returns whether a dead run left moves unfinished.
-pub fn is_any_left(folder: &StateDir) -> bool {
-    !others(folder, OsStr::new("")).is_empty()
+pub fn is_any_left(directory: &StateDir) -> bool {
+    !others(directory, OsStr::new("")).is_empty()
 }
 
 /// Returns the files of other runs that died.
-fn others(folder: &StateDir, own: &OsStr) -> Vec<OsString> {
+fn others(directory: &StateDir, own: &OsStr) -> Vec<OsString> {
     let is_left = |name: &OsString| {
         let is_intent = Path::new(name).extension().is_some_and(|it| it == "json");
-        is_intent && name != own && folder.file(name).is_ok()
+        is_intent && name != own && directory.file(name).is_ok()
     };
-    let mut left: Vec<OsString> = folder.names().into_iter().filter(is_left).collect();
+    let mut left: Vec<OsString> = directory.names().into_iter().filter(is_left).collect();
     left.sort();
     left
 }
 
 /// Finishes the moves of another run.
-fn finish_left(folder: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
-    if let Ok(intent) = read(folder, name) {
+fn finish_left(directory: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
+    if let Ok(intent) = read(directory, name) {
         let finished = finish(&intent.registries(at), &intent.moves);
         // A registry that refuses will refuse again, and must not block later releases.
         finished.or_else(|error| if error::is_transient(&error) { Err(error) } else { Ok(()) })?;
     }
-    drop(folder.remove_file(name));
+    drop(directory.remove_file(name));
     Ok(())
 }

@@ -68,16 +68,16 @@ pub(super) fn claim(
 
 /// Waits for a lock. Returns `None` if the wait was canceled.
 fn wait_for(file: File, cancel: &Cancel) -> io::Result<Option<File>> {
-    let (tell, told) = mpsc::channel();
-    let canceled = tell.clone();
+    let (sender, receiver) = mpsc::channel();
+    let canceled = sender.clone();
     let _guard = cancel.on_set(move || drop(canceled.send(None)));
     // The system's wait cannot be interrupted. A thread whose receiver is gone releases the lock as
     // soon as it gets it.
     std::thread::spawn(move || {
         let locked = file.lock();
-        drop(tell.send(Some(locked.map(|()| file))));
+        drop(sender.send(Some(locked.map(|()| file))));
     });
-    match told.recv() {
+    match receiver.recv() {
         Ok(Some(locked)) => locked.map(Some),
         Ok(None) | Err(_) => Ok(None),
     }
@@ -90,10 +90,10 @@ pub fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes the files that dead processes left behind. Returns whether there were any.
-pub(super) fn sweep(folder: &StateDir) -> bool {
+pub(super) fn sweep(directory: &StateDir) -> bool {
     let mut found = false;
-    for name in folder.names() {
-        let Ok(path) = folder.file(name) else { continue };
+    for name in directory.names() {
+        let Ok(path) = directory.file(name) else { continue };
         let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
         if file.try_lock().is_ok() && is_at(&file, &path) {
             drop(Claim { _file: file, path });
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn one_at_a_time_has_a_claim() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
         let holders = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn waiting_is_told_and_can_be_canceled() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
         let (first, waited) =
             ours(claim(&path, &|| panic!("it is free"), &Cancel::default()).unwrap());
         assert!(!waited);
@@ -145,12 +145,12 @@ mod tests {
         let claimed = claim(&path, &|| cancel.set(), &cancel).unwrap();
         assert!(claimed.is_none());
         std::thread::scope(|scope| {
-            let (tell, told) = mpsc::channel();
+            let (sender, receiver) = mpsc::channel();
             let second = scope.spawn(|| {
-                let tell = tell;
-                ours(claim(&path, &|| tell.send(()).unwrap(), &Cancel::default()).unwrap()).1
+                let sender = sender;
+                ours(claim(&path, &|| sender.send(()).unwrap(), &Cancel::default()).unwrap()).1
             });
-            told.recv().unwrap();
+            receiver.recv().unwrap();
             drop(first);
             assert!(second.join().unwrap(), "it was waited for");
         });
@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn what_dead_processes_left_is_swept_and_what_is_held_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::of(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::of(directory.path());
         state.make().unwrap();
         let (left, held) = (state.path().join("left"), state.path().join("held"));
         fs::write(&left, "").unwrap();

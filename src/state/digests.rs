@@ -42,24 +42,24 @@ pub struct Digests {
     starts: Vec<usize>,
     /// For each record, whether it was looked up.
     used: Vec<AtomicBool>,
-    noted: BTreeMap<PathHash, Record>,
+    noted: BTreeMap<PathHash, DigestRecord>,
     /// Whether to ignore the kept records.
     is_distrusted: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Record {
+struct DigestRecord {
     facts: [u8; 64],
     digest: [u8; 32],
 }
 
 impl Digests {
     /// Reads a file. The result is empty if it is missing or damaged.
-    pub fn open(folder: StateDir, name: &'static str) -> Digests {
-        let kept = folder.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
+    pub fn open(directory: StateDir, name: &'static str) -> Digests {
+        let kept = directory.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
         let starts = starts(records(&kept));
         let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
-        let (file, noted) = (Some((folder, name)), BTreeMap::new());
+        let (file, noted) = (Some((directory, name)), BTreeMap::new());
         Digests { file, kept, starts, used, noted, is_distrusted: false }
     }
 
@@ -79,7 +79,9 @@ impl Digests {
     /// # Errors
     /// Returns an error if the file cannot be written.
     pub fn save(&self) -> io::Result<()> {
-        let (Some((folder, name)), true) = (&self.file, self.is_changed()) else { return Ok(()) };
+        let (Some((directory, name)), true) = (&self.file, self.is_changed()) else {
+            return Ok(());
+        };
         let is_used = |used: &AtomicBool| used.load(Ordering::Relaxed);
         let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
         // Files come and go. Unused records are dropped only if they are most of the file.
@@ -88,7 +90,7 @@ impl Digests {
         let kept = kept.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
         let mut all: BTreeMap<PathHash, [u8; RECORD]> =
             kept.filter_map(|record| Some((*record.first_chunk()?, record))).collect();
-        for (path, Record { facts, digest }) in &self.noted {
+        for (path, DigestRecord { facts, digest }) in &self.noted {
             let mut record = [0; RECORD];
             record[..16].copy_from_slice(path);
             record[16..80].copy_from_slice(facts);
@@ -99,7 +101,7 @@ impl Digests {
         bytes.extend(all.values().flatten());
         let sum = blake3::hash(&bytes);
         bytes.extend_from_slice(sum.as_bytes());
-        folder.write(name, &bytes)
+        directory.write(name, &bytes)
     }
 }
 
@@ -127,7 +129,7 @@ impl FileDigests for Digests {
 
     fn note(&mut self, path: &Path, stat: &Stat, read_at: UnixTime, digest: &blake3::Hash) {
         if is_settled(stat, read_at) {
-            let record = Record { facts: facts(stat), digest: *digest.as_bytes() };
+            let record = DigestRecord { facts: facts(stat), digest: *digest.as_bytes() };
             self.noted.insert(hash_path(path), record);
         }
     }
@@ -239,8 +241,8 @@ mod tests {
 
     #[test]
     fn records_outlive_the_process_and_know_the_facts() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::of(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::of(directory.path());
         state.make().unwrap();
         let open = || Digests::open(state.clone(), "files");
         let (path, old) = (Path::new("/a/b"), stat((10, 1), (10, 2)));

@@ -170,7 +170,7 @@ impl StateDir {
     /// everything in it is as created here, or if it does not exist.
     pub fn trouble(&self, directories: &[&str]) -> Option<String> {
         let found = fs::symlink_metadata(&self.path).ok()?;
-        let tell = |path: &Path, what: &str| {
+        let report = |path: &Path, what: &str| {
             let shown = path.strip_prefix(&self.root).unwrap_or(path);
             let shown = visible_path(shown);
             format!(
@@ -179,7 +179,7 @@ impl StateDir {
             )
         };
         if let Some(what) = what_is_wrong(&found, true) {
-            return Some(tell(&self.path, what));
+            return Some(report(&self.path, what));
         }
         let mut names = self.names();
         names.sort();
@@ -187,7 +187,7 @@ impl StateDir {
             let path = self.path.join(&name);
             let is_ours = name.to_str().is_some_and(|name| directories.contains(&name));
             let metadata = fs::symlink_metadata(&path).ok()?;
-            what_is_wrong(&metadata, is_ours || metadata.is_dir()).map(|what| tell(&path, what))
+            what_is_wrong(&metadata, is_ours || metadata.is_dir()).map(|what| report(&path, what))
         })
     }
 }
@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn only_directories_and_plain_files_are_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
+        let directory = tempfile::tempdir().unwrap();
+        let (root, outside) = (directory.path().join("root"), directory.path().join("outside"));
         fs::create_dir_all(outside.join("below")).unwrap();
         fs::create_dir(&root).unwrap();
         fs::write(outside.join("file"), "precious").unwrap();
@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn trouble_is_named_with_what_removes_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::of(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::of(directory.path());
         let trouble = || state.trouble(&["runs"]);
         assert_eq!(trouble(), None);
         fs::write(state.path(), "").unwrap();

@@ -22,21 +22,21 @@ const GUESS: (u64, u64) = (500, 5_000);
 #[derive(Debug, Clone, Default)]
 pub struct Durations {
     file: Option<(StateDir, &'static str)>,
-    kept: Kept,
+    kept: DurationTable,
 }
 
 /// Milliseconds by the names of images, latest last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct DurationTable {
     images: BTreeMap<Arc<str>, Vec<u64>>,
 }
 
 impl Durations {
     /// Reads the durations from a file. They are empty if it is missing or damaged.
-    pub fn open(folder: StateDir, name: &'static str) -> Durations {
-        let text = folder.read(name).ok();
+    pub fn open(directory: StateDir, name: &'static str) -> Durations {
+        let text = directory.read(name).ok();
         let kept = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Durations { file: Some((folder, name)), kept }
+        Durations { file: Some((directory, name)), kept }
     }
 
     /// Adds the durations of builds in which at least one step ran, and saves all durations.
@@ -53,8 +53,8 @@ impl Durations {
             let too_many = times.len().saturating_sub(MOST_KEPT);
             times.drain(..too_many);
         }
-        let Some((folder, name)) = &self.file else { return Ok(()) };
-        folder.write(name, &serde_json::to_vec(&self.kept)?)
+        let Some((directory, name)) = &self.file else { return Ok(()) };
+        directory.write(name, &serde_json::to_vec(&self.kept)?)
     }
 
     /// Returns how long the next build of an image is expected to take: the median of the last ones.
@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn the_median_of_the_last_builds_is_expected() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::of(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::of(directory.path());
         state.make().unwrap();
         let open = || Durations::open(state.clone(), "durations.json");
         let mut durations = open();
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn what_was_never_built_is_guessed_by_its_commands() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::of(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::of(directory.path());
         state.make().unwrap();
         let mut durations = Durations::open(state, "durations.json");
         let millis = |durations: &Durations| -> Vec<u128> {

@@ -7,11 +7,11 @@ mod claims;
 mod digests;
 mod directory;
 mod durations;
-mod memory;
+mod repository;
 pub mod runs;
 
 pub use claims::Claim;
 pub use digests::Digests;
 pub use directory::StateDir;
 pub use durations::Durations;
-pub use memory::Memory;
+pub use repository::RepositoryState;

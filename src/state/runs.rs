@@ -11,7 +11,7 @@ use std::process;
 use serde::{Deserialize, Serialize};
 
 use super::claims::is_at;
-use super::{Memory, StateDir};
+use super::{RepositoryState, StateDir};
 use crate::base::clock::UnixTime;
 
 /// How many runs are kept, including the latest.
@@ -27,27 +27,27 @@ pub struct RunLog {
     pub id: String,
     /// When it started.
     pub began: UnixTime,
-    folder: StateDir,
+    directory: StateDir,
 }
 
 /// Returns the runs that are kept, oldest first.
-pub fn all(memory: &Memory) -> Vec<RunLog> {
-    let folder = memory.runs();
-    let names = folder.names();
+pub fn all(state: &RepositoryState) -> Vec<RunLog> {
+    let directory = state.runs();
+    let names = directory.names();
     let mut runs: Vec<RunLog> =
-        names.iter().filter_map(|name| RunLog::at(folder.below(name.to_str()?))).collect();
+        names.iter().filter_map(|name| RunLog::at(directory.below(name.to_str()?))).collect();
     runs.sort_by(|a, b| (a.began, &a.id).cmp(&(b.began, &b.id)));
     runs
 }
 
 impl RunLog {
-    fn at(folder: StateDir) -> Option<RunLog> {
-        let id = folder.name()?.to_owned();
+    fn at(directory: StateDir) -> Option<RunLog> {
+        let id = directory.name()?.to_owned();
         let by_id = moment_of_id(&id)?;
-        folder.check().ok()?;
+        directory.check().ok()?;
         // Several runs may start in one second. The first line of the log has the exact time.
-        let began = began_of(&folder).unwrap_or(by_id);
-        Some(RunLog { id, began, folder })
+        let began = began_of(&directory).unwrap_or(by_id);
+        Some(RunLog { id, began, directory })
     }
 
     /// Returns the path of its event file, for reading.
@@ -55,7 +55,7 @@ impl RunLog {
     /// # Errors
     /// Returns an error if there is no such file.
     pub fn events_file(&self) -> io::Result<PathBuf> {
-        self.folder.file(EVENTS)
+        self.directory.file(EVENTS)
     }
 
     /// Returns whether a process is writing its log. To find out whether a run died, call this before reading the log:
@@ -70,8 +70,8 @@ impl RunLog {
     }
 
     /// The directory of its log.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Removes the run, unless a process may be writing it. If the file system does not support locks, `has_end`
@@ -81,7 +81,7 @@ impl RunLog {
             Ok(events) => events,
             // Another process has not created the file yet, or is already removing the run.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.folder.remove();
+                return self.directory.remove();
             }
             Err(error) => return Err(error),
         };
@@ -92,14 +92,14 @@ impl RunLog {
         };
         // Removed under the lock: a process that has just created the file and waits for the lock
         // sees that it is gone.
-        if is_over { self.folder.remove() } else { Ok(()) }
+        if is_over { self.directory.remove() } else { Ok(()) }
     }
 }
 
-fn began_of(folder: &StateDir) -> Option<UnixTime> {
+fn began_of(directory: &StateDir) -> Option<UnixTime> {
     let mut line = String::new();
-    BufReader::new(File::open(folder.file(EVENTS).ok()?).ok()?).read_line(&mut line).ok()?;
-    serde_json::from_str::<Head>(&line).ok()?.began()
+    BufReader::new(File::open(directory.file(EVENTS).ok()?).ok()?).read_line(&mut line).ok()?;
+    serde_json::from_str::<LogHeader>(&line).ok()?.began()
 }
 
 /// Creates the directory of a run that started at the given time, and its event file, which stays locked while it is
@@ -109,17 +109,17 @@ fn began_of(folder: &StateDir) -> Option<UnixTime> {
 /// Returns an error if they cannot be created.
 pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
     for attempt in 1..=MOST_ATTEMPTS {
-        let folder = runs.below(&id_of(began, attempt));
-        match fs::create_dir(folder.path()) {
+        let directory = runs.below(&id_of(began, attempt));
+        match fs::create_dir(directory.path()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             made => made?,
         }
-        let path = folder.place(EVENTS)?;
+        let path = directory.place(EVENTS)?;
         let events = match File::options().append(true).create_new(true).open(&path) {
             // A process that removes old runs has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
-                drop(fs::remove_dir(folder.path()));
+                drop(fs::remove_dir(directory.path()));
                 return Err(error);
             }
             Ok(events) => events,
@@ -128,15 +128,15 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
         // only briefly, to test it.
         drop(events.lock());
         if is_at(&events, &path) {
-            return Ok((folder, events));
+            return Ok((directory, events));
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many runs started at once"))
 }
 
 /// Removes the oldest runs in excess of the limit. `has_end` returns whether a log contains the end of its run.
-pub fn forget_oldest(memory: &Memory, has_end: &dyn Fn(&RunLog) -> bool) {
-    let runs = all(memory);
+pub fn forget_oldest(state: &RepositoryState, has_end: &dyn Fn(&RunLog) -> bool) {
+    let runs = all(state);
     let too_many = runs.len().saturating_sub(MOST_KEPT);
     for run in runs.iter().take(too_many) {
         // Another process may be removing the same runs. A later run removes those that stay.
@@ -152,17 +152,17 @@ pub const FORM: u32 = 2;
 
 /// The first line of the event file.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Head {
+pub struct LogHeader {
     /// The version of the log's format.
     pub version: u32,
     /// The time that the times of the events are relative to.
     began: String,
 }
 
-impl Head {
+impl LogHeader {
     /// Returns the first line of the log of a run that started at the given time.
-    pub fn of(began: UnixTime) -> Head {
-        Head { version: FORM, began: began.to_string() }
+    pub fn of(began: UnixTime) -> LogHeader {
+        LogHeader { version: FORM, began: began.to_string() }
     }
 
     fn began(&self) -> Option<UnixTime> {
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_folders_are_read_with_care() {
+    fn names_of_directories_are_read_with_care() {
         let check = |id: &str, expected| {
             assert_eq!(moment_of_id(id).map(|it| it.since_epoch().as_secs()), expected, "{id}");
         };

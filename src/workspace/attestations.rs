@@ -3,22 +3,24 @@
 //! Owns that the command line takes precedence over `layers.toml`.
 
 use crate::base::{Diagnostic, Rule};
-use crate::cli::Global;
+use crate::cli::GlobalArgs;
 use crate::engine::Attestations;
-use crate::engine::attest::{Kind, Said};
+use crate::engine::attest::{AttestationKind, AttestationOption};
 use crate::scan::config::{ConfigFile, Value};
 
 /// Returns the requested attestations: those of the command line, or else those of `layers.toml`. A value there that is
 /// not valid becomes a diagnostic.
-pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
+pub fn wanted(global: &GlobalArgs, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
     let mut problems = Vec::new();
-    let mut choose = |kind: Kind, given: &Option<Said>, setting: &Option<toml::Spanned<Value>>| {
-        if let Some(Said(parameters)) = given {
+    let mut choose = |kind: AttestationKind,
+                      given: &Option<AttestationOption>,
+                      setting: &Option<toml::Spanned<Value>>| {
+        if let Some(AttestationOption(parameters)) = given {
             return parameters.clone();
         }
         let setting = setting.as_ref()?;
         match kind.read(&setting.get_ref().to_string()) {
-            Ok(Said(parameters)) => parameters,
+            Ok(AttestationOption(parameters)) => parameters,
             Err(message) => {
                 let span = ConfigFile::span(setting);
                 let text = format!("`{kind}` is not valid: {message}");
@@ -28,7 +30,7 @@ pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnost
         }
     };
     let config = &file.config;
-    let sbom = choose(Kind::Sbom, &global.sbom, &config.sbom);
-    let provenance = choose(Kind::Provenance, &global.provenance, &config.provenance);
+    let sbom = choose(AttestationKind::Sbom, &global.sbom, &config.sbom);
+    let provenance = choose(AttestationKind::Provenance, &global.provenance, &config.provenance);
     (Attestations { sbom, provenance }, problems)
 }

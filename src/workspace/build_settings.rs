@@ -9,11 +9,11 @@ use crate::base::error::usage;
 use crate::base::screen::visible;
 use crate::base::text::suggest;
 use crate::base::{Diagnostic, Platform, Rule};
-use crate::cli::Global;
+use crate::cli::GlobalArgs;
 use crate::credentials::BuildProxies;
 use crate::engine::Frontend;
 use crate::graph::Graph;
-use crate::graph::link::Wanted;
+use crate::graph::link::LinkSettings;
 use crate::scan::config::ConfigFile;
 
 use super::{Invocation, proxies};
@@ -49,8 +49,8 @@ impl BuildSettings {
     }
 
     /// Returns what images are linked with.
-    pub fn wanted(&self, at: &Invocation) -> Wanted {
-        Wanted {
+    pub fn wanted(&self, at: &Invocation) -> LinkSettings {
+        LinkSettings {
             build_args: build_args_of(at),
             proxies: self.proxies.clone(),
             platform: self.platform.clone(),
@@ -102,7 +102,7 @@ fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Plat
 
 /// Returns the requested platform for files that are kept. The environment belongs to whoever writes such a file, not
 /// to whoever builds from it.
-fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<Platform> {
+fn lasting_platform(global: &GlobalArgs, file: &ConfigFile) -> Option<Platform> {
     // A mistake in the file is reported with the graph.
     global.platform.clone().or_else(|| configured_platform(file).ok().flatten())
 }
@@ -122,7 +122,7 @@ pub fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagno
 ///
 /// # Errors
 /// Returns an error if none has it.
-pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
+pub fn check_target(global: &GlobalArgs, graph: &Graph) -> anyhow::Result<()> {
     let Some(target) = &global.target else { return Ok(()) };
     if graph.images.values().any(|image| image.target.as_ref() == Some(target)) {
         return Ok(());

@@ -14,12 +14,12 @@ use clap_complete::engine::{
 };
 use clap_complete::env::{EnvCompleter, Shells};
 
-use crate::cli::{Global, program};
+use crate::cli::{GlobalArgs, program};
 use crate::exit::Exit;
 use crate::graph::images;
-use crate::report::say;
+use crate::report::printer;
 use crate::scan::{config, groups};
-use crate::state::{Memory, runs};
+use crate::state::{RepositoryState, runs};
 
 use super::environment::Environment;
 use super::root::WorkspaceLocation;
@@ -46,7 +46,7 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
     let mut program = with_names(program(), &location_of(&words, &current)?);
     let mut text = Vec::new();
     shell.write_complete(&mut program, words, Some(&current), &mut text)?;
-    say::data(&String::from_utf8(text)?)
+    printer::data(&String::from_utf8(text)?)
 }
 
 /// Adds completers to the command line for values that only the repository knows. The value name in the help decides,
@@ -61,7 +61,7 @@ fn knowing(command: clap::Command, location: &WorkspaceLocation) -> clap::Comman
         let location = location.clone();
         let value = argument.get_value_names().and_then(|names| names.first());
         let argument = match value.map(clap::builder::Str::as_str) {
-            Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(location))),
+            Some("IMAGE") => argument.add(ArgValueCompleter::new(CompletionImages(location))),
             Some("ID" | "RUN") => {
                 argument.add(ArgValueCandidates::new(move || runs_at(&location.root)))
             }
@@ -111,11 +111,11 @@ fn images_at(location: &WorkspaceLocation) -> anyhow::Result<Vec<String>> {
     let root = &location.root;
     let (file, _) = config::read(root, &location.settings)?;
     let (found, _) = groups::find(root, &file)?;
-    let folder = root::folder_of(root);
+    let directory = root::directory_of(root);
     // The names of images do not depend on tags, so git is not needed.
     let environment = Environment::read();
-    let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;
-    let (images, _) = images::collect(&found, &file, &wishes);
+    let (naming, _) = names::read(&GlobalArgs::default(), &environment, &file, directory, None)?;
+    let (images, _) = images::collect(&found, &file, &naming);
     Ok(images.into_iter().map(|image| image.name).collect())
 }
 
@@ -126,15 +126,15 @@ fn externals_at(root: &Path) -> Vec<CompletionCandidate> {
 
 /// Returns the runs whose logs are kept, newest first.
 fn runs_at(root: &Path) -> Vec<CompletionCandidate> {
-    let runs = runs::all(&Memory::of(root));
+    let runs = runs::all(&RepositoryState::of(root));
     runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
 }
 
 /// Completes names of images, after a `+` ("and its dependencies") if one was typed. After a slash, completes
 /// directories, which also select images.
-struct Images(WorkspaceLocation);
+struct CompletionImages(WorkspaceLocation);
 
-impl ValueCompleter for Images {
+impl ValueCompleter for CompletionImages {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
         let Some(word) = current.to_str() else { return Vec::new() };
         if word.contains('/') {

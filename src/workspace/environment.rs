@@ -11,9 +11,9 @@ use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
 use crate::base::RelPath;
-use crate::graph::naming::{Given, Origin};
-use crate::report::paint::{Paint, Wish};
-use crate::report::say;
+use crate::graph::naming::{NameOrigin, NamePart};
+use crate::report::paint::{ColorSettings, Paint};
+use crate::report::printer;
 
 /// All environment variables of the process that are UTF-8.
 pub struct Environment {
@@ -49,10 +49,10 @@ impl Environment {
     }
 
     /// Returns the first of several variables that is not empty.
-    pub fn given(&self, names: &[&'static str]) -> Option<Given> {
+    pub fn given(&self, names: &[&'static str]) -> Option<NamePart> {
         names.iter().find_map(|name| {
             let value = self.set_var(name)?.to_owned();
-            Some(Given { value, origin: Origin::Environment(name) })
+            Some(NamePart { value, origin: NameOrigin::Environment(name) })
         })
     }
 
@@ -63,12 +63,12 @@ impl Environment {
 
     /// The colors of stderr.
     pub fn paint(&self) -> Paint {
-        Paint::new(self.color_wish(), std::io::stderr().is_terminal())
+        Paint::new(self.color_settings(), std::io::stderr().is_terminal())
     }
 
     /// The colors of stdout.
     pub fn paint_of_output(&self) -> Paint {
-        Paint::new(self.color_wish(), say::is_terminal())
+        Paint::new(self.color_settings(), printer::is_terminal())
     }
 
     /// Returns whether stderr is a terminal.
@@ -91,7 +91,7 @@ impl Environment {
 
     /// Returns whether stderr is a terminal that can be drawn on.
     pub fn can_draw(&self) -> bool {
-        self.has_terminal() && !self.color_wish().dumb
+        self.has_terminal() && !self.color_settings().dumb
     }
 
     /// Returns whether the terminal of stderr rewraps lines when it becomes narrower, as most terminals do. Terminals
@@ -120,8 +120,8 @@ impl Environment {
         below.map(|below| below.as_str().to_owned()).unwrap_or_default()
     }
 
-    fn color_wish(&self) -> Wish {
-        Wish {
+    fn color_settings(&self) -> ColorSettings {
+        ColorSettings {
             no_color: self.set_var("NO_COLOR").is_some(),
             force: self.set_var("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb: self.var("TERM") == Some("dumb"),

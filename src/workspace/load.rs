@@ -17,13 +17,13 @@ use crate::credentials::BuildProxies;
 use crate::engine::{Attestations, Frontend};
 use crate::export::Recipe;
 use crate::graph::images::{self, Candidate};
-use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
-use crate::graph::naming::Wishes;
+use crate::graph::link::{self, ExternalTriggers, LinkSettings, ParsedImage};
+use crate::graph::naming::NamingSettings;
 use crate::graph::{Graph, Image};
 use crate::lint::{self, Silence};
 use crate::parse;
-use crate::plan::Home;
-use crate::report::{diagnostics, say};
+use crate::plan::RegistryNamespace;
+use crate::report::{diagnostics, printer};
 use crate::scan::config::{self, ConfigFile};
 use crate::scan::git::Head;
 use crate::scan::ignore_file::IgnoreFile;
@@ -32,7 +32,7 @@ use crate::scan::{dockerfiles, groups};
 use super::build_settings::{
     BuildSettings, build_args_of, check_target, configured_platform, frontend_of,
 };
-use super::root::{WorkspaceLocation, folder_of};
+use super::root::{WorkspaceLocation, directory_of};
 use super::{Invocation, attestations, names, paths, registry};
 
 /// A repository, read and linked.
@@ -44,7 +44,7 @@ pub struct Workspace {
     /// The settings of its builds.
     pub builds: BuildSettings,
     /// The registry through which images are shared, if there is one.
-    pub home: Option<Home>,
+    pub home: Option<RegistryNamespace>,
     /// The requested attestations of its images.
     pub attestations: Attestations,
     /// Its images and their dependencies.
@@ -145,16 +145,16 @@ pub fn read_graph(
     head: Option<&Head>,
 ) -> anyhow::Result<(Graph, BuildSettings, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
-    let folder = folder_of(root);
-    let (wishes, bad_values) = names::read(&at.global, &at.environment, file, folder, head)?;
-    let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
+    let directory = directory_of(root);
+    let (naming, bad_values) = names::read(&at.global, &at.environment, file, directory, head)?;
+    let (mut candidates, mistakes) = images::collect(&found, file, &naming);
     problems.extend(mistakes);
     problems.extend(paths::look(root, &mut candidates));
     let (read, unreadable) = read_all(root, candidates);
     problems.extend(unreadable);
     problems.extend(configured_platform(file).err());
     let builds = BuildSettings::resolve(at, file)?;
-    let (graph, mistakes) = link::link(read, &wishes, &builds.wanted(at));
+    let (graph, mistakes) = link::link(read, &naming, &builds.wanted(at));
     problems.extend(mistakes);
     if !bad_values.is_empty() {
         // They make all names invalid, and are reported once.
@@ -169,14 +169,14 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
     let (read, _) = read_all(root, candidates.collect());
-    let wanted = Wanted {
+    let wanted = LinkSettings {
         build_args: build_args_of(at),
         proxies: BuildProxies::default(),
         platform: at.global.platform.clone(),
         build_platform: Platform::of_this_machine(),
         target: None,
     };
-    link::link(read, &Wishes::default(), &wanted).0
+    link::link(read, &NamingSettings::default(), &wanted).0
 }
 
 /// Removes duplicates: images may share a Dockerfile, an ignore file, or a setting, whose problems are reported once.
@@ -260,7 +260,7 @@ impl Workspace {
         let all = std::mem::take(&mut self.diagnostics).into_iter().chain(problems);
         self.diagnostics = once_each(all);
         let new = self.diagnostics.get(known..).unwrap_or_default();
-        say::err(&diagnostics::draw(new, at.paint))?;
+        printer::err(&diagnostics::draw(new, at.paint))?;
         match new.iter().any(Diagnostic::is_error) {
             true => Err(printed(ErrorKind::Files).into()),
             false => Ok(true),
@@ -272,7 +272,7 @@ impl Workspace {
     /// # Errors
     /// Returns an error if one of them is an error.
     pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
-        say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
+        printer::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
         match self.diagnostics.iter().any(Diagnostic::is_error) {
             true => Err(printed(ErrorKind::Files).into()),
             false => Ok(()),
@@ -297,10 +297,10 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
         .into()
 }
 
-fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnostic>) {
+fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<ParsedImage>, Vec<Diagnostic>) {
     candidates.into_par_iter().partition_map(|candidate| {
         match dockerfiles::read(root, &candidate.dockerfile) {
-            Ok(source) => Either::Left(Read { file: parse::parse(&source), candidate }),
+            Ok(source) => Either::Left(ParsedImage { file: parse::parse(&source), candidate }),
             Err(problem) => Either::Right(*problem),
         }
     })

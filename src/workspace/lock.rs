@@ -16,7 +16,7 @@ use crate::export::lock::{self, Lock, looks_like_lock};
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
-use crate::report::{compared, diagnostics, say};
+use crate::report::{comparison, diagnostics, printer};
 
 use super::Invocation;
 use super::load::Workspace;
@@ -91,7 +91,7 @@ pub fn text(graph: &Graph, pins: &Pins) -> String {
 /// # Errors
 /// Always returns an error.
 pub fn stop<T>(problem: &Diagnostic, at: &Invocation) -> anyhow::Result<T> {
-    say::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
+    printer::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
     Err(printed(ErrorKind::Files).into())
 }
 
@@ -122,7 +122,7 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let today = Source::new(RelPath::root(), today);
     let today = Lock::read(&today).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
     if today != committed {
-        compared::print_difference(FILE, &committed.to_text(), &today.to_text())?;
+        comparison::print_difference(FILE, &committed.to_text(), &today.to_text())?;
         return refuse(&format!("`{FILE}` is out of date"));
     }
     let externals = graph.externals_by_tag().into_iter().map(|(_, reference)| reference);

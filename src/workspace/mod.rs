@@ -3,10 +3,10 @@
 //! Owns where a repository begins, and which setting takes precedence: options over environment over `layers.toml` over
 //! inference.
 
-use crate::cli::Global;
-use crate::report::clean::Allowed;
+use crate::cli::GlobalArgs;
+use crate::report::clean::AllowedOutput;
 use crate::report::paint::Paint;
-use crate::report::say;
+use crate::report::printer;
 
 pub mod attestations;
 pub mod build_settings;
@@ -28,7 +28,7 @@ use environment::Environment;
 /// The options and the environment of a command.
 pub struct Invocation {
     /// The options that all commands have.
-    pub global: Global,
+    pub global: GlobalArgs,
     /// The environment.
     pub environment: Environment,
     /// The colors of stderr.
@@ -38,14 +38,14 @@ pub struct Invocation {
 impl Invocation {
     /// Reads the environment, which also decides what may be printed.
     #[must_use]
-    pub fn read(global: Global) -> Invocation {
+    pub fn read(global: GlobalArgs) -> Invocation {
         let environment = Environment::read();
         let paint = environment.paint();
         // GitHub Actions interprets some printed lines as commands.
         let commands = !environment.is_in_actions();
-        say::begin(say::Rules {
-            output: Allowed { colors: environment.paint_of_output().is_colored(), commands },
-            errors: Allowed { colors: paint.is_colored(), commands },
+        printer::begin(printer::OutputRules {
+            output: AllowedOutput { colors: environment.paint_of_output().is_colored(), commands },
+            errors: AllowedOutput { colors: paint.is_colored(), commands },
             is_quiet: global.quiet,
         });
         Invocation { global, environment, paint }

@@ -5,8 +5,8 @@
 
 use crate::base::error::usage;
 use crate::base::{Diagnostic, Rule, Span};
-use crate::cli::Global;
-use crate::graph::naming::{Given, Origin, Wishes};
+use crate::cli::GlobalArgs;
+use crate::graph::naming::{NameOrigin, NamePart, NamingSettings};
 use crate::graph::reference::Reference;
 use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
 use crate::scan::git::Head;
@@ -23,42 +23,42 @@ const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";
 /// # Errors
 /// Returns an error if an option or a variable has a value that cannot be part of a reference.
 pub fn read(
-    global: &Global,
+    global: &GlobalArgs,
     env: &Environment,
     file: &ConfigFile,
-    folder: String,
+    directory: String,
     head: Option<&Head>,
-) -> anyhow::Result<(Wishes, Vec<Diagnostic>)> {
+) -> anyhow::Result<(NamingSettings, Vec<Diagnostic>)> {
     let option = |value: &Option<String>, option| {
-        value.clone().map(|value| Given { value, origin: Origin::CommandLine(option) })
+        value.clone().map(|value| NamePart { value, origin: NameOrigin::CommandLine(option) })
     };
     let config = &file.config;
     let namespace = option(&global.namespace, "--namespace").or_else(|| env.given(&["REPO_NS"]));
     let app = option(&global.app, "--app").or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]));
     let (versions, mistakes) = tags::read(global, env, file, head)?;
-    let mut reader = Reader { file, problems: mistakes };
-    let wishes = Wishes {
+    let mut reader = NameReader { file, problems: mistakes };
+    let naming = NamingSettings {
         namespace: reader.check(namespace, config.namespace.as_ref(), "namespace")?,
         app: reader.check(app, config.app.as_ref(), "app")?,
         versions,
-        folder,
+        directory,
     };
-    Ok((wishes, reader.problems))
+    Ok((naming, reader.problems))
 }
 
-struct Reader<'a> {
+struct NameReader<'a> {
     file: &'a ConfigFile,
     problems: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl NameReader<'_> {
     /// Returns the value from the command line or the environment, or else that of the setting.
     fn check(
         &mut self,
-        given: Option<Given>,
+        given: Option<NamePart>,
         setting: Option<&Setting>,
         placeholder: &str,
-    ) -> anyhow::Result<Option<Given>> {
+    ) -> anyhow::Result<Option<NamePart>> {
         let (what, hint) = match placeholder {
             "namespace" => {
                 ("a valid namespace", "write it as `acme` or `registry.example:5000/acme`")
@@ -84,8 +84,8 @@ impl Reader<'_> {
             let problem = Diagnostic::new(Rule::InvalidName, format!("`{value}` is not {what}"));
             self.problems.push(problem.at(&self.file.source, span, "").hint(hint));
         }
-        let origin = Origin::Config(self.file.source.place(span));
-        Ok(Some(Given { value, origin }))
+        let origin = NameOrigin::Config(self.file.source.location(span));
+        Ok(Some(NamePart { value, origin }))
     }
 }
 

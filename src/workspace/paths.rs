@@ -7,32 +7,32 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::base::{Diagnostic, RelPath, Rule};
-use crate::graph::images::{Candidate, Spot};
+use crate::graph::images::{Candidate, FilePosition};
 use crate::scan::dockerfiles::what_else;
 
 /// Checks the paths in the settings of the images. Records which named contexts are directories, and removes images
 /// whose Dockerfile is missing.
 pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let mut folders: HashMap<RelPath, bool> = HashMap::new();
-    let mut is_folder = |path: &RelPath| {
-        *folders.entry(path.clone()).or_insert_with_key(|path| path.under(root).is_dir())
+    let mut directories: HashMap<RelPath, bool> = HashMap::new();
+    let mut is_directory = |path: &RelPath| {
+        *directories.entry(path.clone()).or_insert_with_key(|path| path.under(root).is_dir())
     };
     candidates.retain_mut(|image| {
         for context in &mut image.contexts {
             let path = RelPath::new(&context.value);
-            context.is_folder = path.is_some_and(|path| is_folder(&path));
-            if context.value.starts_with('.') && !context.is_folder {
+            context.is_directory = path.is_some_and(|path| is_directory(&path));
+            if context.value.starts_with('.') && !context.is_directory {
                 problems.push(missing(Rule::Config, "directory", &context.value, &context.spot));
             }
         }
-        if let Some(spot) = &image.said.context
-            && !is_folder(&image.context)
+        if let Some(spot) = &image.spans.context
+            && !is_directory(&image.context)
         {
             let path = image.context.as_str();
             problems.push(missing(Rule::UnreadableContext, "directory", path, spot));
         }
-        let Some(spot) = &image.said.dockerfile else { return true };
+        let Some(spot) = &image.spans.dockerfile else { return true };
         let on_disk = image.dockerfile.under(root);
         let path = image.dockerfile.as_str();
         if let Some(what) = what_else(&on_disk) {
@@ -49,7 +49,7 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
     problems
 }
 
-fn missing(rule: Rule, what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
+fn missing(rule: Rule, what: &str, path: &str, (source, span): &FilePosition) -> Diagnostic {
     Diagnostic::new(rule, format!("{what} `{path}` not found"))
         .at(source, *span, "")
         .hint("paths are relative to the directory of `layers.toml`")

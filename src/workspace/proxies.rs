@@ -7,14 +7,14 @@ use std::ffi::OsString;
 use crate::base::error::usage;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
-use crate::engine::attest::Kind;
-use crate::engine::docker::endpoint::{self, Environment};
+use crate::engine::attest::AttestationKind;
+use crate::engine::docker::endpoint::{self, EndpointEnvironment};
 
 use super::Invocation;
 
 /// Returns the environment variables that select a Docker engine.
-pub fn docker_environment(at: &Invocation) -> Environment {
-    Environment::read(|name| at.environment.var(name).map(OsString::from))
+pub fn docker_environment(at: &Invocation) -> EndpointEnvironment {
+    EndpointEnvironment::read(|name| at.environment.var(name).map(OsString::from))
 }
 
 /// Returns the proxies for the engine that the environment selects.
@@ -36,7 +36,7 @@ pub fn read(at: &Invocation) -> anyhow::Result<BuildProxies> {
 pub fn check(proxies: &BuildProxies, attestations: &Attestations) -> anyhow::Result<()> {
     let mut wanted = attestations.wanted();
     let is_open = wanted.any(|(kind, parameters)| {
-        kind == Kind::Provenance && !parameters.split(',').any(|it| it == "mode=min")
+        kind == AttestationKind::Provenance && !parameters.split(',').any(|it| it == "mode=min")
     });
     if !is_open || proxies.secrets().is_empty() {
         return Ok(());

@@ -5,10 +5,10 @@
 
 use crate::base::error::usage;
 use crate::base::{Diagnostic, Platform, Rule};
-use crate::cli::{Global, Push};
+use crate::cli::{GlobalArgs, PushOption};
 use crate::credentials;
-use crate::plan::{Home, SharedStore};
-use crate::registry::{Proxies, Registries, Settings};
+use crate::plan::{RegistryNamespace, SharedStore};
+use crate::registry::{Proxies, Registries, RegistrySettings};
 use crate::scan::config::{self, ConfigFile};
 
 use super::environment::Environment;
@@ -23,19 +23,19 @@ const FORM: &str = "write it as `ghcr.io/acme` or `localhost:5000`";
 /// # Errors
 /// Returns an error if an option or a variable is not a registry. A bad value in `layers.toml` is a diagnostic.
 pub fn home_of(
-    global: &Global,
+    global: &GlobalArgs,
     file: &ConfigFile,
-) -> anyhow::Result<(Option<Home>, Option<Diagnostic>)> {
+) -> anyhow::Result<(Option<RegistryNamespace>, Option<Diagnostic>)> {
     if let Some(text) = &global.registry {
         if text.is_empty() {
             return Ok((None, None));
         }
-        let home = Home::parse(text);
+        let home = RegistryNamespace::parse(text);
         let home = home.map_err(|wrong| usage(format!("--registry: {wrong}")).hint(FORM))?;
         return Ok((Some(home), None));
     }
     let Some(setting) = &file.config.registry else { return Ok((None, None)) };
-    Ok(match Home::parse(setting.get_ref()) {
+    Ok(match RegistryNamespace::parse(setting.get_ref()) {
         Ok(home) => (Some(home), None),
         Err(wrong) => {
             let problem = Diagnostic::new(Rule::Config, wrong);
@@ -46,25 +46,25 @@ pub fn home_of(
 }
 
 /// Returns what to push: what the option says, or else what `layers.toml` says.
-pub fn push_of(option: Option<Push>, file: &ConfigFile) -> Push {
+pub fn push_of(option: Option<PushOption>, file: &ConfigFile) -> PushOption {
     option.unwrap_or(match file.config.push {
-        config::Push::No => Push::No,
-        config::Push::Keys => Push::Keys,
-        config::Push::Tags => Push::Tags,
+        config::Push::No => PushOption::No,
+        config::Push::Keys => PushOption::Keys,
+        config::Push::Tags => PushOption::Tags,
     })
 }
 
 /// Returns the settings of connections to registries.
-pub fn settings(file: &ConfigFile, environment: &Environment) -> Settings {
+pub fn settings(file: &ConfigFile, environment: &Environment) -> RegistrySettings {
     let plain = file.config.insecure_registries.iter();
     settings_with(plain.map(|setting| setting.get_ref().clone()).collect(), environment)
 }
 
 /// Returns the settings of connections to registries, of which those in `plain_http` are used without TLS.
-pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Settings {
+pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> RegistrySettings {
     let variable = |name: &str| environment.var(name).map(Into::into);
-    Settings {
-        docker_config: credentials::folder(variable),
+    RegistrySettings {
+        docker_config: credentials::directory(variable),
         plain_http,
         certificates: None,
         proxies: Proxies::read(variable),
@@ -74,11 +74,11 @@ pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Sett
 /// Returns the registry in which images are looked up, or `None` if no registry is set and nothing is pushed.
 pub fn shared_store(
     workspace: &Workspace,
-    push: Push,
+    push: PushOption,
     platform: &Platform,
     environment: &Environment,
 ) -> Option<SharedStore> {
-    let (home, is_needed) = (workspace.home.clone(), push != Push::No);
+    let (home, is_needed) = (workspace.home.clone(), push != PushOption::No);
     if home.is_none() && !is_needed {
         return None;
     }

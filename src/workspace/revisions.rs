@@ -9,16 +9,16 @@ use std::path::Path;
 use crate::base::error::as_usage;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::export::lock::pins_of_any;
-use crate::graph::difference::{Side, moved_pins};
+use crate::graph::difference::{PinnedGraph, moved_pins};
 use crate::graph::pins::Pins;
 use crate::graph::{Graph, select};
-use crate::inputs::since::{Cause, Sides, compare};
+use crate::inputs::since::{Cause, ComparedSides, compare};
 use crate::inputs::{self, Change};
-use crate::report::say;
+use crate::report::printer;
 use crate::scan::config;
 use crate::scan::git::{Git, Head, Local, Snapshot, is_null};
 use crate::scan::ignore_file::find_ignore_file;
-use crate::scan::skeleton::{Beside, Skeleton};
+use crate::scan::skeleton::{Skeleton, WorkTree};
 
 use super::Invocation;
 use super::build_settings::BuildSettings;
@@ -27,7 +27,7 @@ use super::lock::FILE;
 use super::root;
 
 /// The images that changes since a revision affect.
-pub struct Affected {
+pub struct AffectedImages {
     /// Why an image itself changed.
     pub causes: IdMap<Option<Cause>>,
     /// The changed images and all their dependents, in order of their names.
@@ -58,7 +58,7 @@ impl Revision {
 
     fn of(
         snapshot: Snapshot,
-        beside: Option<Beside<'_>>,
+        beside: Option<WorkTree<'_>>,
         head: &Head,
         at: &Invocation,
     ) -> anyhow::Result<Revision> {
@@ -71,8 +71,8 @@ impl Revision {
     }
 
     /// Returns the revision as one side of a comparison.
-    pub fn side(&self) -> inputs::since::Side<'_> {
-        inputs::since::Side {
+    pub fn side(&self) -> inputs::since::ComparedSide<'_> {
+        inputs::since::ComparedSide {
             root: self.skeleton.root(),
             graph: &self.graph,
             snapshot: &self.snapshot,
@@ -98,16 +98,16 @@ pub fn affected(
     workspace: &Workspace,
     revision: &str,
     at: &Invocation,
-) -> anyhow::Result<Affected> {
+) -> anyhow::Result<AffectedImages> {
     let Workspace { root, graph, .. } = workspace;
     let git = Git::open(root).map_err(as_usage)?;
     let tree = git.resolve(revision).map_err(as_usage)?;
     warn_of_null(revision.strip_suffix("...").unwrap_or(revision), at)?;
     let (then, mut causes) = compare_work_tree(workspace, &git, &tree, at)?;
     let (was, now) = (then.pins(), pins_in(root));
-    let was = Side { graph: &then.graph, pins: &was };
-    add_moved_pins(&mut causes, was, Side { graph, pins: &now });
-    Ok(Affected::of(graph, causes))
+    let was = PinnedGraph { graph: &then.graph, pins: &was };
+    add_moved_pins(&mut causes, was, PinnedGraph { graph, pins: &now });
+    Ok(AffectedImages::of(graph, causes))
 }
 
 /// Warns if a revision is the null commit, which pipelines pass on unchecked.
@@ -122,7 +122,7 @@ pub fn warn_of_null(revision: &str, at: &Invocation) -> anyhow::Result<()> {
         "`{revision}` is the null commit, which GitHub sends for a new branch: every image is affected\n\
          hint: compare with a branch instead, such as `origin/main...`"
     );
-    say::warning(&message, at.paint)
+    printer::warning(&message, at.paint)
 }
 
 /// Returns a revision, and why the images of the work tree differ from it.
@@ -145,9 +145,9 @@ pub fn compare_work_tree(
     now.take_links(&local);
     then.take_links(&local);
     // Errors in the revision's files do not matter now: only the differences do.
-    let then = Revision::of(then, Some(Beside { snapshot: &now, local: &local }), head, at)?;
-    let causes = compare(Sides {
-        now: inputs::since::Side { root, graph, snapshot: &now },
+    let then = Revision::of(then, Some(WorkTree { snapshot: &now, local: &local }), head, at)?;
+    let causes = compare(ComparedSides {
+        now: inputs::since::ComparedSide { root, graph, snapshot: &now },
         then: then.side(),
         platform: &workspace.builds.platform.clone().unwrap_or_default(),
     })?;
@@ -172,7 +172,11 @@ fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::Os
 }
 
 /// Adds a cause for each external with another pin: it is another image, although the Dockerfiles are the same.
-pub fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, then: Side<'_>, now: Side<'_>) {
+pub fn add_moved_pins(
+    causes: &mut IdMap<Option<Cause>>,
+    then: PinnedGraph<'_>,
+    now: PinnedGraph<'_>,
+) {
     for (image, references) in moved_pins(then, now) {
         let pinned = references.into_iter();
         let pinned = pinned.map(|reference| Change::External { reference, held: true });
@@ -189,12 +193,12 @@ pub fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, then: Side<'_>, now: Si
     }
 }
 
-impl Affected {
+impl AffectedImages {
     /// Returns the images that the causes affect.
-    pub fn of(graph: &Graph, causes: IdMap<Option<Cause>>) -> Affected {
+    pub fn of(graph: &Graph, causes: IdMap<Option<Cause>>) -> AffectedImages {
         let differ: Vec<ImageId> = graph.images.ids().filter(|id| causes[*id].is_some()).collect();
         let images = select::with_dependents(graph, &differ);
-        Affected { causes, images }
+        AffectedImages { causes, images }
     }
 
     /// Returns the level of each affected image: the maximum number of affected images that must be built one after

@@ -12,10 +12,10 @@ use crate::base::error::usage;
 use crate::base::screen::visible_path;
 use crate::base::text::inline_shell_word as shell_word;
 use crate::graph::naming;
-use crate::report::say;
+use crate::report::printer;
 use crate::scan::config::FILE_NAME;
 use crate::scan::dockerfiles;
-use crate::state::Memory;
+use crate::state::RepositoryState;
 
 use super::Invocation;
 
@@ -36,7 +36,7 @@ impl WorkspaceLocation {
     /// # Errors
     /// Returns an error if the directory of `-C` or that of `--file` does not exist.
     pub fn of(at: &Invocation) -> anyhow::Result<WorkspaceLocation> {
-        WorkspaceLocation::from(start_folder(at)?, at.global.file.as_deref())
+        WorkspaceLocation::from(start_directory(at)?, at.global.file.as_deref())
     }
 
     /// Finds the repository of a directory, or that of a settings file, which is in the root.
@@ -49,8 +49,8 @@ impl WorkspaceLocation {
             return Ok(WorkspaceLocation { root: find_root(&start), start, settings });
         };
         let path = start.join(file);
-        let folder = path.parent().unwrap_or(&start);
-        let root = folder.canonicalize();
+        let directory = path.parent().unwrap_or(&start);
+        let root = directory.canonicalize();
         let root = root.map_err(|error| usage(format!("`{}`: {error}", visible_path(file))))?;
         Ok(WorkspaceLocation { start, root, settings })
     }
@@ -87,8 +87,8 @@ fn misnamed(file: &Path) -> Option<(&'static str, String)> {
     let name = file.file_name()?.to_string_lossy().to_ascii_lowercase();
     let is_named = |part: &str| name.split('.').any(|it| it == part);
     if is_named("dockerfile") || is_named("containerfile") {
-        let folder = file.parent().map(visible_path).filter(|folder| !folder.is_empty());
-        let image = folder.map_or("IMAGE".into(), |folder| shell_word(&folder));
+        let directory = file.parent().map(visible_path).filter(|directory| !directory.is_empty());
+        let image = directory.map_or("IMAGE".into(), |directory| shell_word(&directory));
         return Some(("Dockerfile", format!("to build its image: layers build {image}")));
     }
     let is_of_bake = matches!(name.rsplit('.').next()?, "hcl" | "json" | "yml" | "yaml");
@@ -112,11 +112,11 @@ pub fn settings_of(file: Option<&Path>) -> anyhow::Result<RelPath> {
 ///
 /// # Errors
 /// Returns an error if it does not exist.
-pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
+pub fn start_directory(at: &Invocation) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't determine the current directory")?;
     let Some(wanted) = &at.global.directory else { return Ok(current) };
-    let folder = current.join(wanted);
-    let found = folder.canonicalize();
+    let directory = current.join(wanted);
+    let found = directory.canonicalize();
     let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
     if !found.is_dir() {
         return Err(usage(format!("`{}` is not a directory", visible_path(wanted))).into());
@@ -127,43 +127,43 @@ pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
 /// Returns the nearest directory, from `start` upward, that has a `layers.toml`, or Dockerfiles in the default
 /// locations. Does not search beyond the root of the git repository. Returns `start` if there is none.
 fn find_root(start: &Path) -> PathBuf {
-    for folder in start.ancestors() {
-        if folder.join(FILE_NAME).is_file() || dockerfiles::has_any(folder) {
-            return folder.to_owned();
+    for directory in start.ancestors() {
+        if directory.join(FILE_NAME).is_file() || dockerfiles::has_any(directory) {
+            return directory.to_owned();
         }
-        if folder.join(".git").exists() {
+        if directory.join(".git").exists() {
             break;
         }
     }
     start.to_owned()
 }
 
-/// Returns the nearest directory, from `folder` upward, that is the root of a git work tree.
-pub fn git_folder(folder: &Path) -> Option<&Path> {
-    folder.ancestors().find(|folder| folder.join(".git").exists())
+/// Returns the nearest directory, from `directory` upward, that is the root of a git work tree.
+pub fn git_directory(directory: &Path) -> Option<&Path> {
+    directory.ancestors().find(|directory| directory.join(".git").exists())
 }
 
 /// Returns the name of the repository's directory in the form that names of images use.
-pub fn folder_of(root: &Path) -> String {
-    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
-    naming::as_app(&folder.unwrap_or_default())
+pub fn directory_of(root: &Path) -> String {
+    let directory = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    naming::as_app(&directory.unwrap_or_default())
 }
 
 /// Returns the state directory of a root, and warns if a part of it is not used.
 ///
 /// # Errors
 /// Returns an error if the warning cannot be printed.
-pub fn memory(root: &Path, at: &Invocation) -> anyhow::Result<Memory> {
-    let memory = Memory::of(root);
-    memory.trouble().map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
-    Ok(memory)
+pub fn state(root: &Path, at: &Invocation) -> anyhow::Result<RepositoryState> {
+    let state = RepositoryState::of(root);
+    state.trouble().map_or(Ok(()), |trouble| printer::warning(&trouble, at.paint))?;
+    Ok(state)
 }
 
 /// Returns the state directory of a root, for a command that needs all of it.
 ///
 /// # Errors
 /// Returns an error if a part of it is not used.
-pub fn own_memory(root: &Path) -> anyhow::Result<Memory> {
-    let memory = Memory::of(root);
-    memory.trouble().map_or(Ok(memory), |trouble| Err(anyhow::anyhow!(trouble)))
+pub fn own_state(root: &Path) -> anyhow::Result<RepositoryState> {
+    let state = RepositoryState::of(root);
+    state.trouble().map_or(Ok(state), |trouble| Err(anyhow::anyhow!(trouble)))
 }

@@ -6,11 +6,11 @@
 
 use crate::base::error::usage;
 use crate::base::{Diagnostic, Rule};
-use crate::cli::Global;
-use crate::graph::naming::{Given, Origin};
+use crate::cli::GlobalArgs;
+use crate::graph::naming::{NameOrigin, NamePart};
 use crate::graph::reference::is_tag;
 use crate::graph::tag;
-use crate::scan::config::{ConfigFile, OF_GIT, OneOrMore, Template, Unfilled};
+use crate::scan::config::{ConfigFile, OF_GIT, OneOrMore, PlaceholderError, Template};
 use crate::scan::git::Head;
 
 use super::environment::Environment;
@@ -27,34 +27,34 @@ const TAG_HINT: &str =
 /// # Errors
 /// Returns an error if an option or a variable has a value that is not a tag, or a placeholder without a value.
 pub fn read(
-    global: &Global,
+    global: &GlobalArgs,
     env: &Environment,
     file: &ConfigFile,
     head: Option<&Head>,
-) -> anyhow::Result<(Vec<Given>, Vec<Diagnostic>)> {
+) -> anyhow::Result<(Vec<NamePart>, Vec<Diagnostic>)> {
     let option = |value: &String| {
-        let origin = Origin::CommandLine("--tag");
-        Given { value: value.clone(), origin }
+        let origin = NameOrigin::CommandLine("--tag");
+        NamePart { value: value.clone(), origin }
     };
-    let mut told: Vec<Given> = global.tags.iter().map(option).collect();
-    if told.is_empty() {
-        told.extend(env.given(&["VERSION", "REPO_VERSION"]));
+    let mut versions: Vec<NamePart> = global.tags.iter().map(option).collect();
+    if versions.is_empty() {
+        versions.extend(env.given(&["VERSION", "REPO_VERSION"]));
     }
-    let known = Known { env, head };
+    let known = PlaceholderSources { env, head };
     let (mut tags, mut problems) = (Vec::new(), Vec::new());
-    if told.is_empty() {
+    if versions.is_empty() {
         let settings = file.config.version.as_ref().map_or(&[][..], OneOrMore::settings);
         for setting in settings.iter().filter(|setting| known.takes(setting.get_ref())) {
-            let (text, span) = ConfigFile::said(setting);
+            let (text, span) = ConfigFile::spanned(setting);
             match known.fill(text) {
                 Ok(value) => {
-                    let origin = Origin::Config(file.source.place(span));
+                    let origin = NameOrigin::Config(file.source.location(span));
                     if !is_tag(&value) {
                         let message = format!("`{value}` is not a valid tag");
                         let problem = Diagnostic::new(Rule::InvalidName, message);
                         problems.push(problem.at(&file.source, span, "").hint(TAG_HINT));
                     }
-                    tags.push(Given { value, origin });
+                    tags.push(NamePart { value, origin });
                 }
                 Err((at, unfilled)) => {
                     problems.push(file.describe_unfilled((text, span), at, unfilled));
@@ -63,7 +63,7 @@ pub fn read(
         }
         return Ok((tags, problems));
     }
-    for Given { value: text, origin } in told {
+    for NamePart { value: text, origin } in versions {
         if !known.takes(&text) {
             continue;
         }
@@ -76,31 +76,31 @@ pub fn read(
                 .hint(TAG_HINT)
                 .into());
         }
-        tags.push(Given { value, origin });
+        tags.push(NamePart { value, origin });
     }
     Ok((tags, problems))
 }
 
 /// The sources of the values of placeholders.
-struct Known<'a> {
+struct PlaceholderSources<'a> {
     env: &'a Environment,
     head: Option<&'a Head>,
 }
 
-impl Known<'_> {
+impl PlaceholderSources<'_> {
     /// Returns whether a template is used. A template with an unknown placeholder is always used.
     fn takes(&self, template: &str) -> bool {
         let template = Template::parse_tag(template);
         self.head.is_some() || !OF_GIT.iter().any(|name| template.mentions(name))
     }
 
-    fn fill(&self, template: &str) -> Result<String, (std::ops::Range<usize>, Unfilled)> {
+    fn fill(&self, template: &str) -> Result<String, (std::ops::Range<usize>, PlaceholderError)> {
         tag::fill(template, &|name| self.find(name))
     }
 
-    fn find(&self, name: &str) -> Result<String, Unfilled> {
+    fn find(&self, name: &str) -> Result<String, PlaceholderError> {
         let Some(head) = self.head.filter(|_| OF_GIT.contains(&name)) else {
-            return Err(Unfilled::unknown("placeholder", name, OF_GIT));
+            return Err(PlaceholderError::unknown("placeholder", name, OF_GIT));
         };
         let (answer, message, hint) = match name {
             "git.sha" => (head.commit(), "there are no commits yet", "`git commit` creates one"),
@@ -120,11 +120,11 @@ impl Known<'_> {
             Ok(Some(found)) => Ok(found.clone()),
             other => match (name, self.branch_of_pipeline(), other) {
                 ("git.branch", Some(branch), _) => Ok(branch.to_owned()),
-                (_, _, Err(said)) => Err(Unfilled::new(
-                    format!("git failed: {said}"),
+                (_, _, Err(message)) => Err(PlaceholderError::new(
+                    format!("git failed: {message}"),
                     "make `git status` work here, or set the tag without a placeholder",
                 )),
-                _ => Err(Unfilled::new(message, hint)),
+                _ => Err(PlaceholderError::new(message, hint)),
             },
         }
     }

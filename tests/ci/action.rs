@@ -17,21 +17,21 @@ const ACTION: &str = include_str!("../../action.yml");
 
 /// A GitHub runner, as far as the steps can see it.
 struct Runner {
-    folder: TempDir,
+    directory: TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Runner {
     fn new() -> Runner {
-        let runner = Runner { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
-        for folder in ["temp", "work", "bin"] {
-            fs::create_dir(runner.path(folder)).unwrap();
+        let runner = Runner { directory: tempfile::tempdir().unwrap(), variables: Vec::new() };
+        for directory in ["temp", "work", "bin"] {
+            fs::create_dir(runner.path(directory)).unwrap();
         }
         runner
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn var(mut self, name: &'static str, value: impl Into<String>) -> Runner {
@@ -50,7 +50,7 @@ impl Runner {
     /// Creates a release archive whose program prints each of its arguments on a line.
     fn archive(&self) -> String {
         self.program("made/layers-1/layers", "printf '<%s>\\n' \"$@\"\n");
-        pack(self.folder.path(), &["-czf", "release.tar.gz", "-C", "made", "layers-1"]);
+        pack(self.directory.path(), &["-czf", "release.tar.gz", "-C", "made", "layers-1"]);
         self.path("release.tar.gz").to_str().unwrap().to_owned()
     }
 
@@ -84,8 +84,8 @@ impl Runner {
     }
 }
 
-fn pack(folder: &Path, arguments: &[&str]) {
-    let status = Command::new("tar").args(arguments).current_dir(folder).status().unwrap();
+fn pack(directory: &Path, arguments: &[&str]) {
+    let status = Command::new("tar").args(arguments).current_dir(directory).status().unwrap();
     assert!(status.success());
 }
 
@@ -135,10 +135,10 @@ fn a_release_is_installed_and_run() {
     let args = "plan 'a b' \"it's\" $(touch pwned) `touch pwned`;touch pwned * ${HOME}\n--all";
     let runner = runner.var("ARCHIVE", archive).var("ARGS", args);
     good(&runner.step("place"));
-    let folder = runner.path("temp/layers");
-    assert_eq!(runner.read("output"), format!("folder={}\n", folder.display()));
+    let directory = runner.path("temp/layers");
+    assert_eq!(runner.read("output"), format!("folder={}\n", directory.display()));
     good(&runner.step("install"));
-    assert_eq!(runner.read("path"), format!("{}\n", folder.join("bin").display()));
+    assert_eq!(runner.read("path"), format!("{}\n", directory.join("bin").display()));
     assert!(runner.read("output").ends_with("version=<--version>\n"));
     assert_eq!(
         good(&runner.step("run")),
@@ -170,7 +170,7 @@ fn only_the_archive_that_was_meant_is_installed() {
     assert!(!runner.path("temp/layers/bin/layers").exists());
 
     let empty = Runner::new();
-    pack(empty.folder.path(), &["-czf", "x.tar.gz", "work"]);
+    pack(empty.directory.path(), &["-czf", "x.tar.gz", "work"]);
     let path = empty.path("x.tar.gz").to_str().unwrap().to_owned();
     bad(&empty.var("ARCHIVE", path).step("install"), "there is no program `layers`");
     let plain = Runner::new().var("ARCHIVE", "http://example.com/x.tar.gz");

@@ -10,8 +10,8 @@ use layers::export::ci::gitlab::{self, Gitlab};
 use layers::export::{Recipe, View};
 use layers::graph::Graph;
 use layers::graph::images::Candidate;
-use layers::graph::link::{Read, Wanted, link};
-use layers::graph::naming::{Origin, Pattern, Wishes};
+use layers::graph::link::{LinkSettings, ParsedImage, link};
+use layers::graph::naming::{NameOrigin, NamingSettings, ReferencePattern};
 use layers::parse::parse;
 
 /// Returns a graph of images with these names and the numbers of their parents.
@@ -23,19 +23,20 @@ pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
         }
         let dockerfile = RelPath::new(&format!("docker/i{number}/Dockerfile")).unwrap();
         let mut candidate = Candidate::new(name.as_str(), dockerfile.clone());
-        candidate.references = vec![Pattern {
+        candidate.references = vec![ReferencePattern {
             text: format!("acme/shop-i{number}"),
-            origin: Origin::CommandLine("--app"),
+            origin: NameOrigin::CommandLine("--app"),
             spot: None,
             has_version: false,
         }];
-        Read { candidate, file: parse(&Source::new(dockerfile, text)) }
+        ParsedImage { candidate, file: parse(&Source::new(dockerfile, text)) }
     });
-    let mut read: Vec<Read> = read.collect();
+    let mut read: Vec<ParsedImage> = read.collect();
     read.sort_by(|one, other| one.candidate.name.cmp(&other.candidate.name));
-    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
-    let (graph, problems) = link(read, &wishes, &wanted);
+    let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
+    let wanted =
+        LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
+    let (graph, problems) = link(read, &naming, &wanted);
     // Names with invisible characters are rejected before anything is drawn, but the drawing must not rely on
     // that.
     let other = problems.iter().find(|problem| problem.rule != Rule::InvalidName);

@@ -118,10 +118,10 @@ pub fn in_order(jobs: &[Job]) -> Vec<&Job> {
 
 /// Returns the arguments that the program receives from each command, using a shell.
 pub fn words(commands: &[&str]) -> Vec<Vec<String>> {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut shell = Command::new("sh")
         .arg("-s")
-        .current_dir(folder.path())
+        .current_dir(directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -134,7 +134,7 @@ pub fn words(commands: &[&str]) -> Vec<Vec<String>> {
     let output = shell.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
     assert!(output.status.success());
-    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0, "a command did something else than to call the program");
     let text = String::from_utf8(output.stdout).unwrap();
     let mut pieces = text.split_terminator('\0').map(str::to_owned);

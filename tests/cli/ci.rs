@@ -11,7 +11,7 @@ fn commands(workflow: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_written_with_its_folders_and_checked() {
+fn a_file_is_written_with_its_directories_and_checked() {
     let project = Project::shop().file("layers.toml", "registry = 'ghcr.io/acme'\n");
     project
         .run("ci github --check")

@@ -140,7 +140,7 @@ fn the_tag_decides_the_edge() {
 }
 
 #[test]
-fn files_of_one_folder_are_images_with_one_context() {
+fn files_of_one_directory_are_images_with_one_context() {
     // The layout of rocker-org/rocker-versioned2.
     let project = Project::new()
         .file("dockerfiles/r-ver_4.6.Dockerfile", "FROM ubuntu:noble\nCOPY scripts /s\n")

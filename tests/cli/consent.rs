@@ -90,7 +90,7 @@ hint: layers build --all --engine fake --progress plain --allow fs.read={0}
 }
 
 #[test]
-fn only_what_the_chosen_images_mount_needs_consent() {
+fn only_what_the_selected_images_mount_needs_consent() {
     let project = stealing();
     build(&project, "plain").code(0);
     assert_eq!(given(&project), [r#""shop-plain:latest" [] []"#]);
@@ -160,10 +160,10 @@ fn paths_are_allowed_as_bake_allows_them() {
         assert!(said.starts_with(&format!("error: {why}\nhint: ")), "{said}");
     }
     // A path on the command line is relative to the current directory.
-    let folder = root.join("docker/web");
+    let directory = root.join("docker/web");
     let words = ["build", "web", "--engine=fake", "--allow=fs.read=../../../.ssh"];
     let mut command = project.command(&words);
-    assert!(command.current_dir(folder).output().unwrap().status.success());
+    assert!(command.current_dir(directory).output().unwrap().status.success());
 }
 
 #[test]

@@ -130,9 +130,9 @@ fn answers_that_the_repository_or_others_could_have_written_do_not_count() {
     fs::create_dir_all(&inside).unwrap();
     fs::copy(&file, inside.join("consents.json")).unwrap();
     let words = ["build", "web", "--engine", "fake"];
-    let with_state = |folder: &std::path::Path| {
+    let with_state = |directory: &std::path::Path| {
         let mut command = project.command(&words);
-        command.env("XDG_STATE_HOME", folder).output().unwrap().status.code()
+        command.env("XDG_STATE_HOME", directory).output().unwrap().status.code()
     };
     assert_eq!(with_state(&project.root().join("state")), Some(2));
     symlink(project.root().join("state"), home.join("link")).unwrap();
@@ -161,10 +161,10 @@ fn answers_that_the_repository_or_others_could_have_written_do_not_count() {
 #[test]
 fn hostile_names_do_not_reach_the_terminal() {
     let evil = "a\u{1b}[2J\u{1b}[1;1H\u{202e}\r\nhint: layers build --allow ssh\u{9b}31m";
-    let folder = format!("evil{}\u{1b}]0;x\u{7}\u{202e}'\n", "\u{1b}[1A");
+    let directory = format!("evil{}\u{1b}]0;x\u{7}\u{202e}'\n", "\u{1b}[1A");
     let mount = "FROM scratch\nARG ID\nRUN --mount=type=secret,id=$ID true\n";
     let project = stealing().dockerfile("web", mount);
-    let outside = project.root().parent().unwrap().join(&folder);
+    let outside = project.root().parent().unwrap().join(&directory);
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("key"), KEY).unwrap();
     symlink(outside.join("key"), project.root().join("token")).unwrap();

@@ -67,17 +67,18 @@ fn large() -> Project {
 #[test]
 fn a_comment_holds_what_is_told_of_300_images() {
     let project = large();
-    let folders: Vec<_> = fs::read_dir(project.root().join("docker")).unwrap().collect();
-    let mut folders: Vec<_> = folders.into_iter().map(|folder| folder.unwrap().path()).collect();
-    folders.sort();
+    let directories: Vec<_> = fs::read_dir(project.root().join("docker")).unwrap().collect();
+    let mut directories: Vec<_> =
+        directories.into_iter().map(|directory| directory.unwrap().path()).collect();
+    directories.sort();
     // One leaf is drawn with its parents.
-    fs::write(folders[299].join("new"), "x").unwrap();
+    fs::write(directories[299].join("new"), "x").unwrap();
     let (_, markdown) = told(&project);
     let left =
         "\nThe graph shows 2 of 300 images: the rebuilt images and their direct dependencies.\n";
     assert!(markdown.contains("```mermaid\n") && markdown.contains(left), "{markdown}");
     // For the root, only the root and its neighbors can be drawn.
-    fs::write(folders[0].join("new"), "x").unwrap();
+    fs::write(directories[0].join("new"), "x").unwrap();
     let markdown = project.run("diff HEAD").code(0).out();
     let left =
         "\nThe graph shows 17 of 300 images: the changed images and their direct neighbors.\n";
@@ -85,8 +86,8 @@ fn a_comment_holds_what_is_told_of_300_images() {
     assert!(markdown.len() < 65_536, "{}", markdown.len());
     assert!(markdown.contains("| `a-rather-long"), "{markdown}");
     // Everything with all edges is too large for a drawing and for complete lists.
-    for folder in &folders {
-        let path = folder.join("Dockerfile");
+    for directory in &directories {
+        let path = directory.join("Dockerfile");
         let text = fs::read_to_string(&path).unwrap();
         let from = text.lines().next().unwrap().replace("FROM ", "");
         let text = format!("FROM debian:13\nCOPY --from={from} / /\n");

@@ -37,9 +37,9 @@ fn asked(project: &Project, field: &str) -> Value {
 }
 
 /// Returns the files below a directory that contain a text.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+fn files_with(directory: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, text));

@@ -291,8 +291,8 @@ fn only_what_changed_is_built() {
     };
     assert_eq!(build("--all"), "5 built of 5 images");
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
-    let folder = real.project.root().join(".layers");
-    std::fs::remove_dir_all(&folder).unwrap();
+    let directory = real.project.root().join(".layers");
+    std::fs::remove_dir_all(&directory).unwrap();
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
     write("docker/base/unread", "nobody reads this");
     let agent = real.project.read("docker/agent/Dockerfile").replace("COPY f", "COPY   f ");

@@ -139,7 +139,7 @@ fn words_on_the_command_line() {
 }
 
 #[test]
-fn a_folder_as_a_shell_completes_it_is_an_image() {
+fn a_directory_as_a_shell_completes_it_is_an_image() {
     let project = Project::shop();
     for arguments in [
         "plan base/ --engine fake",

@@ -308,7 +308,7 @@ fn only_what_is_read_is_sent() {
 }
 
 #[test]
-fn our_own_folder_is_nobodys_input() {
+fn our_own_directory_is_nobodys_input() {
     let project = Project::new()
         .file("docker/all/Dockerfile", "FROM scratch\nCOPY . /\n")
         .file("layers.toml", "[image.all]\ncontext = '.'\n")
@@ -347,17 +347,17 @@ fn an_excluded_parent_is_taken_as_it_is() {
 #[test]
 fn words_choose_with_marks_and_expressions() {
     let project = built();
-    let chosen = |words: &str| -> String {
+    let selected = |words: &str| -> String {
         let all = plan(&project, words);
         let names = all.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name);
         let names = names.filter(|name| name.chars().all(char::is_alphabetic));
         names.collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(chosen("builder+"), "base builder dev release");
-    assert_eq!(chosen("+dev"), "base builder dev");
-    assert_eq!(chosen("+builder+"), "base builder dev release");
-    assert_eq!(chosen("/^b/"), "base builder");
-    assert_eq!(chosen("--exclude b* --exclude dev"), "agent release");
+    assert_eq!(selected("builder+"), "base builder dev release");
+    assert_eq!(selected("+dev"), "base builder dev");
+    assert_eq!(selected("+builder+"), "base builder dev release");
+    assert_eq!(selected("/^b/"), "base builder");
+    assert_eq!(selected("--exclude b* --exclude dev"), "agent release");
     project.run("plan /(/ --engine fake").code(2);
     project.run("plan nobody+ --engine fake").code(2);
 }

@@ -100,7 +100,7 @@ fn a_picture_shows_every_image_and_every_need_once() {
 }
 
 #[test]
-fn a_picture_tells_where_things_are_written() {
+fn a_picture_reports_where_things_are_written() {
     let svg = Project::shop().run("graph --svg").code(0).out();
     let picture = Document::parse(&svg).unwrap();
     let titles: Vec<&str> = picture

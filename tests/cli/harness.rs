@@ -12,7 +12,7 @@ use crate::program::layers_without_settings;
 
 /// A repository in its own directory with the name `shop`.
 pub struct Project {
-    _folder: TempDir,
+    _directory: TempDir,
     root: PathBuf,
     variables: Vec<(String, String)>,
 }
@@ -26,10 +26,10 @@ pub struct Ran {
 impl Project {
     /// Creates an empty repository.
     pub fn new() -> Project {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("shop");
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("shop");
         fs::create_dir_all(root.join(".git")).unwrap();
-        Project { _folder: folder, root: root.canonicalize().unwrap(), variables: Vec::new() }
+        Project { _directory: directory, root: root.canonicalize().unwrap(), variables: Vec::new() }
     }
 
     /// Creates the tree of most tests: base ← builder ← dev, release copying from builder, agent alone.

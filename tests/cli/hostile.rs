@@ -279,7 +279,7 @@ fn words_on_the_command_line_are_shown_as_they_are() {
 #[test]
 fn a_log_from_elsewhere_commands_nothing() {
     let evil = quoted();
-    let run_folder = ".layers/runs/20200101-000000-1";
+    let run_directory = ".layers/runs/20200101-000000-1";
     let events = format!(
         "{{\"version\":1,\"began\":\"2020-01-01T00:00:00Z\"}}\n\
          {{\"at_ms\":1.0,\"event\":\"run-started\",\"engine\":{evil},\"jobs\":1,\"images\":[{evil}],\"edges\":[],\"expected\":{{}}}}\n\
@@ -294,7 +294,7 @@ fn a_log_from_elsewhere_commands_nothing() {
          \"message\":{evil},\"excerpt\":{{\"place\":\"x:1:1\",\"text\":{evil}}},\"log_tail\":[{evil}]}}}}\n\
          {{\"at_ms\":4.0,\"event\":\"run-finished\"}}\n"
     );
-    let project = Project::shop().file(&format!("{run_folder}/events.jsonl"), events);
+    let project = Project::shop().file(&format!("{run_directory}/events.jsonl"), events);
     for words in ["log", "log base", "runs", "runs --json", "report --output -"] {
         run(&project, words, 0);
     }
@@ -379,8 +379,8 @@ fn a_credential_helper_is_never_a_path() {
             .dockerfile("app", &format!("FROM {address}/x/y:1\nRUN x\n"))
             .file("docker-credential-../../evil", "#!/bin/sh\ntouch ran\n")
             .file("../config/config.json", config);
-        let folder = project.root().parent().unwrap().join("config");
-        let project = project.var("DOCKER_CONFIG", folder.to_string_lossy());
+        let directory = project.root().parent().unwrap().join("config");
+        let project = project.var("DOCKER_CONFIG", directory.to_string_lossy());
         let output = project.command(&["update"]).env("GITHUB_ACTIONS", "true").output().unwrap();
         check(&output, helper, false, true);
         let said = String::from_utf8(output.stderr).unwrap();

@@ -84,7 +84,7 @@ fn check_init(project: &Project, expected: &str) -> String {
 }
 
 #[test]
-fn init_tells_all_images_apart() {
+fn init_reports_all_images_apart() {
     // The layout of SeleniumHQ/docker-selenium: two files in one directory, and a deeper directory with the
     // same name.
     let project = Project::new()
@@ -143,7 +143,7 @@ fn init_reads_templates_out_of_from_lines() {
 }
 
 #[test]
-fn init_names_what_no_template_tells_apart() {
+fn init_names_what_no_template_reports_apart() {
     let project = Project::new()
         .dockerfile("base", "FROM debian:12\n")
         .dockerfile("dev", "FROM acme/shop-base\n")

@@ -46,7 +46,7 @@ pub fn table(project: &Project) -> String {
 }
 
 #[test]
-fn a_log_tells_the_run_as_the_run_did() {
+fn a_log_reports_the_run_as_the_run_did() {
     for words in ["-j2", "-j1 -k", "agent"] {
         let project = failing();
         let words =

@@ -14,7 +14,7 @@ use crate::harness::{Project, assert_same};
 use crate::log::{newest, runs, table};
 
 /// Returns the directory of the newest run.
-fn folder(project: &Project) -> PathBuf {
+fn directory(project: &Project) -> PathBuf {
     project.root().join(".layers/runs").join(newest(project))
 }
 
@@ -120,7 +120,7 @@ fn a_signal_is_told() {
 fn a_torn_last_line_is_passed_over() {
     let project = Project::shop().script("{}");
     project.run("build agent --engine fake").code(0);
-    let path = folder(&project).join("events.jsonl");
+    let path = directory(&project).join("events.jsonl");
     let whole = fs::read_to_string(&path).unwrap();
     let told = project.run("log").code(0).out();
     let built = whole.rfind("{\"at_ms\"").and_then(|end| whole[..end - 1].rfind("{\"at_ms\""));
@@ -201,7 +201,7 @@ fn what_builds_write_reaches_nobody_raw() {
             "fail": {{"step": 1, "message": "\u001b[1mexit\ncode"}}}}]}}"#
     ));
     project.run("build agent --engine fake").code(1);
-    let events = fs::read_to_string(folder(&project).join("events.jsonl")).unwrap();
+    let events = fs::read_to_string(directory(&project).join("events.jsonl")).unwrap();
     let values = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let log: Vec<String> =
         values.filter_map(|value| value["line"].as_str().map(str::to_owned)).collect();
@@ -229,7 +229,7 @@ fn a_log_that_somebody_forged_is_read_with_care() {
     for line in [br"\u001b[31m\ufffd\ufffd one\r".as_slice(), b"\xff\xfe", b"\\u0000", &long] {
         bytes.extend([b"\n".as_slice(), output, line, b"\"}"].concat());
     }
-    fs::write(folder(&project).join("events.jsonl"), &bytes).unwrap();
+    fs::write(directory(&project).join("events.jsonl"), &bytes).unwrap();
     let said = project.run("log agent").code(0).stderr("").out();
     assert_harmless(&said);
     assert_eq!(said.split('\n').nth(2), Some("\u{fffd}\u{fffd} one"));
@@ -262,7 +262,7 @@ fn a_log_that_somebody_forged_is_read_with_care() {
         .replace('\n', ""),
         r#"{"at_ms":1,"event":"interrupted","signal":-1}"#.to_owned(),
     ];
-    fs::write(folder(&project).join("events.jsonl"), events.join("\n")).unwrap();
+    fs::write(directory(&project).join("events.jsonl"), events.join("\n")).unwrap();
     for words in ["log", "runs", "runs --json", "log nothing"] {
         let ran = project.run(words);
         let (out, err) = (ran.out(), ran.err());

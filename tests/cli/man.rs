@@ -80,7 +80,7 @@ fn a_page_says_what_the_command_line_takes_and_how_it_ends() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_told() {
+fn a_directory_that_cannot_be_made_is_told() {
     let project = Project::new().file("taken", "");
     let said = project.run("man taken/man1").code(4).stdout("").err();
     assert!(said.contains("can't create the directory"), "{said}");

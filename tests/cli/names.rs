@@ -42,7 +42,7 @@ fn pair(base: &str) -> Project {
 }
 
 #[test]
-fn the_folder_names_what_nothing_refers_to() {
+fn the_directory_names_what_nothing_refers_to() {
     let alone = Project::new().dockerfile("base", "FROM debian:12\n");
     check(&alone, "", "base=shop-base:latest by repository directory");
 }

@@ -56,7 +56,7 @@ fn externals_are_fetched_before_the_plan_is_made() {
 
 /// A registry on a port of this machine that accepts the user `me` with the password `open sesame`.
 struct Registry {
-    folder: TempDir,
+    directory: TempDir,
     server: Child,
     host: String,
 }
@@ -66,9 +66,9 @@ impl Registry {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = free.local_addr().unwrap().to_string();
         drop(free);
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let root = folder.path().display();
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let root = directory.path().display();
         let config = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/store}}}}\n\
              http: {{addr: '{host}', secret: x}}\n\
@@ -94,12 +94,12 @@ impl Registry {
         }
         // A process that writes to a pipe without a reader would eventually block.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Registry { folder, server, host }
+        Registry { directory, server, host }
     }
 
     fn docker(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("docker");
-        command.arg("--config").arg(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.arg("--config").arg(self.directory.path()).args(arguments).stdin(Stdio::null());
         let output = command.output().expect("docker can be run");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output
@@ -107,7 +107,7 @@ impl Registry {
 
     /// Pushes an image with one file. Returns its ID.
     fn publish(&self, reference: &str, content: &str) -> String {
-        let tar = self.folder.path().join("image.tar");
+        let tar = self.directory.path().join("image.tar");
         let mut builder = tar::Builder::new(std::fs::File::create(&tar).unwrap());
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
@@ -163,7 +163,7 @@ fn a_newer_external_is_fetched_from_its_registry() {
     let project = Project::new()
         .dockerfile("base", &format!("FROM {external}\nLABEL test={random}\n"))
         .var("REPO_NS", random.as_str())
-        .var("DOCKER_CONFIG", registry.folder.path().to_string_lossy());
+        .var("DOCKER_CONFIG", registry.directory.path().to_string_lossy());
     let project = match std::env::var("DOCKER_HOST") {
         Ok(host) => project.var("DOCKER_HOST", host),
         Err(_) => project,

@@ -27,7 +27,7 @@ fn told(project: &Project, arguments: &str) -> Vec<String> {
 }
 
 /// Whether another command reports a code.
-fn tells(project: &Project, verb: &str, code: &str) -> bool {
+fn reports(project: &Project, verb: &str, code: &str) -> bool {
     project.run(verb).err().contains(&format!("[{code}]"))
 }
 
@@ -51,9 +51,9 @@ fn doubts_are_told_by_every_verb_and_advice_by_check() {
         ],
     );
     for verb in ["graph", "list", "build --all --engine fake"] {
-        assert!(tells(&project, verb, "unknown-sibling"), "{verb}");
-        assert!(!tells(&project, verb, "untagged-external"), "{verb}");
-        assert!(!tells(&project, verb, "missing-file"), "{verb}");
+        assert!(reports(&project, verb, "unknown-sibling"), "{verb}");
+        assert!(!reports(&project, verb, "untagged-external"), "{verb}");
+        assert!(!reports(&project, verb, "missing-file"), "{verb}");
     }
     project.run("check").code(0).stdout("").stderr(
         "\
@@ -144,7 +144,7 @@ fn layers_toml_silences_warnings() {
         |skip: &str| doubtful().file("layers.toml", format!("[check]\nskip = [{skip}]\n"));
     let rest = ["warning missing-file docker/base/Dockerfile:2:6"];
     check(&project("'unknown-sibling', 'untagged-external'"), &rest);
-    assert!(!tells(&project("'unknown-sibling'"), "graph", "unknown-sibling"));
+    assert!(!reports(&project("'unknown-sibling'"), "graph", "unknown-sibling"));
     project("'missing-fil', 'cycle'")
         .run("list")
         .code(3)

@@ -33,9 +33,9 @@ fn asked(project: &Project) -> String {
 }
 
 /// Returns the files below a directory that contain a text.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+fn files_with(directory: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut stack = vec![folder.to_owned()];
+    let mut stack = vec![directory.to_owned()];
     while let Some(path) = stack.pop() {
         if path.is_dir() {
             stack.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
@@ -85,7 +85,7 @@ fn another_value_makes_no_other_image() {
 }
 
 #[test]
-fn a_failure_does_not_tell_the_secret() {
+fn a_failure_does_not_report_the_secret() {
     let script = format!(
         r#"{{"images": [{{
             "steps": [{{"text": "RUN curl -u {VALUE}"}},
@@ -118,10 +118,10 @@ fn paths_begin_where_they_are_written() {
         .file("../pip", "of the home");
     build(&project, "--allow fs.read=~/pip").code(0);
     assert_eq!(asked(&project), r#"["npm","pip"] []"#);
-    let folder = project.root().join("docker/app");
+    let directory = project.root().join("docker/app");
     let words = ["build", "app", "--force", "--engine=fake", "--progress=quiet"];
     let words = [&words[..], &["--allow=fs.read=../../../pip"]].concat();
-    assert!(project.command(&words).current_dir(folder).status().unwrap().success());
+    assert!(project.command(&words).current_dir(directory).status().unwrap().success());
     assert_eq!(asked(&project), r#"["npm","pip"] []; ["npm","pip"] []"#);
     let said = build(&project, "-C docker/app --secret id=npm,src=token --force --allow fs=/")
         .code(0)

@@ -291,7 +291,7 @@ fn build_plan_and_list_take_what_is_affected() {
 }
 
 #[test]
-fn what_git_can_not_tell_is_an_error_with_a_hint() {
+fn what_git_can_not_report_is_an_error_with_a_hint() {
     let project = shop();
     let err = |words: &str| project.run(&format!("affected --since {words}")).code(2).err();
     assert_same(

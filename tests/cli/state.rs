@@ -45,10 +45,10 @@ fn outside(project: &Project) -> std::path::PathBuf {
 }
 
 /// Returns all files below a directory with their contents, directories, and modes.
-fn contents(folder: &Path) -> BTreeMap<String, (u32, Option<Vec<u8>>)> {
+fn contents(directory: &Path) -> BTreeMap<String, (u32, Option<Vec<u8>>)> {
     use std::os::unix::fs::PermissionsExt;
     let mut found = BTreeMap::new();
-    let mut stack = vec![folder.to_owned()];
+    let mut stack = vec![directory.to_owned()];
     while let Some(path) = stack.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
         let mode = metadata.permissions().mode();

@@ -56,13 +56,13 @@ impl Session {
             command = command.env(name, value);
         }
         let child = command.spawn(pts).unwrap();
-        let (tell, pieces) = mpsc::channel();
+        let (report, pieces) = mpsc::channel();
         let mut reader = File::from(pty.as_fd().try_clone_to_owned().unwrap());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // After the last process closes the terminal, reading it is an error.
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
-                if tell.send(buffer[..length].to_vec()).is_err() {
+                if report.send(buffer[..length].to_vec()).is_err() {
                     break;
                 }
             }

@@ -10,11 +10,11 @@ use std::thread;
 
 use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
-use layers::engine::docker::endpoint::{Address, Endpoint};
+use layers::engine::docker::endpoint::{Endpoint, EndpointAddress};
 
 /// Returns the engine at a Unix socket.
 pub fn engine_at(socket: PathBuf) -> Docker {
-    let address = Address::Unix(socket);
+    let address = EndpointAddress::Unix(socket);
     let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
     Docker::new(endpoint, CredentialStore::new(None))
 }
@@ -24,7 +24,7 @@ type Hook = (&'static str, Box<dyn FnOnce() + Send>);
 
 /// A proxy for an engine at a Unix socket.
 pub struct Between {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     open: Arc<Mutex<Vec<UnixStream>>>,
     hangs: Arc<AtomicBool>,
     hooks: Arc<Mutex<VecDeque<Hook>>>,
@@ -43,11 +43,11 @@ fn run_hook(hooks: &Mutex<VecDeque<Hook>>, piece: &[u8]) {
 impl Between {
     /// Creates a proxy for an engine. Connections are not cut yet.
     pub fn new(engine: &Docker) -> Between {
-        let Address::Unix(real) = engine.endpoint().address.clone() else {
+        let EndpointAddress::Unix(real) = engine.endpoint().address.clone() else {
             panic!("the test needs an engine on a Unix socket")
         };
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("s")).unwrap();
         let open = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&open);
         let hangs = Arc::new(AtomicBool::new(false));
@@ -78,7 +78,7 @@ impl Between {
                 }
             }
         });
-        Between { folder, open, hangs, hooks }
+        Between { directory, open, hangs, hooks }
     }
 
     /// Calls a function before the first request that contains this text is forwarded. Only requests after
@@ -89,7 +89,7 @@ impl Between {
 
     /// Returns the proxy's socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("s")
+        self.directory.path().join("s")
     }
 
     /// Returns the engine as seen through the proxy.

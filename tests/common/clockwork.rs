@@ -16,8 +16,8 @@ use layers::engine::{
     ImageStore, LabelFilter, ListedImage, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Tally};
-use layers::plan::{Parent, Plan, Reason};
-use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
+use layers::plan::{ParentImage, Plan, Reason};
+use layers::schedule::{BuildRun, ClaimContext, OnFailure, Preparation, Recipes, RunOptions};
 use layers::state::Durations;
 
 use super::dice::Dice;
@@ -28,16 +28,16 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 /// The parents of each image and its build time. Images come after their parents.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
-    pub needs: Vec<Vec<usize>>,
+    pub parents: Vec<Vec<usize>>,
     pub takes: Vec<Duration>,
 }
 
 impl Work {
     /// Adds an image and returns its number.
-    fn add(&mut self, needs: &[usize], millis: u64) -> usize {
-        self.needs.push(needs.to_vec());
+    fn add(&mut self, parents: &[usize], millis: u64) -> usize {
+        self.parents.push(parents.to_vec());
         self.takes.push(Duration::from_millis(millis));
-        self.needs.len() - 1
+        self.parents.len() - 1
     }
 
     /// Returns arms of equal length. Each arm has one image that takes twenty times as long, at varying
@@ -87,13 +87,13 @@ impl Work {
     pub fn random(count: usize, dice: &mut Dice) -> Work {
         let mut work = Work::default();
         for number in 0..count {
-            let needs: BTreeSet<usize> = (0..dice.below(4))
+            let parents: BTreeSet<usize> = (0..dice.below(4))
                 .filter(|_| number > 0)
                 .map(|_| number - 1 - dice.below(number.min(200)))
                 .collect();
-            let needs: Vec<usize> = needs.into_iter().collect();
+            let parents: Vec<usize> = parents.into_iter().collect();
             let millis = if dice.below(20) == 0 { 20_000 } else { 200 + dice.below(2_000) as u64 };
-            work.add(&needs, millis);
+            work.add(&parents, millis);
         }
         work
     }
@@ -101,8 +101,9 @@ impl Work {
     /// Returns the minimum time for any order: the longest chain, or all work divided by the slots.
     pub fn lower_bound(&self, jobs: usize) -> Duration {
         let mut ends: Vec<Duration> = Vec::new();
-        for (needs, takes) in self.needs.iter().zip(&self.takes) {
-            let begins = needs.iter().map(|need| ends[*need]).max().unwrap_or_default();
+        for (parents, takes) in self.parents.iter().zip(&self.takes) {
+            let begins =
+                parents.iter().map(|dependency| ends[*dependency]).max().unwrap_or_default();
             ends.push(begins + *takes);
         }
         let total: Duration = self.takes.iter().sum();
@@ -115,8 +116,9 @@ impl Work {
     pub fn by_levels(&self, jobs: usize) -> Duration {
         let mut depth: Vec<usize> = Vec::new();
         let mut levels: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
-        for (needs, takes) in self.needs.iter().zip(&self.takes) {
-            let level = needs.iter().map(|need| depth[*need] + 1).max().unwrap_or_default();
+        for (parents, takes) in self.parents.iter().zip(&self.takes) {
+            let level =
+                parents.iter().map(|dependency| depth[*dependency] + 1).max().unwrap_or_default();
             depth.push(level);
             levels.entry(level).or_default().push(*takes);
         }
@@ -128,10 +130,10 @@ impl Work {
     /// With `known` durations, the loop knows how long each image takes. Otherwise, it knows as much as about
     /// images that were never built and run one command each.
     pub fn run(&self, jobs: usize, known: bool) -> Duration {
-        let count = self.needs.len();
+        let count = self.parents.len();
         let ids = |numbers: &Vec<usize>| numbers.iter().map(|at| UnitId::from_index(*at)).collect();
         let order = (0..count).map(UnitId::from_index).collect();
-        let mut plan = Plan::from_needs(order, self.needs.iter().map(ids).collect());
+        let mut plan = Plan::from_parents(order, self.parents.iter().map(ids).collect());
         let names = Names((0..count).map(|image| image.to_string()).collect());
         let guesses: Vec<(&str, usize)> = names.0.iter().map(|name| (name.as_str(), 1)).collect();
         let costs: IdMap<Duration, UnitId> = match known {
@@ -139,7 +141,7 @@ impl Work {
             false => Durations::default().expect(&guesses).into_iter().collect(),
         };
         plan.set_costs(costs);
-        let options = Options {
+        let options = RunOptions {
             engine: "clockwork".to_owned(),
             jobs,
             on_failure: OnFailure::Finish,
@@ -148,7 +150,7 @@ impl Work {
         };
         let engine = Clockwork::new(self, jobs);
         let mut tally = Tally::default();
-        Run::new(&plan, &names, &engine, None, options).execute(&mut tally);
+        BuildRun::new(&plan, &names, &engine, None, options).execute(&mut tally);
         assert_eq!(tally.built, count, "{tally:?}");
         engine.state.into_inner().unwrap().now
     }
@@ -184,11 +186,11 @@ struct State {
 
 impl<'a> Clockwork<'a> {
     fn new(work: &'a Work, jobs: usize) -> Clockwork<'a> {
-        let mut children = vec![Vec::new(); work.needs.len()];
-        for (image, needs) in work.needs.iter().enumerate() {
-            needs.iter().for_each(|need| children[*need].push(image));
+        let mut children = vec![Vec::new(); work.parents.len()];
+        for (image, parents) in work.parents.iter().enumerate() {
+            parents.iter().for_each(|dependency| children[*dependency].push(image));
         }
-        let lacks: Vec<usize> = work.needs.iter().map(Vec::len).collect();
+        let lacks: Vec<usize> = work.parents.iter().map(Vec::len).collect();
         let ready = lacks.iter().filter(|lacks| **lacks == 0).count();
         let state = State { now: Duration::ZERO, running: BTreeSet::new(), ready, lacks };
         Clockwork { work, children, jobs, state: Mutex::new(state), changed: Condvar::new() }
@@ -288,11 +290,16 @@ impl Recipes for Names {
         &self.0[image.index()]
     }
 
-    fn prepare(&self, image: UnitId, _: &[Parent], _: &Turn<'_>) -> anyhow::Result<Prepared> {
+    fn prepare(
+        &self,
+        image: UnitId,
+        _: &[ParentImage],
+        _: &ClaimContext<'_>,
+    ) -> anyhow::Result<Preparation> {
         let request =
             BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let (request, reason) = (Box::new(request), Reason::NoImage);
-        Ok(Prepared::Build { request, reason, claim: None })
+        Ok(Preparation::Build { request, reason, claim: None })
     }
 
     fn confirm(
@@ -300,7 +307,7 @@ impl Recipes for Names {
         _: UnitId,
         _: &StoredImage,
         _: &BTreeSet<String>,
-        _: &[Parent],
+        _: &[ParentImage],
     ) -> anyhow::Result<()> {
         Ok(())
     }

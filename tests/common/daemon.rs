@@ -11,7 +11,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A Docker daemon with its own store, socket, and network.
 pub struct Daemon {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     bridge: String,
     driver: String,
     /// Whether images are in containerd's store, as in the engine under test.
@@ -41,7 +41,7 @@ impl Daemon {
         let (driver, status) = stored.split_once(' ').unwrap_or((&stored, ""));
         let random = RandomState::new().hash_one(std::process::id());
         let mut daemon = Daemon {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
             bridge: format!("lt{:010x}", random & 0xff_ffff_ffff),
             driver: driver.to_owned(),
             // See `LayerStoreStatus` in moby's `daemon/containerd/service.go`. Classic drivers do not report
@@ -94,7 +94,7 @@ impl Daemon {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Starts the daemon, and waits until it responds.

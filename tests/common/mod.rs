@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use layers::engine::docker::endpoint::Environment;
+use layers::engine::docker::endpoint::EndpointEnvironment;
 use layers::engine::{
     BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
 };
@@ -37,7 +37,7 @@ pub fn engine_or_skip() -> Option<Docker> {
         eprintln!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
         return None;
     }
-    let docker = Docker::find(&Environment::read(|name| std::env::var_os(name))).unwrap();
+    let docker = Docker::find(&EndpointEnvironment::read(|name| std::env::var_os(name))).unwrap();
     if let Err(error) = docker.info() {
         panic!("{error:#}\n(set LAYERS_TEST_NO_ENGINE=1 to skip the tests that need an engine)");
     }
@@ -64,7 +64,8 @@ impl Name {
     /// Creates a unique name.
     pub fn new() -> Name {
         let random = RandomState::new().hash_one(std::process::id());
-        let docker = Docker::find(&Environment::read(|name| std::env::var_os(name))).unwrap();
+        let docker =
+            Docker::find(&EndpointEnvironment::read(|name| std::env::var_os(name))).unwrap();
         Name { text: format!("layers-test-{random:016x}"), docker }
     }
 
@@ -141,9 +142,9 @@ impl Files {
 
 impl Files {
     /// Writes the files to the disk.
-    pub fn write_below(&self, folder: &Path) {
+    pub fn write_below(&self, directory: &Path) {
         for (path, (mode, content)) in &self.files {
-            let path = folder.join(path);
+            let path = directory.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();

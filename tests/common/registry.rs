@@ -26,7 +26,7 @@ pub const USER: (&str, &str) = ("login", "secret");
 
 /// A running registry.
 pub struct Registry {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     main: Server,
     /// A second server on the same directory, without login and TLS, if the main one has them.
     door: Option<Server>,
@@ -63,14 +63,15 @@ impl Plan {
             eprintln!("skipped: there is no `docker-registry` (Debian's package of that name)");
             return None;
         }
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("users"), USERS).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("users"), USERS).unwrap();
         if self.tls {
-            make_certificates(folder.path());
+            make_certificates(directory.path());
         }
-        let main = Server::start(folder.path(), &self);
-        let door = (self.auth || self.tls).then(|| Server::start(folder.path(), &Plan::default()));
-        Some(Registry { folder, main, door })
+        let main = Server::start(directory.path(), &self);
+        let door =
+            (self.auth || self.tls).then(|| Server::start(directory.path(), &Plan::default()));
+        Some(Registry { directory, main, door })
     }
 }
 
@@ -97,12 +98,12 @@ impl Registry {
 
     /// Returns the certificate of the authority that signed its certificate.
     pub fn authority(&self) -> PathBuf {
-        self.folder.path().join("ca.crt")
+        self.directory.path().join("ca.crt")
     }
 
     /// Returns its directory.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Stops the registry. Its content remains until it is dropped.
@@ -208,13 +209,13 @@ impl Registry {
 
 impl Server {
     /// Starts a server on a free port, and waits until it listens.
-    fn start(folder: &Path, plan: &Plan) -> Server {
+    fn start(directory: &Path, plan: &Plan) -> Server {
         // Another process can take the port before the server starts.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let address = format!("127.0.0.1:{port}");
-            let settings = folder.join(format!("{port}.yml"));
-            fs::write(&settings, settings_of(folder, plan, &address)).unwrap();
+            let settings = directory.join(format!("{port}.yml"));
+            fs::write(&settings, settings_of(directory, plan, &address)).unwrap();
             let mut child = Command::new("docker-registry")
                 .arg("serve")
                 .arg(&settings)
@@ -246,31 +247,31 @@ impl Drop for Server {
     }
 }
 
-fn settings_of(folder: &Path, plan: &Plan, address: &str) -> String {
+fn settings_of(directory: &Path, plan: &Plan, address: &str) -> String {
     let mut settings = json!({
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": true}},
         "storage": {
-            "filesystem": {"rootdirectory": folder.join("data")},
+            "filesystem": {"rootdirectory": directory.join("data")},
             "delete": {"enabled": true},
         },
         "http": {"addr": address},
     });
     if plan.auth {
-        settings["auth"] = json!({"htpasswd": {"realm": "test", "path": folder.join("users")}});
+        settings["auth"] = json!({"htpasswd": {"realm": "test", "path": directory.join("users")}});
     }
     if plan.tls {
         settings["http"]["tls"] =
-            json!({"certificate": folder.join("own.crt"), "key": folder.join("own.key")});
+            json!({"certificate": directory.join("own.crt"), "key": directory.join("own.key")});
     }
     // JSON is valid YAML.
     settings.to_string()
 }
 
 /// Creates an authority, and a certificate signed by it for this machine.
-fn make_certificates(folder: &Path) {
+fn make_certificates(directory: &Path) {
     let run = |line: &str| {
-        let output = Command::new("openssl").args(line.split(' ')).current_dir(folder).output();
+        let output = Command::new("openssl").args(line.split(' ')).current_dir(directory).output();
         let output = output.expect("tests with TLS need `openssl`");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
@@ -278,7 +279,7 @@ fn make_certificates(folder: &Path) {
     run(&format!("req -x509 {key} -keyout ca.key -out ca.crt -subj /CN=layers-test-ca"));
     run(&format!("req {key} -keyout own.key -out own.csr -subj /CN=localhost"));
     let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
-    fs::write(folder.join("names"), names).unwrap();
+    fs::write(directory.join("names"), names).unwrap();
     let sign = "-CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names";
     run(&format!("x509 -req -in own.csr {sign} -out own.crt"));
 }

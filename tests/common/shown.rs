@@ -80,7 +80,7 @@ pub fn consoles(page: &str) -> Vec<Shown> {
 
 /// A copy of the example as a git repository, with everything committed on `main`.
 pub struct Shop {
-    folder: TempDir,
+    directory: TempDir,
     root: PathBuf,
     script: Option<PathBuf>,
 }
@@ -88,12 +88,12 @@ pub struct Shop {
 impl Shop {
     /// Creates a copy whose engine has no persistent store.
     pub fn new() -> Shop {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         // Programs print their location without symbolic links.
-        let root = folder.path().canonicalize().unwrap().join("shop");
+        let root = directory.path().canonicalize().unwrap().join("shop");
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         copy(&source.join("docker"), &root.join("docker"));
-        let shop = Shop { folder, root, script: None };
+        let shop = Shop { directory, root, script: None };
         shop.commit();
         shop
     }
@@ -101,7 +101,7 @@ impl Shop {
     /// Creates a copy whose engine has a store, and a registry with the externals of the example.
     pub fn with_store() -> Shop {
         let shop = Shop::new();
-        let script = shop.folder.path().join("engine.json");
+        let script = shop.directory.path().join("engine.json");
         let registry = r#"{"debian:bookworm-slim": "debian"}"#;
         let text = format!(r#"{{"store": "store.json", "registry": {registry}}}"#);
         fs::write(&script, text).unwrap();

@@ -96,7 +96,7 @@ impl Browser {
         value
     }
 
-    fn tell(&self, path: &str, body: &Value) -> Value {
+    fn report(&self, path: &str, body: &Value) -> Value {
         self.ask("POST", &format!("{}{path}", self.session), body)
     }
 
@@ -104,14 +104,14 @@ impl Browser {
     pub fn visit(&self, page: &Path) {
         let url = format!("file://{}", page.display());
         // Opening the same address again would only jump within the page.
-        self.tell("/url", &json!({"url": "about:blank"}));
-        self.tell("/url", &json!({"url": url}));
+        self.report("/url", &json!({"url": "about:blank"}));
+        self.report("/url", &json!({"url": url}));
         assert_eq!(self.run("return document.body.dataset.ready"), "true", "{:?}", self.errors());
     }
 
     /// Returns the result of a script.
     pub fn run(&self, script: &str) -> Value {
-        self.tell("/execute/sync", &json!({"script": script, "args": []}))
+        self.report("/execute/sync", &json!({"script": script, "args": []}))
     }
 
     /// Returns the value of an expression as a number.
@@ -130,9 +130,9 @@ impl Browser {
 
     /// Clicks the first element that a selector matches, as a user does.
     pub fn click(&self, selector: &str) {
-        let found = self.tell("/element", &json!({"using": "css selector", "value": selector}));
+        let found = self.report("/element", &json!({"using": "css selector", "value": selector}));
         let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
-        self.tell(&format!("/element/{id}/click"), &json!({}));
+        self.report(&format!("/element/{id}/click"), &json!({}));
     }
 
     /// Presses keys one after the other, wherever the focus is.
@@ -142,7 +142,7 @@ impl Browser {
         };
         let actions: Vec<Value> = keys.iter().flat_map(press).collect();
         let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
-        self.tell("/actions", &json!({"actions": [keyboard]}));
+        self.report("/actions", &json!({"actions": [keyboard]}));
     }
 
     /// Sets the size of the window's content, which can be narrower than a window can be.
@@ -166,12 +166,12 @@ impl Browser {
     }
 
     fn devtools(&self, command: &str, parameters: &Value) {
-        self.tell("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
+        self.report("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
     }
 
     /// Returns the errors that the page has reported.
     pub fn errors(&self) -> Vec<String> {
-        let log = self.tell("/se/log", &json!({"type": "browser"}));
+        let log = self.report("/se/log", &json!({"type": "browser"}));
         let lines = log.as_array().unwrap().iter();
         lines.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use layers::base::{Place, RelPath};
+use layers::base::{Location, RelPath};
 use layers::event::{
-    Edge, Event, Excerpt, Failure, FailureKind, RunImage, Skip, Stamped, StepCounts, StepInfo,
+    Event, Excerpt, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, StepInfo,
+    TimedEvent,
 };
-use layers::graph::evaluate::NeedKind;
+use layers::graph::evaluate::DependencyKind;
 use layers::plan::Reason;
 use layers::report::timeline::Timeline;
 
@@ -58,7 +59,7 @@ pub fn run(recipe: Recipe) -> Timeline {
 }
 
 /// Returns the events of a run.
-pub fn events(recipe: Recipe) -> Vec<Stamped> {
+pub fn events(recipe: Recipe) -> Vec<TimedEvent> {
     let mut maker = Maker {
         dice: Dice(recipe.seed * 7919 + 1),
         events: Vec::new(),
@@ -74,21 +75,21 @@ pub fn events(recipe: Recipe) -> Vec<Stamped> {
 
 struct Maker {
     dice: Dice,
-    events: Vec<Stamped>,
-    needs: Vec<Vec<(usize, NeedKind)>>,
+    events: Vec<TimedEvent>,
+    needs: Vec<Vec<(usize, DependencyKind)>>,
     /// When each image ended, and whether it succeeded.
     ends: BTreeMap<usize, (u64, bool)>,
     recipe: Recipe,
 }
 
 impl Maker {
-    fn tell(&mut self, at: u64, event: Event) {
-        self.events.push(Stamped { at: Duration::from_millis(at), image: None, event });
+    fn report(&mut self, at: u64, event: Event) {
+        self.events.push(TimedEvent { at: Duration::from_millis(at), image: None, event });
     }
 
-    fn tell_of(&mut self, number: usize, at: u64, event: Event) {
+    fn report_of(&mut self, number: usize, at: u64, event: Event) {
         let image = Some(RunImage::new(number, &name(number)));
-        self.events.push(Stamped { at: Duration::from_millis(at), image, event });
+        self.events.push(TimedEvent { at: Duration::from_millis(at), image, event });
     }
 
     fn link(&mut self) {
@@ -98,17 +99,17 @@ impl Maker {
                 let near = self.dice.below(image);
                 needs.push((
                     if self.dice.below(3) == 0 { near } else { near.min(5) },
-                    NeedKind::From,
+                    DependencyKind::From,
                 ));
                 if image > 3 && self.dice.below(4) == 0 {
-                    let kind = [NeedKind::Copy, NeedKind::Mount][self.dice.below(2)];
+                    let kind = [DependencyKind::Copy, DependencyKind::Mount][self.dice.below(2)];
                     needs.push((self.dice.below(image), kind));
                 }
             }
             self.needs.push(needs);
         }
         let edges = self.needs.iter().enumerate().flat_map(|(image, needs)| {
-            let edge = move |(parent, kind): &(usize, NeedKind)| Edge {
+            let edge = move |(parent, kind): &(usize, DependencyKind)| ImageEdge {
                 image: name(image).into(),
                 parent: name(*parent).into(),
                 kind: *kind,
@@ -122,7 +123,7 @@ impl Maker {
             edges: edges.collect(),
             expected: BTreeMap::new(),
         };
-        self.tell(0, began);
+        self.report(0, began);
     }
 
     /// Always builds the first possible image in the first free slot.
@@ -134,9 +135,9 @@ impl Maker {
             let lost = needs.iter().find(|(need, _)| !self.ends[need].1);
             if let Some((need, _)) = lost {
                 let (at, because) =
-                    (self.ends[need].0, Skip::NeedFailed { image: name(*need).into() });
+                    (self.ends[need].0, Skip::ParentFailed { image: name(*need).into() });
                 self.ends.insert(image, (at, false));
-                self.tell_of(image, at, Event::ImageSkipped { because });
+                self.report_of(image, at, Event::ImageSkipped { because });
                 continue;
             }
             let ready = needs.iter().map(|(need, _)| self.ends[need].0).max().unwrap_or(1);
@@ -146,7 +147,7 @@ impl Maker {
                 let size = Some(77_000_000);
                 let tagged = Vec::new();
                 let fresh = Event::ImageFresh { image_id, tagged, size, registry: None };
-                self.tell_of(image, ready, fresh);
+                self.report_of(image, ready, fresh);
                 continue;
             }
             let place = places.iter_mut().min().unwrap();
@@ -156,12 +157,12 @@ impl Maker {
             last = last.max(start + took);
             self.build(image, start, took);
         }
-        self.tell(last + 1, Event::RunFinished);
+        self.report(last + 1, Event::RunFinished);
     }
 
     fn build(&mut self, number: usize, start: u64, took: u64) {
-        self.tell_of(number, start, Event::ImageStarted);
-        self.tell_of(number, start, Event::ImageStale { reason: Reason::NoImage });
+        self.report_of(number, start, Event::ImageStarted);
+        self.report_of(number, start, Event::ImageStale { reason: Reason::NoImage });
         let total = u32::try_from(self.dice.below(4) + 2).unwrap();
         let fails = self.recipe.fails && number == self.recipe.images / 2;
         let all_cached = self.dice.below(7) == 0 && !fails;
@@ -175,14 +176,14 @@ impl Maker {
             let each = if cached { 0 } else { took / u64::from(total) };
             ran += u32::from(!cached);
             if !cached {
-                self.tell_of(number, at, Event::StepStarted { step: Arc::clone(&step) });
+                self.report_of(number, at, Event::StepStarted { step: Arc::clone(&step) });
             }
             at += each;
             if fails && step.number == total {
                 return self.fail(number, &step, start, start + took);
             }
             let took = Duration::from_millis(each);
-            self.tell_of(number, at, Event::StepFinished { step, cached, took });
+            self.report_of(number, at, Event::StepFinished { step, cached, took });
         }
         self.ends.insert(number, (start + took, true));
         let size = 80_000_000 + u64::try_from(self.dice.below(400_000_000)).unwrap();
@@ -193,7 +194,7 @@ impl Maker {
             size: Some(size),
             took: Duration::from_millis(took),
         };
-        self.tell_of(number, start + took, built);
+        self.report_of(number, start + took, built);
     }
 
     fn fail(&mut self, number: usize, step: &Arc<StepInfo>, start: u64, end: u64) {
@@ -203,7 +204,7 @@ impl Maker {
             message: "process \"/bin/sh -c make\" did not complete: exit code: 2".to_owned(),
             step: Some(Arc::clone(step)),
             excerpt: Some(Excerpt {
-                place: Place { file, line: 9, column: 1 },
+                place: Location { file, line: 9, column: 1 },
                 text: "RUN make \\\n    wheels".to_owned(),
             }),
             log_tail: vec![
@@ -213,7 +214,7 @@ impl Maker {
         };
         self.ends.insert(number, (end, false));
         let took = Duration::from_millis(end - start);
-        self.tell_of(number, end, Event::ImageFailed { failure, took });
+        self.report_of(number, end, Event::ImageFailed { failure, took });
     }
 
     fn id(&mut self) -> String {

@@ -2,7 +2,7 @@
 
 use layers::engine::BuildOutcome;
 use layers::engine::docker::Docker;
-use layers::engine::docker::endpoint::Environment;
+use layers::engine::docker::endpoint::EndpointEnvironment;
 
 use crate::common::{self, registry::Registry};
 use crate::world::{Machine, Tree, held};
@@ -10,7 +10,8 @@ use crate::world::{Machine, Tree, held};
 /// Builds an image on another one without the program, under a name.
 fn build_on(machine: &Machine, base: &str, more: &str, name: &str) {
     let host = Some(machine.daemon.address());
-    let engine = Docker::find(&Environment { host, ..Environment::default() }).unwrap();
+    let engine =
+        Docker::find(&EndpointEnvironment { host, ..EndpointEnvironment::default() }).unwrap();
     let text = format!("FROM {base}\n{more}");
     let mut request = common::request(&common::Name::new(), &text, common::Files::new());
     request.references = vec![name.to_owned()];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use layers::engine::ImageStore;
 use layers::engine::docker::Docker;
-use layers::engine::docker::endpoint::Environment;
+use layers::engine::docker::endpoint::EndpointEnvironment;
 use layers::inputs::Identity;
 
 use crate::common::registry::Registry;
@@ -36,7 +36,8 @@ fn identities_are_the_same_in_engine_and_registry() {
     tree.write("docker/rich/Dockerfile", &format!("FROM scratch\nCOPY file /rich{RICH}"));
     machine.build(&tree, address, "--all --push").well();
     let host = Some(machine.daemon.address());
-    let engine = Docker::find(&Environment { host, ..Environment::default() }).unwrap();
+    let engine =
+        Docker::find(&EndpointEnvironment { host, ..EndpointEnvironment::default() }).unwrap();
     let mut seen = BTreeMap::new();
     for image in tree.images() {
         let stored = engine.inspect(&tree.reference(&image)).unwrap().unwrap();

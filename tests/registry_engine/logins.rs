@@ -9,11 +9,11 @@ use crate::common::registry::{Registry, USER};
 use crate::world::{Machine, Tree};
 
 /// Logs a machine in, as `docker login` does.
-fn log_in(machine: &mut Machine, folder: &std::path::Path, address: &str, password: &str) {
+fn log_in(machine: &mut Machine, directory: &std::path::Path, address: &str, password: &str) {
     let auth = STANDARD.encode(format!("{}:{password}", USER.0));
     let config = serde_json::json!({"auths": {address: {"auth": auth}}});
-    fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    machine.variables.insert("DOCKER_CONFIG", folder.into());
+    fs::write(directory.join("config.json"), config.to_string()).unwrap();
+    machine.variables.insert("DOCKER_CONFIG", directory.into());
 }
 
 fn check(registry: &Registry, trust: bool) {
@@ -21,14 +21,14 @@ fn check(registry: &Registry, trust: bool) {
     let Some(mut second) = Machine::start_or_skip() else { return };
     let address = registry.address();
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     if trust {
         for machine in [&mut first, &mut second] {
             machine.variables.insert("SSL_CERT_FILE", registry.authority().into());
         }
     }
     for machine in [&mut first, &mut second] {
-        log_in(machine, folder.path(), address, USER.1);
+        log_in(machine, directory.path(), address, USER.1);
     }
     let said = first.build(&tree, address, "--all --push").well();
     assert!(said.err.contains("2 images pushed, 2 tags moved"), "{}", said.err);
@@ -51,7 +51,7 @@ fn check(registry: &Registry, trust: bool) {
     assert!(said.err.contains(&format!("hint: run `docker login {address}`")), "{}", said.err);
 
     // With a wrong password, no images are found or pushed, and both messages give the reason.
-    log_in(&mut second, folder.path(), address, "wrong");
+    log_in(&mut second, directory.path(), address, "wrong");
     let said = second.build(&tree.clone_of(), address, "--all --force --push=keys");
     assert_eq!(said.code, 4, "{}", said.err);
     assert!(said.err.contains(&format!("hint: run `docker login {address}`")), "{}", said.err);

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use layers::registry::{Registries, Remote, RemoteImage, Settings};
+use layers::registry::{Registries, RegistrySettings, Remote, RemoteImage};
 
 use crate::common::daemon::Daemon;
 use crate::common::program::{self, output_of};
@@ -17,7 +17,7 @@ pub type Described<'a> = (&'a str, &'a str, &'a [&'a str]);
 
 /// A checkout of a repository.
 pub struct Tree {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     namespace: String,
 }
 
@@ -27,7 +27,7 @@ impl Tree {
     pub fn new(images: &[Described<'_>]) -> Tree {
         let random = RandomState::new().hash_one(std::process::id());
         let namespace = format!("lt{random:016x}");
-        let tree = Tree { folder: tempfile::tempdir().unwrap(), namespace };
+        let tree = Tree { directory: tempfile::tempdir().unwrap(), namespace };
         for (name, base, copies) in images {
             let from = match *base {
                 "" => "scratch".to_owned(),
@@ -51,7 +51,8 @@ impl Tree {
 
     /// Creates another checkout of the same repository.
     pub fn clone_of(&self) -> Tree {
-        let tree = Tree { folder: tempfile::tempdir().unwrap(), namespace: self.namespace.clone() };
+        let tree =
+            Tree { directory: tempfile::tempdir().unwrap(), namespace: self.namespace.clone() };
         let copied = Command::new("cp")
             .args(["-a", "--"])
             .arg(self.root().join("docker"))
@@ -63,7 +64,7 @@ impl Tree {
     }
 
     pub fn root(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     /// Returns the reference of an image in other Dockerfiles.
@@ -190,7 +191,9 @@ impl Machine {
 pub fn held(registry: &str, repository: &str, tag: &str) -> Option<RemoteImage> {
     let (registry, repository) = (registry.to_owned(), repository.to_owned());
     let at = Remote { registry, repository, version: tag.to_owned() };
-    Registries::new(Settings::default()).image(&at, &"linux/amd64".parse().unwrap()).unwrap()
+    Registries::new(RegistrySettings::default())
+        .image(&at, &"linux/amd64".parse().unwrap())
+        .unwrap()
 }
 
 /// Returns the generation to which the tags of all images point, or `None` if there are no tags.
@@ -224,11 +227,11 @@ pub fn kill_release(tree: &Tree) {
 
 /// Returns the process that is moving tags for a checkout. A dead one has no command line.
 fn releasing(tree: &Tree) -> Option<String> {
-    let folder = tree.root().join(".layers/releases");
+    let directory = tree.root().join(".layers/releases");
     let moves_here = |path: &PathBuf| {
         let said = fs::read(path.join("cmdline")).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).into_owned();
-        said.contains("\0__move-tags\0") && said.contains(&*folder.to_string_lossy())
+        said.contains("\0__move-tags\0") && said.contains(&*directory.to_string_lossy())
     };
     let mut processes = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
     let found = processes.find(moves_here)?;

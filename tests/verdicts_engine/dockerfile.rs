@@ -214,8 +214,8 @@ impl File {
             lines.push("COPY @/id /out/id".to_owned());
             lines.extend(stage.lines.iter().cloned());
         }
-        let folder = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-        let plain = lines.iter().map(|line| line.replace("@/", prefix).replace("@.", folder));
+        let directory = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
+        let plain = lines.iter().map(|line| line.replace("@/", prefix).replace("@.", directory));
         format_lines(plain, self.style)
     }
 }

@@ -40,35 +40,35 @@ fn nothing(what: impl Into<String>) -> Option<Done> {
 pub fn edit(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     let own = world.own(image);
     let choices = tree::choices(&own);
-    let chosen = own.join(choose(world, dice, image, &choices));
-    let is_file = fs::symlink_metadata(&chosen).unwrap().is_file();
+    let selected = own.join(choose(world, dice, image, &choices));
+    let is_file = fs::symlink_metadata(&selected).unwrap().is_file();
     let new = own.join(dice.word(&NAMES));
     match dice.below(20) {
         0 => write(&own.join("id"), &format!("{}\n", dice.below(6))),
-        1 | 2 if is_file => write(&chosen, &format!("{}\n", dice.below(6))),
-        3 | 4 if is_file => change_in_secret(&chosen),
+        1 | 2 if is_file => write(&selected, &format!("{}\n", dice.below(6))),
+        3 | 4 if is_file => change_in_secret(&selected),
         5 if is_file => {
-            let content = [fs::read(&chosen).unwrap(), b"more\n".to_vec()].concat();
-            fs::write(&chosen, content).unwrap();
-            any(format!("append to {}", show(&chosen)))
+            let content = [fs::read(&selected).unwrap(), b"more\n".to_vec()].concat();
+            fs::write(&selected, content).unwrap();
+            any(format!("append to {}", show(&selected)))
         }
         6 => {
-            remove(&chosen);
-            any(format!("remove {}", show(&chosen)))
+            remove(&selected);
+            any(format!("remove {}", show(&selected)))
         }
-        7 => rename(&chosen, &new),
-        8 | 9 | 18 | 19 if !chosen.is_symlink() => {
+        7 => rename(&selected, &new),
+        8 | 9 | 18 | 19 if !selected.is_symlink() => {
             let mode = *dice.pick(&MODES) | if is_file { 0 } else { 0o500 };
-            tree::set_mode(&chosen, mode);
-            any(format!("chmod {mode:o} {}", show(&chosen)))
+            tree::set_mode(&selected, mode);
+            any(format!("chmod {mode:o} {}", show(&selected)))
         }
         10 => {
             let target = dice.word(&TARGETS);
-            remove(&chosen);
-            symlink(target, &chosen).unwrap();
-            any(format!("link {} -> {target}", show(&chosen)))
+            remove(&selected);
+            symlink(target, &selected).unwrap();
+            any(format!("link {} -> {target}", show(&selected)))
         }
-        11 => swap(&chosen, is_file),
+        11 => swap(&selected, is_file),
         12 => write(&new, &format!("{}\n", dice.below(6))),
         13 if !new.exists() && !new.is_symlink() => {
             fs::create_dir_all(&new).ok()?;
@@ -76,12 +76,12 @@ pub fn edit(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
         }
         14 if is_file => {
             let other = own.join(dice.pick(&choices));
-            if other == chosen || !fs::symlink_metadata(&other).unwrap().is_file() {
+            if other == selected || !fs::symlink_metadata(&other).unwrap().is_file() {
                 return None;
             }
-            fs::remove_file(&chosen).unwrap();
-            fs::hard_link(&other, &chosen).unwrap();
-            any(format!("hard link {} to {}", show(&chosen), show(&other)))
+            fs::remove_file(&selected).unwrap();
+            fs::hard_link(&other, &selected).unwrap();
+            any(format!("hard link {} to {}", show(&selected), show(&other)))
         }
         15 => {
             fs::write(own.join("t.tar"), tree::archive(dice)).ok()?;
@@ -107,25 +107,25 @@ fn choose(world: &World, dice: &mut Dice, image: usize, choices: &[PathBuf]) -> 
 /// Makes an edit without an effect.
 pub fn harmless(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     let own = world.own(image);
-    let chosen = own.join(dice.pick(&tree::choices(&own)));
-    let metadata = fs::symlink_metadata(&chosen).unwrap();
+    let selected = own.join(dice.pick(&tree::choices(&own)));
+    let metadata = fs::symlink_metadata(&selected).unwrap();
     match dice.below(6) {
         0 if metadata.is_file() => {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(dice.number() % 2_000_000_000);
-            tree::set_time(&chosen, time);
-            nothing(format!("touch {}", show(&chosen)))
+            tree::set_time(&selected, time);
+            nothing(format!("touch {}", show(&selected)))
         }
         // This removes setuid.
         1 if metadata.mode() & 0o7000 == 0 && !metadata.is_symlink() => {
-            chown(&chosen, Some(1234), Some(4321)).ok()?;
-            nothing(format!("chown {}", show(&chosen)))
+            chown(&selected, Some(1234), Some(4321)).ok()?;
+            nothing(format!("chown {}", show(&selected)))
         }
         2 if metadata.is_file() => {
-            let content = fs::read(&chosen).unwrap();
-            fs::remove_file(&chosen).unwrap();
-            fs::write(&chosen, content).unwrap();
-            tree::set_mode(&chosen, metadata.mode() & 0o7777);
-            nothing(format!("write {} again", show(&chosen)))
+            let content = fs::read(&selected).unwrap();
+            fs::remove_file(&selected).unwrap();
+            fs::write(&selected, content).unwrap();
+            tree::set_mode(&selected, metadata.mode() & 0o7777);
+            nothing(format!("write {} again", show(&selected)))
         }
         3 => {
             fs::remove_dir_all(world.root.join(".layers")).ok()?;

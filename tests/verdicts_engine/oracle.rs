@@ -17,7 +17,7 @@ use layers::base::{RelPath, Source};
 use layers::engine::docker::Docker;
 use layers::engine::{
     BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, Frontend, ImageStore,
-    StoredImage, Told,
+    StoredImage, TimedUpdate,
 };
 use layers::inputs::Identity;
 use layers::scan::ignore_file::IgnoreFile;
@@ -43,12 +43,12 @@ impl ContextFiles for Folder {
         let mut waiting = vec![PathBuf::new()];
         // Excluded directories, until something in them is included.
         let mut hidden: BTreeMap<PathBuf, fs::Metadata> = BTreeMap::new();
-        while let Some(folder) = waiting.pop() {
-            let names = fs::read_dir(self.root.join(&folder))?.map(|item| Ok(item?.file_name()));
+        while let Some(directory) = waiting.pop() {
+            let names = fs::read_dir(self.root.join(&directory))?.map(|item| Ok(item?.file_name()));
             let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
             names.sort();
             for name in names.into_iter().filter(|name| name != ".layers") {
-                let path = folder.join(&name);
+                let path = directory.join(&name);
                 let metadata = fs::symlink_metadata(self.root.join(&path))?;
                 let ignored = matcher.ignored(path.as_os_str().as_bytes());
                 if metadata.is_dir() {
@@ -148,7 +148,7 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
         return Err("there is no image".to_owned());
     };
     let mut ran = Vec::new();
-    let mut sink = |told: Vec<Told>| {
+    let mut sink = |told: Vec<TimedUpdate>| {
         for told in told {
             if let BuildUpdate::StepFinished { step, cached: false, .. } = told.update
                 && step.number > 0

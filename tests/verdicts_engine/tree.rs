@@ -31,8 +31,8 @@ pub enum What {
 pub fn read(root: &Path) -> Vec<Kept> {
     let mut kept = Vec::new();
     let mut waiting = vec![root.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        for item in fs::read_dir(&folder).unwrap() {
+    while let Some(directory) = waiting.pop() {
+        for item in fs::read_dir(&directory).unwrap() {
             let path = item.unwrap().path();
             let name = path.file_name().unwrap();
             if name == SHELL || name == ".layers" {
@@ -114,25 +114,25 @@ pub fn set_time(path: &Path, time: SystemTime) {
 }
 
 /// Creates the initial files of an image's own directory.
-pub fn lay_out(folder: &Path, dice: &mut Dice, is_base: bool) {
+pub fn lay_out(directory: &Path, dice: &mut Dice, is_base: bool) {
     for part in ["dir/sub", "empty"] {
-        fs::create_dir_all(folder.join(part)).unwrap();
+        fs::create_dir_all(directory.join(part)).unwrap();
     }
     for name in ["id", "f1", "f2", "a b", "dir/x", "dir/y", "dir/sub/z", "keep.log", "junk"] {
         // Few different contents, so that several files have the same content.
         let content = format!("{}\n", dice.below(4));
-        fs::write(folder.join(name), content).unwrap();
+        fs::write(directory.join(name), content).unwrap();
     }
-    fs::write(folder.join("run.sh"), "#!/bin/sh\n").unwrap();
-    set_mode(&folder.join("run.sh"), 0o755);
-    fs::hard_link(folder.join("f2"), folder.join("h2")).unwrap();
+    fs::write(directory.join("run.sh"), "#!/bin/sh\n").unwrap();
+    set_mode(&directory.join("run.sh"), 0o755);
+    fs::hard_link(directory.join("f2"), directory.join("h2")).unwrap();
     for (name, to) in [("link", "f1"), ("dirlink", "dir"), ("dir/up", "../f2"), ("away", "/f1")] {
-        symlink(to, folder.join(name)).unwrap();
+        symlink(to, directory.join(name)).unwrap();
     }
-    fs::write(folder.join(std::ffi::OsStr::from_bytes(b"odd\xff*[x] \n")), "odd").unwrap();
-    fs::write(folder.join("t.tar"), archive(dice)).unwrap();
+    fs::write(directory.join(std::ffi::OsStr::from_bytes(b"odd\xff*[x] \n")), "odd").unwrap();
+    fs::write(directory.join("t.tar"), archive(dice)).unwrap();
     if is_base {
-        fs::copy("/bin/busybox", folder.join(SHELL)).expect("Debian's busybox-static is there");
+        fs::copy("/bin/busybox", directory.join(SHELL)).expect("Debian's busybox-static is there");
     }
 }
 
@@ -148,10 +148,10 @@ pub fn archive(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Returns the entries of an image's own directory that edits can choose from.
-pub fn choices(folder: &Path) -> Vec<PathBuf> {
+pub fn choices(directory: &Path) -> Vec<PathBuf> {
     let is_free = |path: &PathBuf| {
         let name = path.file_name().unwrap().as_bytes();
         !name.starts_with(b"Dockerfile") && name != b".dockerignore" && path.as_os_str() != "id"
     };
-    read(folder).into_iter().map(|entry| entry.path).filter(is_free).collect()
+    read(directory).into_iter().map(|entry| entry.path).filter(is_free).collect()
 }

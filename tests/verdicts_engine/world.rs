@@ -44,7 +44,7 @@ pub struct State {
 }
 
 pub struct World {
-    _folder: TempDir,
+    _directory: TempDir,
     pub root: PathBuf,
     pub namespace: String,
     pub model: Model,
@@ -55,8 +55,8 @@ pub struct World {
 impl World {
     /// Creates a repository of three to seven images.
     pub fn random(dice: &mut Dice, namespace: &str) -> World {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap().join("shop");
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap().join("shop");
         let count = 3 + dice.below(NAMES.len() - 2);
         let mut images = Vec::new();
         for (image, name) in NAMES.iter().enumerate().take(count) {
@@ -80,7 +80,7 @@ impl World {
         let pointers = std::array::from_fn(|number| number);
         let model = Model { images, args: BTreeMap::new(), externals, pointers };
         let namespace = namespace.to_owned();
-        let world = World { _folder: folder, root, namespace, model, past: Vec::new() };
+        let world = World { _directory: directory, root, namespace, model, past: Vec::new() };
         world.write();
         world.write_externals();
         world

@@ -14,7 +14,7 @@ use crate::engine::{Cancel, ContextFiles};
 const SMALL: usize = 512 << 10;
 
 /// A context's tar, in the form in which the engine gets it.
-pub(super) enum Looked {
+pub(super) enum ContextTar {
     /// The context has no files: the tar is only its end mark, which is all zeros.
     Empty,
     /// The whole tar.
@@ -23,34 +23,34 @@ pub(super) enum Looked {
     Large(String),
 }
 
-impl Looked {
+impl ContextTar {
     /// Returns the context in a form that puts no file into the build's request. A provenance with `mode=max`
     /// contains the whole request, and would publish files that are not in the image.
-    pub(super) fn apart(self) -> Looked {
+    pub(super) fn apart(self) -> ContextTar {
         match self {
-            Looked::Small(tar) => Looked::Large(sha256_hex(&tar)),
+            ContextTar::Small(tar) => ContextTar::Large(sha256_hex(&tar)),
             other => other,
         }
     }
 }
 
 /// Reads a context's tar without sending it; `None` if the build was canceled.
-pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<Looked>> {
-    let mut look = Look { begun: Vec::new(), hash: None, cancel };
+pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<ContextTar>> {
+    let mut look = TarInspector { begun: Vec::new(), hash: None, cancel };
     match context.write_tar(&mut look) {
         _ if cancel.is_set() => Ok(None),
         Ok(()) => Ok(Some(match look.hash {
-            Some(hash) => Looked::Large(hex(hash.finish().as_ref())),
+            Some(hash) => ContextTar::Large(hex(hash.finish().as_ref())),
             // A tar begins with the name of its first entry, so this stops at the first byte unless the tar is
             // empty.
-            None if look.begun.iter().all(|byte| *byte == 0) => Looked::Empty,
-            None => Looked::Small(look.begun),
+            None if look.begun.iter().all(|byte| *byte == 0) => ContextTar::Empty,
+            None => ContextTar::Small(look.begun),
         })),
         Err(error) => Err(error),
     }
 }
 
-struct Look<'a> {
+struct TarInspector<'a> {
     /// The tar, as long as it is small.
     begun: Vec<u8>,
     /// The hash of the whole tar, once it is large.
@@ -58,7 +58,7 @@ struct Look<'a> {
     cancel: &'a Cancel,
 }
 
-impl Write for Look<'_> {
+impl Write for TarInspector<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.cancel.is_set() {
             return Err(io::Error::other("canceled"));

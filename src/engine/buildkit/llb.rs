@@ -49,7 +49,7 @@ pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
         identifier: format!("http://buildkit-session{path}"),
         attrs,
     };
-    let mut graph = Graph::default();
+    let mut graph = LlbGraph::default();
     let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
     let files = graph.add(files(vec![action(0, 0, unpack())]), vec![tar], UNPACK_CONTEXT);
     graph.finish(files)
@@ -104,17 +104,17 @@ fn files(actions: Vec<pb::FileAction>) -> pb::op::Op {
 
 /// Returns a graph of one operation without inputs.
 fn graph_of(actions: Vec<pb::FileAction>, name: &str) -> pb::Definition {
-    let mut graph = Graph::default();
+    let mut graph = LlbGraph::default();
     let made = graph.add(files(actions), Vec::new(), name);
     graph.finish(made)
 }
 
 #[derive(Default)]
-struct Graph {
+struct LlbGraph {
     definition: pb::Definition,
 }
 
-impl Graph {
+impl LlbGraph {
     /// Adds an operation and returns its digest, by which other operations refer to it.
     fn add(&mut self, op: pb::op::Op, inputs: Vec<String>, name: &str) -> String {
         let digest = self.push(pb::Op { op: Some(op), ..pb::Op::default() }, inputs);

@@ -17,16 +17,16 @@ use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-use self::context::Looked;
-use self::lines::Lines;
-use self::solve::{End, Sending};
+use self::connections::ConnectionPool;
+use self::context::ContextTar;
+use self::solve::{AttemptResult, ContextSharing};
 use self::wording::{Remedy, remedy};
 use super::{BuildOutcome, BuildRequest, Cancel, Sink};
 use crate::base::error::transient;
 use crate::credentials::CredentialStore;
 
+pub(super) mod connections;
 mod context;
-pub(super) mod lines;
 mod llb;
 mod secrets;
 mod session;
@@ -116,7 +116,7 @@ impl Connected for Connection {
 
 /// Builds one image, and retries once if the failure calls for it.
 pub(super) fn build<P: Default, T: Transport>(
-    lines: &Lines<P>,
+    lines: &ConnectionPool<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
@@ -142,22 +142,22 @@ pub(super) fn build<P: Default, T: Transport>(
 /// Builds with the context as read before. If sharing the upload with other builds fails, sends the context to this
 /// build alone.
 fn build_once<P: Default, T: Transport>(
-    lines: &Lines<P>,
+    lines: &ConnectionPool<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
-    (looked, request): (&Looked, &BuildRequest),
+    (looked, request): (&ContextTar, &BuildRequest),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
     let mut why = String::new();
-    for sending in [Sending::Shared, Sending::Alone] {
+    for sending in [ContextSharing::Shared, ContextSharing::Alone] {
         let context = (looked, sending);
         let end = lines.call(async |kept| {
             solve::build(kept, watch, credentials, request, context, sink, cancel).await
         })?;
         match end {
-            End::Done(outcome) => return Ok(outcome),
-            End::ContextLost(message) => why = message,
+            AttemptResult::Done(outcome) => return Ok(outcome),
+            AttemptResult::ContextLost(message) => why = message,
         }
     }
     Err(transient(format!("can't send the context: {why}")).hint("build again").into())

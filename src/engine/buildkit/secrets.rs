@@ -43,10 +43,10 @@ const REFUSAL: [u8; 5] = [0, 0, 0, 1, 5];
 
 /// Serves the secrets and agents of a run.
 #[derive(Clone)]
-pub(super) struct Giver(pub(super) Secrets);
+pub(super) struct SecretProvider(pub(super) Secrets);
 
 #[tonic::async_trait]
-impl SecretsService for Giver {
+impl SecretsService for SecretProvider {
     async fn get_secret(
         &self,
         request: Request<GetSecretRequest>,
@@ -60,7 +60,7 @@ impl SecretsService for Giver {
     }
 }
 
-impl Giver {
+impl SecretProvider {
     fn agent(&self, id: &str) -> Result<PathBuf, Status> {
         let found = self.0.agent(id).map(PathBuf::from);
         found.ok_or_else(|| Status::not_found(format!("the ssh agent `{id}` was not provided")))
@@ -68,7 +68,7 @@ impl Giver {
 }
 
 #[tonic::async_trait]
-impl Ssh for Giver {
+impl Ssh for SecretProvider {
     async fn check_agent(
         &self,
         request: Request<CheckAgentRequest>,

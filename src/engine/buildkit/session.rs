@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Connection;
 use super::hex;
-use super::secrets::{AGENT_METHODS, Giver, SECRET_METHODS};
+use super::secrets::{AGENT_METHODS, SECRET_METHODS, SecretProvider};
 use crate::base::error;
 use crate::credentials::CredentialStore;
 use crate::engine::{ContextFiles, Secrets};
@@ -88,9 +88,9 @@ pub(super) struct ContextOffer {
 
 /// The current offer of a session, which serves one build after the other.
 #[derive(Clone, Default)]
-pub(super) struct Offered(Arc<Mutex<Option<ContextOffer>>>);
+pub(super) struct CurrentOffer(Arc<Mutex<Option<ContextOffer>>>);
 
-impl Offered {
+impl CurrentOffer {
     /// Offers the context of another build, or nothing.
     pub(super) fn set(&self, offer: Option<ContextOffer>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
@@ -105,17 +105,17 @@ impl Offered {
 /// Serves the session on a connection until either side closes it.
 pub(super) async fn serve(
     connection: Connection,
-    offered: Offered,
+    offered: CurrentOffer,
     credentials: Arc<CredentialStore>,
     secrets: Secrets,
 ) {
-    let giver = Giver(secrets);
+    let giver = SecretProvider(secrets);
     let gives_secrets = giver.0.value_ids().next().is_some();
     let gives_agents = giver.0.agent_ids().next().is_some();
     let connections = stream::iter([Ok::<_, io::Error>(connection)]);
     let ended = tonic::transport::Server::builder()
-        .add_service(HealthServer::new(Alive))
-        .add_service(AuthServer::new(Credentials { store: credentials }))
+        .add_service(HealthServer::new(HealthService))
+        .add_service(AuthServer::new(SessionCredentials { store: credentials }))
         .add_service(UploadServer::new(ContextUpload(offered)))
         .add_optional_service(gives_secrets.then(|| SecretsServer::new(giver.clone())))
         .add_optional_service(gives_agents.then(|| SshServer::new(giver)))
@@ -125,10 +125,10 @@ pub(super) async fn serve(
     drop(ended);
 }
 
-struct Alive;
+struct HealthService;
 
 #[tonic::async_trait]
-impl Health for Alive {
+impl Health for HealthService {
     async fn check(
         &self,
         _: Request<HealthCheckRequest>,
@@ -154,12 +154,12 @@ impl Health for Alive {
 }
 
 /// Provides credentials. The engine fetches tokens itself, as it does for clients that cannot.
-struct Credentials {
+struct SessionCredentials {
     store: Arc<CredentialStore>,
 }
 
 #[tonic::async_trait]
-impl Auth for Credentials {
+impl Auth for SessionCredentials {
     async fn credentials(
         &self,
         request: Request<CredentialsRequest>,
@@ -200,7 +200,7 @@ impl Auth for Credentials {
     }
 }
 
-struct ContextUpload(Offered);
+struct ContextUpload(CurrentOffer);
 
 #[tonic::async_trait]
 impl Upload for ContextUpload {

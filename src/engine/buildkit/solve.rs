@@ -1,7 +1,7 @@
 //! One build: a solve call, its status stream, and the session that serves it.
 //!
 //! Owns the call to BuildKit's control service and the interpretation of its result. After a build that completes,
-//! its two connections, session and control, serve the next build; see [`super::lines`].
+//! its two connections, session and control, serve the next build; see [`super::connections`].
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -25,24 +25,26 @@ use tonic::codegen::Service;
 use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
 use tonic::{Code, Response, Status};
 
-use super::context::Looked;
-use super::lines::Kept;
-use super::session::{self, ContextFault, ContextOffer, Offered};
-use super::trace::Trace;
+use super::connections::ConnectionState;
+use super::context::ContextTar;
+use super::session::{self, ContextFault, ContextOffer, CurrentOffer};
+use super::trace::StatusTrace;
 use super::wording::{
     failed_command, is_broken_session, looked_up_image, may_pass, parse_name, plain_message,
 };
 use super::{Connection, Transport, chain, llb, set, unique_id};
 use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, Sink, Step, Told};
+use crate::engine::{
+    BuildFailure, BuildOutcome, BuildRequest, BuildStep, Cancel, Secrets, Sink, TimedUpdate,
+};
 
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
 
 /// How long updates from the engine may be held to be reported together: users do not notice such a short delay,
 /// and each report wakes the receiver.
-const TELL_WITHIN: Duration = Duration::from_millis(100);
+const REPORT_WITHIN: Duration = Duration::from_millis(100);
 
 /// How long the thread sleeps after an update, so that the following ones are read together, like interrupt
 /// coalescing in network cards. For a small image, the engine sends a dozen updates in 60 ms, and waking up for
@@ -64,7 +66,7 @@ const LONGEST_MESSAGE: usize = 16 << 20;
 /// and requests the context from one of their sessions, so it is sent only once. But if the build that sends it
 /// ends early, the step fails for the others as well. They then retry with names of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sending {
+pub(super) enum ContextSharing {
     /// Under a name shared with other builds of the same context.
     Shared,
     /// Under a name of its own.
@@ -72,7 +74,7 @@ pub(super) enum Sending {
 }
 
 /// How one attempt to build ended.
-pub(super) enum End {
+pub(super) enum AttemptResult {
     /// The attempt produced an outcome.
     Done(BuildOutcome),
     /// The context did not arrive, through no fault of this build; contains the reason.
@@ -117,23 +119,23 @@ impl<T: Transport> Watch<'_, T> {
 }
 
 /// The connections of a build.
-pub(in crate::engine) struct Open {
+pub(in crate::engine) struct BuildConnection {
     control: Control,
     /// The session's ID.
     session: String,
-    offered: Offered,
+    offered: CurrentOffer,
 }
 
 /// Builds one image with its context as read before.
 pub(super) async fn build<P, T: Transport>(
-    kept: &mut Kept<P>,
+    connections: &mut ConnectionState<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
-    (context, sending): (&Looked, Sending),
+    (context, sending): (&ContextTar, ContextSharing),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<AttemptResult> {
     let transport = watch.transport;
     let canceled = Arc::new(Notify::new());
     let wake = Arc::clone(&canceled);
@@ -141,12 +143,12 @@ pub(super) async fn build<P, T: Transport>(
     let id = unique_id();
     let fault = ContextFault::default();
     let (files, offer) = match context {
-        Looked::Empty => (llb::empty_context(), None),
-        Looked::Small(tar) => (llb::small_context(tar), None),
-        Looked::Large(digest) => {
+        ContextTar::Empty => (llb::empty_context(), None),
+        ContextTar::Small(tar) => (llb::small_context(tar), None),
+        ContextTar::Large(digest) => {
             let (path, known) = match sending {
-                Sending::Shared => (format!("/{digest}"), Some(digest.as_str())),
-                Sending::Alone => (format!("/{digest}/{id}"), None),
+                ContextSharing::Shared => (format!("/{digest}"), Some(digest.as_str())),
+                ContextSharing::Alone => (format!("/{digest}/{id}"), None),
             };
             let files = Arc::clone(&request.context);
             let (digest, fault) = (digest.clone(), fault.clone());
@@ -154,12 +156,12 @@ pub(super) async fn build<P, T: Transport>(
         }
     };
     // The line is reusable only if this build completes.
-    kept.is_spent = true;
+    connections.is_spent = true;
     let reusable = request.secrets.is_empty();
-    let open = match kept.open.take().filter(|_| reusable) {
+    let open = match connections.open.take().filter(|_| reusable) {
         Some(open) => open,
         None => tokio::select! {
-            () = canceled.notified() => return Ok(End::Done(BuildOutcome::Canceled)),
+            () = canceled.notified() => return Ok(AttemptResult::Done(BuildOutcome::Canceled)),
             opened = timeout(OPEN_WITHIN, open(transport, credentials, &request.secrets)) => {
                 opened.map_err(|_| transport.never_answers())??
             }
@@ -167,11 +169,11 @@ pub(super) async fn build<P, T: Transport>(
     };
     open.offered.set(offer);
     let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files);
-    let mut trace = Trace::default();
+    let mut trace = StatusTrace::default();
     let end = follow(open.control.clone(), solve, &mut trace, sink, &canceled, watch).await;
     open.offered.set(None);
     if cancel.is_set() {
-        return Ok(End::Done(BuildOutcome::Canceled));
+        return Ok(AttemptResult::Done(BuildOutcome::Canceled));
     }
     let end = match end {
         Some(Ok(response)) => image_of(&response.into_inner())?,
@@ -179,11 +181,11 @@ pub(super) async fn build<P, T: Transport>(
             Some(error) => return Err(anyhow::Error::new(error).context("can't read the context")),
             None => failed(&status, trace, transport)?,
         },
-        None => return Ok(End::Done(BuildOutcome::Canceled)),
+        None => return Ok(AttemptResult::Done(BuildOutcome::Canceled)),
     };
-    if reusable && matches!(end, End::Done(_)) {
-        kept.open = Some(open);
-        kept.is_spent = false;
+    if reusable && matches!(end, AttemptResult::Done(_)) {
+        connections.open = Some(open);
+        connections.is_spent = false;
     }
     Ok(end)
 }
@@ -193,27 +195,27 @@ async fn open<T: Transport>(
     transport: &T,
     credentials: &Arc<CredentialStore>,
     secrets: &Secrets,
-) -> anyhow::Result<Open> {
+) -> anyhow::Result<BuildConnection> {
     let session = unique_id();
     let connection = transport.open_session(&session, &session::methods(secrets)).await?;
     let credentials = Arc::clone(credentials);
-    let offered = Offered::default();
+    let offered = CurrentOffer::default();
     tokio::spawn(session::serve(connection, offered.clone(), credentials, secrets.clone()));
     let connection = transport.open_control().await?;
     let channel = GrpcEndpoint::from_static("http://buildkit")
-        .connect_with_connector(Once(Some(connection)))
+        .connect_with_connector(SingleConnector(Some(connection)))
         .await
         .map_err(|error| transport.talks_otherwise(chain(&error)))?;
     let control = ControlClient::new(channel)
         .max_decoding_message_size(LONGEST_MESSAGE)
         .max_encoding_message_size(LONGEST_MESSAGE);
-    Ok(Open { control, session, offered })
+    Ok(BuildConnection { control, session, offered })
 }
 
 /// Gives gRPC the one connection that is already open; there is never a second one.
-struct Once(Option<Connection>);
+struct SingleConnector(Option<Connection>);
 
-impl Service<Uri> for Once {
+impl Service<Uri> for SingleConnector {
     type Response = hyper_util::rt::TokioIo<Connection>;
     type Error = std::io::Error;
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
@@ -298,7 +300,7 @@ fn solve_request(
 async fn follow<T: Transport>(
     control: Control,
     request: SolveRequest,
-    trace: &mut Trace,
+    trace: &mut StatusTrace,
     sink: &mut Sink<'_>,
     canceled: &Notify,
     watch: Watch<'_, T>,
@@ -309,11 +311,11 @@ async fn follow<T: Transport>(
     let mut control = control;
     let mut solve = Some(Box::pin(async move { control.solve(request).await }));
     let mut end = None;
-    let mut told_all = false;
+    let mut is_at_end = false;
     let mut last = Instant::now();
     let mut waiting = Vec::new();
-    let mut tell_at = Instant::now();
-    while solve.is_some() || !told_all {
+    let mut report_at = Instant::now();
+    while solve.is_some() || !is_at_end {
         tokio::select! {
             () = canceled.notified(), if solve.is_some() => {
                 // Dropping the call resets its stream, which makes the engine end the build.
@@ -325,20 +327,20 @@ async fn follow<T: Transport>(
                 solve = None;
                 last = Instant::now() + STATUS_TAIL;
             }
-            update = updates.next(), if !told_all => {
+            update = updates.next(), if !is_at_end => {
                 heard.set(Instant::now());
                 if waiting.is_empty() {
-                    tell_at = Instant::now() + TELL_WITHIN;
+                    report_at = Instant::now() + REPORT_WITHIN;
                 }
-                let mut told = Some(update);
-                while let Some(message) = told {
-                    let mut tell = |update| waiting.push(Told::now(update));
-                    told_all = message.map(|message| trace.take(message, &mut tell)).is_none();
-                    told = if told_all { None } else { updates.next().now_or_never() };
+                let mut next_update = Some(update);
+                while let Some(message) = next_update {
+                    let mut report = |update| waiting.push(TimedUpdate::now(update));
+                    is_at_end = message.map(|message| trace.take(message, &mut report)).is_none();
+                    next_update = if is_at_end { None } else { updates.next().now_or_never() };
                 }
                 gather();
             }
-            () = sleep_until(tell_at), if !waiting.is_empty() => sink(mem::take(&mut waiting)),
+            () = sleep_until(report_at), if !waiting.is_empty() => sink(mem::take(&mut waiting)),
             silence = &mut gone, if solve.is_some() => {
                 end = Some(Err(silence));
                 break;
@@ -377,9 +379,9 @@ fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse
 
 /// Returns the built image's ID: `containerimage.digest`, which identifies the image in the engine's store. In the
 /// classic store it is the digest of the image's configuration, and in containerd's the digest of its manifest.
-fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
+fn image_of(response: &SolveResponse) -> anyhow::Result<AttemptResult> {
     match response.exporter_response.get("containerimage.digest") {
-        Some(id) => Ok(End::Done(BuildOutcome::Built { image_id: id.clone() })),
+        Some(id) => Ok(AttemptResult::Done(BuildOutcome::Built { image_id: id.clone() })),
         None => Err(permanent("the engine built the image, but did not report its ID")
             .hint("update Docker to 20.10 or newer; see `docker version`")
             .into()),
@@ -387,7 +389,11 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
 }
 
 /// Interprets the engine's error: a failed image, or a lost connection.
-fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow::Result<End> {
+fn failed<T: Transport>(
+    status: &Status,
+    trace: StatusTrace,
+    transport: &T,
+) -> anyhow::Result<AttemptResult> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
         let (address, cause) = (transport.address(), cause_of(status));
@@ -400,18 +406,18 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {
         Some((step, message)) if step == loading => {
-            return Ok(End::ContextLost(plain_message(&message)));
+            return Ok(AttemptResult::ContextLost(plain_message(&message)));
         }
         Some((step, message)) => (Some(step), message.into()),
         None => (None, Cow::from(status.message())),
     };
     // A step that failed before this build joined it is not reported.
     if step.is_none() && is_broken_session(&message) {
-        return Ok(End::ContextLost(plain_message(&message)));
+        return Ok(AttemptResult::ContextLost(plain_message(&message)));
     }
     // Builds that share a failing step may all fail before the engine has reported the step to each of them.
     let untold =
-        |command| Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
+        |command| BuildStep { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
     let step = step.or_else(|| failed_command(&message).map(untold));
     let mut message = plain_message(&message);
     // The engine's message names only the address of a registry that does not answer.
@@ -421,7 +427,7 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
         message = format!("can't resolve `{base}`: {message}");
     }
     let may_pass = may_pass(step.as_ref(), &message);
-    Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
+    Ok(AttemptResult::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
 }
 
 /// Returns why a call failed: the innermost cause if the error was created in this process. The outer ones say only

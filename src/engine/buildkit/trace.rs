@@ -10,22 +10,22 @@ use bollard_buildkit_proto::google::protobuf::Timestamp;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
 
 use super::wording::parse_name;
-use crate::engine::{BuildUpdate, Step};
+use crate::engine::{BuildStep, BuildUpdate};
 
 /// What the status messages of a build have reported so far.
 #[derive(Default)]
-pub(super) struct Trace {
-    vertices: HashMap<String, Seen>,
-    failed: Option<(Step, String)>,
+pub(super) struct StatusTrace {
+    vertices: HashMap<String, VertexState>,
+    failed: Option<(BuildStep, String)>,
 }
 
-struct Seen {
-    step: Step,
+struct VertexState {
+    step: BuildStep,
     started: bool,
     finished: bool,
 }
 
-impl Trace {
+impl StatusTrace {
     /// Processes one message and reports what is new to `sink`.
     pub(super) fn take(&mut self, status: StatusResponse, sink: &mut dyn FnMut(BuildUpdate)) {
         // A message may contain a step's output together with its end; the output comes first.
@@ -46,12 +46,13 @@ impl Trace {
     }
 
     /// Returns the step that failed and its message, if one did.
-    pub(super) fn into_failed(self) -> Option<(Step, String)> {
+    pub(super) fn into_failed(self) -> Option<(BuildStep, String)> {
         self.failed
     }
 
     fn begin(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
-        let new = || Seen { step: parse_name(&vertex.name), started: false, finished: false };
+        let new =
+            || VertexState { step: parse_name(&vertex.name), started: false, finished: false };
         let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(new);
         if vertex.started.is_some() && !seen.started {
             seen.started = true;

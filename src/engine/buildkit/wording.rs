@@ -2,12 +2,12 @@
 //!
 //! Owns everything that is recognized by its wording; no other module compares such texts.
 
-use crate::engine::{BuildFailure, Step};
+use crate::engine::{BuildFailure, BuildStep};
 
 /// Parses a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`, `[internal] load build context`,
 /// `exporting to image`.
-pub(super) fn parse_name(name: &str) -> Step {
-    let plain = |text: &str| Step { stage: None, number: 0, total: 0, text: text.to_owned() };
+pub(super) fn parse_name(name: &str) -> BuildStep {
+    let plain = |text: &str| BuildStep { stage: None, number: 0, total: 0, text: text.to_owned() };
     let Some((inside, text)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
         return plain(name);
     };
@@ -21,7 +21,7 @@ pub(super) fn parse_name(name: &str) -> Step {
     let Some((number, total)) = numbers else { return plain(name) };
     // A platform precedes the stage if the build is for several platforms, or requests one.
     let stage = before.split(' ').rfind(|word| !word.is_empty() && !word.contains('/'));
-    Step { stage: stage.map(str::to_owned), number, total, text: text.to_owned() }
+    BuildStep { stage: stage.map(str::to_owned), number, total, text: text.to_owned() }
 }
 
 /// Returns the external image in the name of a step, with the digest that it resolved to.
@@ -75,7 +75,7 @@ const PASSING: [&str; 15] = [
 
 /// Returns whether retrying a failed build may succeed. A `RUN` is never retried: its command may have had effects
 /// elsewhere, which only its author knows.
-pub(super) fn may_pass(step: Option<&Step>, message: &str) -> bool {
+pub(super) fn may_pass(step: Option<&BuildStep>, message: &str) -> bool {
     let runs = step.is_some_and(|step| step.text.starts_with("RUN"));
     !runs && PASSING.iter().any(|words| message.contains(words))
 }

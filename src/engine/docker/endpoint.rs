@@ -22,7 +22,7 @@ const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// The settings of the process environment that select the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Environment {
+pub struct EndpointEnvironment {
     /// `DOCKER_HOST`
     pub host: Option<String>,
     /// `DOCKER_CONTEXT`
@@ -37,19 +37,19 @@ pub struct Environment {
     pub config: Option<PathBuf>,
 }
 
-impl Environment {
+impl EndpointEnvironment {
     /// Reads the settings through `var`, which has the interface of [`std::env::var_os`]. Empty variables count as
     /// unset.
-    pub fn read(var: impl Fn(&str) -> Option<OsString>) -> Environment {
+    pub fn read(var: impl Fn(&str) -> Option<OsString>) -> EndpointEnvironment {
         let value = |name: &str| var(name).filter(|value| !value.is_empty());
         let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
-        Environment {
+        EndpointEnvironment {
             host: text("DOCKER_HOST"),
             context: text("DOCKER_CONTEXT"),
             tls_verify: text("DOCKER_TLS_VERIFY"),
             tls: text("DOCKER_TLS"),
             cert_path: value("DOCKER_CERT_PATH").map(PathBuf::from),
-            config: credentials::folder(&var),
+            config: credentials::directory(&var),
         }
     }
 }
@@ -58,7 +58,7 @@ impl Environment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address.
-    pub address: Address,
+    pub address: EndpointAddress,
     /// The directory with `ca.pem`, `cert.pem`, and `key.pem`, if the connection uses TLS.
     pub tls: Option<PathBuf>,
     /// The source of the address, for messages: `DOCKER_HOST`, ``the docker context `x` ``, …
@@ -67,7 +67,7 @@ pub struct Endpoint {
 
 /// An address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub enum EndpointAddress {
     /// A Unix socket.
     Unix(PathBuf),
     /// A host and a port.
@@ -79,12 +79,14 @@ pub enum Address {
     },
 }
 
-impl std::fmt::Display for Address {
+impl std::fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Address::Unix(path) => write!(f, "unix://{}", visible_path(path)),
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            EndpointAddress::Unix(path) => write!(f, "unix://{}", visible_path(path)),
+            EndpointAddress::Tcp { host, port } if host.contains(':') => {
+                write!(f, "tcp://[{host}]:{port}")
+            }
+            EndpointAddress::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
         }
     }
 }
@@ -94,7 +96,7 @@ impl std::fmt::Display for Address {
 /// # Errors
 /// Returns an error with a hint if the configured engine cannot be used: an unknown scheme, or a context that does
 /// not exist.
-pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
+pub fn resolve(environment: &EndpointEnvironment) -> anyhow::Result<Endpoint> {
     if let Some(host) = &environment.host {
         return from_host(host, environment, "DOCKER_HOST".into());
     }
@@ -108,9 +110,13 @@ pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
     }
 }
 
-fn from_host(host: &str, environment: &Environment, named_by: String) -> anyhow::Result<Endpoint> {
+fn from_host(
+    host: &str,
+    environment: &EndpointEnvironment,
+    named_by: String,
+) -> anyhow::Result<Endpoint> {
     let (address, secure) = parse_host(host, environment, &named_by)?;
-    if !secure || matches!(address, Address::Unix(_)) {
+    if !secure || matches!(address, EndpointAddress::Unix(_)) {
         return Ok(Endpoint { address, tls: None, named_by });
     }
     if environment.tls_verify.is_none() && environment.tls.is_some() {
@@ -122,7 +128,7 @@ fn from_host(host: &str, environment: &Environment, named_by: String) -> anyhow:
         .into());
     }
     match environment.cert_path.clone().or_else(|| environment.config.clone()) {
-        Some(folder) => Ok(Endpoint { address, tls: Some(folder), named_by }),
+        Some(directory) => Ok(Endpoint { address, tls: Some(directory), named_by }),
         None => Err(permanent(
             "TLS is enabled, but the directory with the certificates is not set",
         )
@@ -133,9 +139,9 @@ fn from_host(host: &str, environment: &Environment, named_by: String) -> anyhow:
 
 fn parse_host(
     host: &str,
-    environment: &Environment,
+    environment: &EndpointEnvironment,
     named_by: &str,
-) -> anyhow::Result<(Address, bool)> {
+) -> anyhow::Result<(EndpointAddress, bool)> {
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
     let asked = environment.tls_verify.is_some() || environment.tls.is_some();
     let secure = scheme == "https" || (scheme != "http" && asked);
@@ -145,7 +151,7 @@ fn parse_host(
     let forms = "use `unix:///path/to/docker.sock` or `tcp://host:port`";
     match scheme {
         "unix" if rest.is_empty() => wrong("no path in the engine address", forms),
-        "unix" => Ok((Address::Unix(PathBuf::from(rest)), false)),
+        "unix" => Ok((EndpointAddress::Unix(PathBuf::from(rest)), false)),
         "tcp" | "http" | "https" => match parse_authority(rest, secure) {
             Some(address) => Ok((address, secure)),
             None => wrong("invalid engine address", forms),
@@ -160,7 +166,7 @@ fn parse_host(
 }
 
 /// Parses `host`, `host:port`, or `[v6]:port`; an optional path is ignored.
-fn parse_authority(text: &str, secure: bool) -> Option<Address> {
+fn parse_authority(text: &str, secure: bool) -> Option<EndpointAddress> {
     let authority = text.split('/').next().unwrap_or_default();
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -178,20 +184,21 @@ fn parse_authority(text: &str, secure: bool) -> Option<Address> {
     if host.is_empty() || !host.chars().all(plain) {
         return None;
     }
-    Some(Address::Tcp { host: host.to_owned(), port })
+    Some(EndpointAddress::Tcp { host: host.to_owned(), port })
 }
 
 #[derive(Deserialize)]
-struct ConfigFile {
+struct DockerConfig {
     #[serde(default, rename = "currentContext")]
     current_context: Option<String>,
 }
 
-fn current_context(environment: &Environment) -> anyhow::Result<Option<String>> {
-    let Some(path) = environment.config.as_ref().map(|folder| folder.join("config.json")) else {
+fn current_context(environment: &EndpointEnvironment) -> anyhow::Result<Option<String>> {
+    let Some(path) = environment.config.as_ref().map(|directory| directory.join("config.json"))
+    else {
         return Ok(None);
     };
-    let config: Option<ConfigFile> = read_json(&path)?;
+    let config: Option<DockerConfig> = read_json(&path)?;
     Ok(config.and_then(|config| config.current_context).filter(|name| !name.is_empty()))
 }
 
@@ -214,7 +221,11 @@ struct ContextEndpoint {
     skip_tls_verify: bool,
 }
 
-fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow::Result<Endpoint> {
+fn from_context(
+    name: &str,
+    asked_by: &str,
+    environment: &EndpointEnvironment,
+) -> anyhow::Result<Endpoint> {
     let hash = sha256_hex(name.as_bytes());
     let unknown = || {
         let message = format!("the docker context `{name}` was not found (set by {asked_by})");
@@ -222,15 +233,16 @@ fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow
             "list contexts with `docker context ls`, or switch with `docker context use default`",
         )
     };
-    let folder = environment.config.as_ref().ok_or_else(unknown)?.join("contexts");
+    let directory = environment.config.as_ref().ok_or_else(unknown)?.join("contexts");
     let meta: ContextFile =
-        read_json(&folder.join("meta").join(&hash).join("meta.json"))?.ok_or_else(unknown)?;
+        read_json(&directory.join("meta").join(&hash).join("meta.json"))?.ok_or_else(unknown)?;
     let Some(endpoint) = meta.endpoints.docker.filter(|endpoint| !endpoint.host.is_empty()) else {
         return Err(permanent(format!("the docker context `{name}` has no Docker endpoint"))
             .hint(format!("check it with `docker context inspect {name}`"))
             .into());
     };
-    let tls = Some(folder.join("tls").join(&hash).join("docker")).filter(|folder| folder.is_dir());
+    let tls = Some(directory.join("tls").join(&hash).join("docker"))
+        .filter(|directory| directory.is_dir());
     if endpoint.skip_tls_verify {
         let message = format!(
             "the docker context `{name}` disables TLS verification, which is not supported"
@@ -239,7 +251,11 @@ fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow
         return Err(permanent(message).hint(hint).into());
     }
     let verify = tls.is_some().then(|| "1".to_owned());
-    let of_context = Environment { tls_verify: verify, cert_path: tls, ..Environment::default() };
+    let of_context = EndpointEnvironment {
+        tls_verify: verify,
+        cert_path: tls,
+        ..EndpointEnvironment::default()
+    };
     from_host(&endpoint.host, &of_context, format!("the docker context `{name}`"))
 }
 

@@ -17,11 +17,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use self::endpoint::{Endpoint, Environment};
-use self::moves::Moves;
-use self::trouble::{explain, never_answers, no_buildkit};
-use self::wire::{Answer, Broken, Plain, Wire};
-use super::buildkit::lines::{Kept, Lines};
+use self::connection::{EngineConnector, EngineResponse, ExchangeError, PlainConnection};
+use self::endpoint::{Endpoint, EndpointEnvironment};
+use self::errors::{explain, never_answers, no_buildkit};
+use self::moves::ReferenceMoves;
+use super::buildkit::connections::{ConnectionPool, ConnectionState};
 use super::buildkit::{self, Watch};
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
@@ -31,15 +31,15 @@ use crate::base::Platform;
 use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
 
+mod connection;
 pub mod endpoint;
+mod errors;
 mod moves;
 mod pull;
 mod push;
-mod stored;
+mod responses;
 mod transfer;
 mod transport;
-mod trouble;
-mod wire;
 
 /// How long an engine may take to answer a cheap request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -66,8 +66,8 @@ const NEWEST_API: (u32, u32) = (1, 51);
 
 /// A Docker engine.
 pub struct Docker {
-    wire: Wire,
-    lines: Lines<Plain>,
+    wire: EngineConnector,
+    pool: ConnectionPool<PlainConnection>,
     credentials: Arc<CredentialStore>,
     api: OnceLock<(u32, u32)>,
     version: OnceLock<Version>,
@@ -79,8 +79,8 @@ impl Docker {
     /// Creates a client for the engine at an endpoint, without connecting.
     pub fn new(endpoint: Endpoint, credentials: CredentialStore) -> Docker {
         Docker {
-            wire: Wire::new(endpoint),
-            lines: Lines::default(),
+            wire: EngineConnector::new(endpoint),
+            pool: ConnectionPool::default(),
             credentials: Arc::new(credentials),
             api: OnceLock::new(),
             version: OnceLock::new(),
@@ -93,7 +93,7 @@ impl Docker {
     ///
     /// # Errors
     /// Returns an error with a hint if the configured engine cannot be used.
-    pub fn find(environment: &Environment) -> anyhow::Result<Docker> {
+    pub fn find(environment: &EndpointEnvironment) -> anyhow::Result<Docker> {
         let credentials = CredentialStore::new(environment.config.clone());
         Ok(Docker::new(endpoint::resolve(environment)?, credentials))
     }
@@ -111,52 +111,58 @@ impl Docker {
     }
 
     /// Returns the newest API version that both sides know; requested once.
-    async fn api(&self, kept: &mut Kept<Plain>) -> anyhow::Result<(u32, u32)> {
+    async fn api(
+        &self,
+        connections: &mut ConnectionState<PlainConnection>,
+    ) -> anyhow::Result<(u32, u32)> {
         if let Some(api) = self.api.get() {
             return Ok(*api);
         }
-        let answer = self.call(kept, Method::GET, "/_ping", self.answer_within).await?;
-        let api = judge(&answer, self.endpoint())?;
+        let answer = self.call(connections, Method::GET, "/_ping", self.answer_within).await?;
+        let api = check_version(&answer, self.endpoint())?;
         Ok(*self.api.get_or_init(|| api))
     }
 
     /// Sends a plain request in the negotiated API version.
-    async fn ask(
+    async fn request(
         &self,
-        kept: &mut Kept<Plain>,
+        connections: &mut ConnectionState<PlainConnection>,
         method: Method,
         path: &str,
-    ) -> anyhow::Result<Answer> {
-        let path = format!("{}{path}", self.version_path(kept).await?);
-        self.call(kept, method, &path, LOOKUP_WITHIN).await
+    ) -> anyhow::Result<EngineResponse> {
+        let path = format!("{}{path}", self.version_path(connections).await?);
+        self.call(connections, method, &path, LOOKUP_WITHIN).await
     }
 
     /// Returns the path prefix of requests in the negotiated API version.
-    async fn version_path(&self, kept: &mut Kept<Plain>) -> anyhow::Result<String> {
-        let (major, minor) = self.api(kept).await?;
+    async fn version_path(
+        &self,
+        connections: &mut ConnectionState<PlainConnection>,
+    ) -> anyhow::Result<String> {
+        let (major, minor) = self.api(connections).await?;
         Ok(format!("/v{major}.{minor}"))
     }
 
     async fn call(
         &self,
-        kept: &mut Kept<Plain>,
+        connections: &mut ConnectionState<PlainConnection>,
         method: Method,
         path: &str,
         within: Duration,
-    ) -> anyhow::Result<Answer> {
-        timeout(within, self.wire.call(&mut kept.plain, method, path))
+    ) -> anyhow::Result<EngineResponse> {
+        timeout(within, self.wire.call(&mut connections.plain, method, path))
             .await
             .map_err(|_| never_answers(self.endpoint()))?
             .map_err(|broken| explain(&broken, self.endpoint()))
     }
 
     /// Sends a plain request whose response is JSON; `None` if the engine responds with "not found".
-    async fn ask_json<T: DeserializeOwned>(
+    async fn request_json<T: DeserializeOwned>(
         &self,
-        kept: &mut Kept<Plain>,
+        connections: &mut ConnectionState<PlainConnection>,
         path: &str,
     ) -> anyhow::Result<Option<T>> {
-        let answer = self.ask(kept, Method::GET, path).await?;
+        let answer = self.request(connections, Method::GET, path).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -168,13 +174,16 @@ impl Docker {
     }
 
     /// Returns the version that the engine reports; requested once.
-    async fn version(&self, kept: &mut Kept<Plain>) -> anyhow::Result<&Version> {
+    async fn version(
+        &self,
+        connections: &mut ConnectionState<PlainConnection>,
+    ) -> anyhow::Result<&Version> {
         if let Some(version) = self.version.get() {
             return Ok(version);
         }
         // A daemon whose containerd hangs answers the ping, but not this request. `/info` would count all images
         // and containers first, and contains nothing needed here.
-        let version = timeout(self.answer_within, self.ask_json(kept, "/version")).await;
+        let version = timeout(self.answer_within, self.request_json(connections, "/version")).await;
         let version: Option<Version> = version.map_err(|_| never_answers(self.endpoint()))??;
         Ok(self.version.get_or_init(|| version.unwrap_or_default()))
     }
@@ -185,8 +194,8 @@ impl Docker {
         if request.contexts.is_empty() || names_frontend(&request.dockerfile) {
             return Ok(());
         }
-        self.lines.call(async |kept| {
-            let version = self.version(kept).await?;
+        self.pool.call(async |connections| {
+            let version = self.version(connections).await?;
             if version.frontend().is_none_or(Frontend::knows_contexts) {
                 return Ok(());
             }
@@ -198,21 +207,21 @@ impl Docker {
         })
     }
 
-    fn watch(&self) -> Watch<'_, Wire> {
+    fn watch(&self) -> Watch<'_, EngineConnector> {
         Watch { transport: &self.wire, patience: PATIENCE * self.answer_within }
     }
 
-    fn refused(&self, answer: &Answer) -> anyhow::Error {
-        let said = wire::message_of(&answer.body);
-        explain(&Broken::Refused(answer.status, said), self.endpoint())
+    fn refused(&self, answer: &EngineResponse) -> anyhow::Error {
+        let message = connection::message_of(&answer.body);
+        explain(&ExchangeError::Refused(answer.status, message), self.endpoint())
     }
 }
 
 impl Builder for Docker {
     fn info(&self) -> anyhow::Result<BuilderInfo> {
-        self.lines.call(async |kept| {
-            self.api(kept).await?;
-            let version = self.version(kept).await?;
+        self.pool.call(async |connections| {
+            self.api(connections).await?;
+            let version = self.version(connections).await?;
             let frontend = version.frontend();
             Ok(BuilderInfo {
                 name: "docker".into(),
@@ -231,12 +240,12 @@ impl Builder for Docker {
         if let Some(known) = self.features.get() {
             return Ok(*known);
         }
-        let keeps_manifests = self.lines.call(async |kept| {
-            if self.api(kept).await? < FIRST_WITH_MANIFESTS {
+        let keeps_manifests = self.pool.call(async |connections| {
+            if self.api(connections).await? < FIRST_WITH_MANIFESTS {
                 return Ok(false);
             }
-            let info: Option<Value> = self.ask_json(kept, "/info").await?;
-            Ok(stored::is_containerd(&info.unwrap_or_default()))
+            let info: Option<Value> = self.request_json(connections, "/info").await?;
+            Ok(responses::is_containerd(&info.unwrap_or_default()))
         })?;
         let features = Features { annotations: keeps_manifests, attestations: keeps_manifests };
         Ok(*self.features.get_or_init(|| features))
@@ -249,7 +258,7 @@ impl Builder for Docker {
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         self.check_contexts(request)?;
-        buildkit::build(&self.lines, self.watch(), &self.credentials, request, sink, cancel)
+        buildkit::build(&self.pool, self.watch(), &self.credentials, request, sink, cancel)
     }
 
     fn store(&self) -> Option<&dyn ImageStore> {
@@ -259,24 +268,27 @@ impl Builder for Docker {
 
 impl ImageStore for Docker {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
-        let path = format!("/images/{}/json", stored::path_of(reference));
-        let image = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
-        image.map(stored::read_image).transpose()
+        let path = format!("/images/{}/json", responses::path_of(reference));
+        let image =
+            self.pool.call(async |connections| self.request_json(connections, &path).await)?;
+        image.map(responses::read_image).transpose()
     }
 
     fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
-        let path = format!("/images/{}/history", stored::path_of(id));
-        let history = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
-        Ok(history.map(stored::read_history))
+        let path = format!("/images/{}/history", responses::path_of(id));
+        let history =
+            self.pool.call(async |connections| self.request_json(connections, &path).await)?;
+        Ok(history.map(responses::read_history))
     }
 
     fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
         let filters = serde_json::json!({ "label": [label.to_string()] }).to_string();
-        let path = format!("/images/json?filters={}", stored::query_of(&filters));
+        let path = format!("/images/json?filters={}", responses::query_of(&filters));
         for _ in 0..LISTINGS {
-            let images = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
+            let images =
+                self.pool.call(async |connections| self.request_json(connections, &path).await)?;
             if let Some(images) = images {
-                return Ok(stored::read_list(images));
+                return Ok(responses::read_list(images));
             }
         }
         let address = &self.endpoint().address;
@@ -289,10 +301,12 @@ impl ImageStore for Docker {
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
-        let (repository, tag) = stored::split_reference(reference);
-        let (repository, tag) = (stored::query_of(repository), stored::query_of(tag));
-        let path = format!("/images/{}/tag?repo={repository}&tag={tag}", stored::path_of(id));
-        let answer = self.lines.call(async |kept| self.ask(kept, Method::POST, &path).await)?;
+        let (repository, tag) = responses::split_reference(reference);
+        let (repository, tag) = (responses::query_of(repository), responses::query_of(tag));
+        let path = format!("/images/{}/tag?repo={repository}&tag={tag}", responses::path_of(id));
+        let answer = self
+            .pool
+            .call(async |connections| self.request(connections, Method::POST, &path).await)?;
         if answer.status == StatusCode::NOT_FOUND {
             return Err(permanent(format!("the engine no longer has `{id}`"))
                 .hint("run the command again; another process removed the image")
@@ -307,28 +321,30 @@ impl ImageStore for Docker {
         platform: Option<&Platform>,
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
-        self.lines.call(async |kept| {
-            let version = self.version_path(kept).await?;
+        self.pool.call(async |connections| {
+            let version = self.version_path(connections).await?;
             let what = (reference, platform);
             pull::pull(&self.wire, &self.credentials, &version, what, begun).await
         })
     }
 
     fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String> {
-        self.lines.call(async |kept| {
-            let version = self.version_path(kept).await?;
+        self.pool.call(async |connections| {
+            let version = self.version_path(connections).await?;
             push::push(self.watch(), &self.credentials, &version, reference, cancel).await
         })
     }
 
     fn watch_references(&self, marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
-        let version = self.lines.call(async |kept| self.version_path(kept).await)?;
-        Ok(Some(Box::new(Moves::watch(self, &version, marker)?)))
+        let version = self.pool.call(async |connections| self.version_path(connections).await)?;
+        Ok(Some(Box::new(ReferenceMoves::watch(self, &version, marker)?)))
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
-        let path = format!("/images/{}?force=true", stored::path_of(reference));
-        let answer = self.lines.call(async |kept| self.ask(kept, Method::DELETE, &path).await)?;
+        let path = format!("/images/{}?force=true", responses::path_of(reference));
+        let answer = self
+            .pool
+            .call(async |connections| self.request(connections, Method::DELETE, &path).await)?;
         if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
             return Ok(());
         }
@@ -372,7 +388,7 @@ fn names_frontend(dockerfile: &str) -> bool {
 }
 
 /// Checks that the response to the ping comes from an engine that can build, and returns the API version to use.
-fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
+fn check_version(answer: &EngineResponse, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
     let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     if header(&answer.headers, "libpod-api-version").is_some() {
         return Err(permanent(format!("the engine at {place} is Podman, which has no BuildKit"))
@@ -382,8 +398,8 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
     let api = header(&answer.headers, "api-version").and_then(parse_api);
     let (Some(api), true) = (api, answer.status.is_success()) else {
         if answer.status.is_server_error() {
-            let said = wire::message_of(&answer.body);
-            return Err(explain(&Broken::Refused(answer.status, said), endpoint));
+            let message = connection::message_of(&answer.body);
+            return Err(explain(&ExchangeError::Refused(answer.status, message), endpoint));
         }
         return Err(permanent(format!("the server at {place} is not a Docker engine"))
             .hint("check DOCKER_HOST and `docker context ls`, or unset DOCKER_HOST")

@@ -16,11 +16,11 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Docker;
+use super::connection::EngineConnector;
 use super::endpoint::Endpoint;
-use super::stored::query_of;
+use super::errors::never_answers;
+use super::responses::query_of;
 use super::transfer::cut_lines;
-use super::trouble::never_answers;
-use super::wire::Wire;
 use crate::engine::{ImageStore, ReferenceWatch};
 
 /// How long to wait for an event before it is caused again: the engine may answer before it listens.
@@ -31,7 +31,7 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
 /// What the engine has reported so far.
 #[derive(Default)]
-struct Seen {
+struct MoveCounts {
     /// How often each reference was put on an image, and how often each image was loaded, by its ID: events about
     /// loaded images do not name their references.
     moves: HashMap<String, u64>,
@@ -39,7 +39,7 @@ struct Seen {
     interruptions: u64,
 }
 
-impl Seen {
+impl MoveCounts {
     /// Processes an event about an image (moby, `api/types/events`).
     fn take(&mut self, event: &Value) {
         let actor = &event["Actor"];
@@ -60,37 +60,41 @@ impl Seen {
 }
 
 #[derive(Default)]
-struct Shared {
-    seen: Mutex<Seen>,
+struct WatchState {
+    seen: Mutex<MoveCounts>,
     changed: Condvar,
     stop: Notify,
 }
 
-impl Shared {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+impl WatchState {
+    fn seen(&self) -> MutexGuard<'_, MoveCounts> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The moves of references since this was created.
-pub(super) struct Moves {
+pub(super) struct ReferenceMoves {
     endpoint: Endpoint,
     answer_within: Duration,
     /// A reference that nothing else uses.
     marker: String,
     /// How often the marker was put on an image.
     sent: Mutex<u64>,
-    shared: Arc<Shared>,
+    shared: Arc<WatchState>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Moves {
+impl ReferenceMoves {
     /// Starts listening to an engine, in an API version.
-    pub(super) fn watch(docker: &Docker, version: &str, marker: &str) -> anyhow::Result<Moves> {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn watch(
+        docker: &Docker,
+        version: &str,
+        marker: &str,
+    ) -> anyhow::Result<ReferenceMoves> {
+        let shared = Arc::new(WatchState::default());
         let path = format!("{version}/events?filters={}", query_of(r#"{"type":["image"]}"#));
         let endpoint = docker.endpoint().clone();
-        let wire = Wire::new(endpoint.clone());
+        let wire = EngineConnector::new(endpoint.clone());
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -102,7 +106,7 @@ impl Moves {
             });
             runtime.shutdown_background();
         });
-        Ok(Moves {
+        Ok(ReferenceMoves {
             endpoint,
             answer_within: docker.answer_within,
             marker: marker.to_owned(),
@@ -113,7 +117,7 @@ impl Moves {
     }
 }
 
-impl Drop for Moves {
+impl Drop for ReferenceMoves {
     fn drop(&mut self) {
         self.shared.stop.notify_one();
         self.thread.take().map(JoinHandle::join);
@@ -121,7 +125,7 @@ impl Drop for Moves {
 }
 
 /// Reads events, and reconnects whenever their stream ends.
-async fn listen(wire: &Wire, path: &str, shared: &Shared) {
+async fn listen(wire: &EngineConnector, path: &str, shared: &WatchState) {
     loop {
         let mut rest = Vec::new();
         let mut piece = |bytes: &[u8]| {
@@ -139,7 +143,7 @@ async fn listen(wire: &Wire, path: &str, shared: &Shared) {
     }
 }
 
-impl ReferenceWatch for Moves {
+impl ReferenceWatch for ReferenceMoves {
     fn counts(
         &self,
         references: &[(String, String)],
@@ -155,7 +159,7 @@ impl ReferenceWatch for Moves {
             engine.tag(image_id, &self.marker)?;
             *sent += 1;
             let seen = self.shared.seen();
-            let is_missing = |seen: &mut Seen| seen.count(&self.marker) <= before;
+            let is_missing = |seen: &mut MoveCounts| seen.count(&self.marker) <= before;
             // Some events may have been lost; as many more are needed.
             let can_suffice = seen.count(&self.marker) + (*sent - before) > before;
             let wait = if can_suffice { AGAIN_AFTER } else { Duration::ZERO };
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn events_say_which_references_moved() {
-        let mut seen = Seen::default();
+        let mut seen = MoveCounts::default();
         for line in [
             r#"{"Action":"tag","Actor":{"ID":"sha256:1","Attributes":{"name":"acme/base:1"}}}"#,
             r#"{"Action":"pull","Actor":{"ID":"debian:12","Attributes":{"name":"debian"}}}"#,

@@ -5,17 +5,17 @@
 
 use hyper::{Method, StatusCode};
 
-use super::stored::{query_of, split_reference};
-use super::transfer::{Lines, encode, registry_of};
-use super::trouble::explain;
-use super::wire::{Broken, Wire, message_of};
+use super::connection::{EngineConnector, ExchangeError, message_of};
+use super::errors::explain;
+use super::responses::{query_of, split_reference};
+use super::transfer::{MessageStream, encode, registry_of};
 use crate::base::Platform;
 use crate::base::error::permanent;
 use crate::credentials::CredentialStore;
 
 /// Pulls an image. Takes as long as the registry does.
 pub(super) async fn pull(
-    wire: &Wire,
+    wire: &EngineConnector,
     credentials: &CredentialStore,
     version: &str,
     (reference, platform): (&str, Option<&Platform>),
@@ -30,16 +30,16 @@ pub(super) async fn pull(
     let credential = credentials.lookup(registry_of(repository))?;
     let header = credential.map(|it| encode(Some(&it)));
     let headers: Vec<_> = header.iter().map(|value| ("X-Registry-Auth", value.as_str())).collect();
-    let mut lines = Lines::new(begun);
+    let mut lines = MessageStream::new(begun);
     let answered = wire.stream(Method::POST, &path, &headers, &mut |bytes| lines.take(bytes)).await;
     let status = answered.map_err(|broken| explain(&broken, &wire.endpoint))?;
-    let said = lines.finish();
-    if status.is_success() && said.error.is_none() {
+    let result = lines.finish();
+    if status.is_success() && result.error.is_none() {
         return Ok(());
     }
-    let why = said.error.unwrap_or_else(|| message_of(&said.last));
+    let why = result.error.unwrap_or_else(|| message_of(&result.last));
     if status.is_server_error() && why.is_empty() || status == StatusCode::BAD_REQUEST {
-        return Err(explain(&Broken::Refused(status, why), &wire.endpoint));
+        return Err(explain(&ExchangeError::Refused(status, why), &wire.endpoint));
     }
     Err(permanent(format!("can't pull `{reference}`: {why}"))
         .hint("check the name and `docker login`, or omit `--pull` to use the engine's images")

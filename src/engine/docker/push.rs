@@ -16,10 +16,10 @@ use hyper::{Method, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::stored::{path_of, query_of, split_reference};
-use super::transfer::{Lines, Said, encode, registry_of};
-use super::trouble::explain;
-use super::wire::{Broken, Wire, message_of};
+use super::connection::{EngineConnector, ExchangeError, message_of};
+use super::errors::explain;
+use super::responses::{path_of, query_of, split_reference};
+use super::transfer::{MessageStream, TransferResult, encode, registry_of};
 use crate::base::error::{permanent, transient};
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::Cancel;
@@ -29,7 +29,7 @@ use crate::engine::mask::Mask;
 
 /// Pushes an image. Takes as long as the registry does, unless the push is canceled or the engine hangs.
 pub(super) async fn push(
-    watch: Watch<'_, Wire>,
+    watch: Watch<'_, EngineConnector>,
     credentials: &Arc<CredentialStore>,
     version: &str,
     reference: &str,
@@ -54,7 +54,7 @@ pub(super) async fn push(
     };
     let heard = Cell::new(Instant::now());
     let mut begun = || ();
-    let mut lines = Lines::new(&mut begun);
+    let mut lines = MessageStream::new(&mut begun);
     let mut take = |bytes: &[u8]| {
         heard.set(Instant::now());
         lines.take(bytes);
@@ -68,20 +68,20 @@ pub(super) async fn push(
         }
     };
     match answered {
-        Ok(status) => judge(status, lines.finish(), reference, credential.as_ref(), watch),
-        Err(Broken::Talk(cause)) => Err(lost(watch, &cause)),
+        Ok(status) => check_response(status, lines.finish(), reference, credential.as_ref(), watch),
+        Err(ExchangeError::Talk(cause)) => Err(lost(watch, &cause)),
         Err(broken) => Err(explain(&broken, &watch.transport.endpoint)),
     }
 }
 
 /// Sends the request and passes on the response piece by piece.
 async fn send(
-    watch: Watch<'_, Wire>,
+    watch: Watch<'_, EngineConnector>,
     version: &str,
     reference: &str,
     credential: Option<&Credential>,
     take: &mut dyn FnMut(&[u8]),
-) -> Result<StatusCode, Broken> {
+) -> Result<StatusCode, ExchangeError> {
     let (repository, tag) = split_reference(reference);
     let path = format!("{version}/images/{}/push?tag={}", path_of(repository), query_of(tag));
     // The API requires the header even without credentials; Docker 20.10 enforces it.
@@ -89,7 +89,7 @@ async fn send(
     watch.transport.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
 }
 
-fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
+fn lost(watch: Watch<'_, EngineConnector>, cause: &str) -> anyhow::Error {
     let address = &watch.transport.endpoint.address;
     transient(format!("lost the connection to the engine at `{address}` during the push: {cause}"))
         .hint("check that the engine is still running, and push again")
@@ -97,18 +97,18 @@ fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
 }
 
 /// Interprets the end of a response.
-fn judge(
+fn check_response(
     status: StatusCode,
-    said: Said,
+    result: TransferResult,
     reference: &str,
     credential: Option<&Credential>,
-    watch: Watch<'_, Wire>,
+    watch: Watch<'_, EngineConnector>,
 ) -> anyhow::Result<String> {
-    let why = match (said.error, status.is_success()) {
+    let why = match (result.error, status.is_success()) {
         (Some(error), _) => error,
-        (None, false) => message_of(&said.last),
+        (None, false) => message_of(&result.last),
         (None, true) => {
-            return said.digest.ok_or_else(|| {
+            return result.digest.ok_or_else(|| {
                 // A response that was cut off between two lines looks complete.
                 lost(watch, "the response is incomplete")
             });
@@ -122,7 +122,7 @@ fn judge(
     }
     // Docker 20.10 reports a malformed name as a server error.
     if status.is_server_error() && !why.starts_with("invalid reference format") {
-        return Err(explain(&Broken::Refused(status, why), &watch.transport.endpoint));
+        return Err(explain(&ExchangeError::Refused(status, why), &watch.transport.endpoint));
     }
     Err(refused(reference, &why))
 }
@@ -192,8 +192,8 @@ mod tests {
         let check = |why: &str, hint: &str, passes: bool| {
             let error = refused("host:5000/a/b:1", why);
             let text = error::text(&error);
-            let (said, hinted) = text.split_once("\nhint: ").unwrap();
-            assert_eq!(said, format!("can't push `host:5000/a/b:1`: {why}"));
+            let (result, hinted) = text.split_once("\nhint: ").unwrap();
+            assert_eq!(result, format!("can't push `host:5000/a/b:1`: {why}"));
             assert_eq!((hinted, is_transient(&error)), (hint, passes), "{why}");
         };
         let login = "run `docker login host:5000` with an account that may push to `host:5000/a/b`";

@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 1 << 20;
 /// A line of a response (moby, `jsonmessage.JSONMessage`), with only the fields in use.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Line {
+struct JsonMessage {
     status: Option<String>,
     error: Option<String>,
     error_detail: Value,
@@ -59,15 +59,15 @@ pub(super) fn cut_lines(rest: &mut Vec<u8>, bytes: &[u8], mut read: impl FnMut(V
 }
 
 /// A partially received response, split into lines.
-pub(super) struct Lines<'a> {
+pub(super) struct MessageStream<'a> {
     rest: Vec<u8>,
-    said: Said,
+    result: TransferResult,
     begun: &'a mut dyn FnMut(),
 }
 
 /// The relevant content of a response.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct TransferResult {
     /// The error message, if there was one.
     pub(super) error: Option<String>,
     /// The image's digest in the registry.
@@ -76,10 +76,10 @@ pub(super) struct Said {
     pub(super) last: Vec<u8>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> MessageStream<'a> {
     /// Starts with an empty response. `begun` is called at the engine's first status about the transfer.
-    pub(super) fn new(begun: &'a mut dyn FnMut()) -> Lines<'a> {
-        Lines { rest: Vec::new(), said: Said::default(), begun }
+    pub(super) fn new(begun: &'a mut dyn FnMut()) -> MessageStream<'a> {
+        MessageStream { rest: Vec::new(), result: TransferResult::default(), begun }
     }
 
     /// Adds a piece of the response.
@@ -90,32 +90,33 @@ impl<'a> Lines<'a> {
     }
 
     /// Ends the response and returns its content.
-    pub(super) fn finish(mut self) -> Said {
+    pub(super) fn finish(mut self) -> TransferResult {
         let rest = std::mem::take(&mut self.rest);
         self.read(rest);
-        self.said
+        self.result
     }
 
     fn read(&mut self, line: Vec<u8>) {
         if line.trim_ascii().is_empty() {
             return;
         }
-        if let Ok(Line { status, error, error_detail, aux }) = serde_json::from_slice(&line) {
+        if let Ok(JsonMessage { status, error, error_detail, aux }) = serde_json::from_slice(&line)
+        {
             // The engine sends its first status once it has the image's manifest.
-            if status.is_some() && self.said.last.is_empty() {
+            if status.is_some() && self.result.last.is_empty() {
                 (self.begun)();
             }
             // The first error is the cause of those that follow.
-            if self.said.error.is_none() {
-                self.said.error = error.or_else(|| text_at(&error_detail, "message"));
+            if self.result.error.is_none() {
+                self.result.error = error.or_else(|| text_at(&error_detail, "message"));
             }
             // Every store ends with a status text; only the classic one adds an object.
-            let told = status.as_deref().and_then(digest_in).map(str::to_owned);
-            if let Some(digest) = text_at(&aux, "Digest").or(told) {
-                self.said.digest = Some(digest);
+            let from_status = status.as_deref().and_then(digest_in).map(str::to_owned);
+            if let Some(digest) = text_at(&aux, "Digest").or(from_status) {
+                self.result.digest = Some(digest);
             }
         }
-        self.said.last = line;
+        self.result.last = line;
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
         let read = |parts: &[&[u8]]| {
             let mut times = 0;
             let mut begun = || times += 1;
-            let mut lines = Lines::new(&mut begun);
+            let mut lines = MessageStream::new(&mut begun);
             parts.iter().for_each(|part| lines.take(part));
             (lines.finish().error, times)
         };
@@ -158,10 +159,10 @@ mod tests {
     fn the_digest_is_found_in_what_either_store_says() {
         let read = |answer: &str| {
             let mut begun = || ();
-            let mut lines = Lines::new(&mut begun);
+            let mut lines = MessageStream::new(&mut begun);
             lines.take(answer.as_bytes());
-            let said = lines.finish();
-            (said.digest, said.error)
+            let result = lines.finish();
+            (result.digest, result.error)
         };
         let classic = "{\"status\":\"1: digest: sha256:a size: 5\"}\r\n\
                        {\"progressDetail\":{},\"aux\":{\"Tag\":\"1\",\"Digest\":\"sha256:b\",\"Size\":5}}\r\n";

@@ -5,14 +5,14 @@
 
 use hyper::{Method, StatusCode};
 
-use super::trouble::{explain, never_answers, no_buildkit};
-use super::wire::{Broken, Plain, Wire};
+use super::connection::{EngineConnector, ExchangeError, PlainConnection};
+use super::errors::{explain, never_answers, no_buildkit};
 use crate::engine::buildkit::{Connection, Transport};
 
-impl Wire {
-    fn explain_upgrade(&self, broken: &Broken) -> anyhow::Error {
+impl EngineConnector {
+    fn explain_upgrade(&self, broken: &ExchangeError) -> anyhow::Error {
         match broken {
-            Broken::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
+            ExchangeError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
                 no_buildkit(&self.endpoint)
             }
             other => explain(other, &self.endpoint),
@@ -20,7 +20,7 @@ impl Wire {
     }
 }
 
-impl Transport for Wire {
+impl Transport for EngineConnector {
     const EXPORTER: &'static str = "moby";
 
     fn address(&self) -> String {
@@ -40,7 +40,7 @@ impl Transport for Wire {
     }
 
     async fn ping(&self) {
-        let mut fresh = Plain::default();
+        let mut fresh = PlainConnection::default();
         drop(self.call(&mut fresh, Method::GET, "/_ping").await);
     }
 
@@ -49,6 +49,6 @@ impl Transport for Wire {
     }
 
     fn talks_otherwise(&self, cause: String) -> anyhow::Error {
-        explain(&Broken::Talk(cause), &self.endpoint)
+        explain(&ExchangeError::Talk(cause), &self.endpoint)
     }
 }

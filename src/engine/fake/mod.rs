@@ -15,11 +15,11 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
-use self::store::Store;
+use self::store::FakeStore;
 use super::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, BuilderInfo, Cancel, Features,
-    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink, Step,
-    StoredImage, Told,
+    BuildFailure, BuildOutcome, BuildRequest, BuildStep, BuildUpdate, Builder, BuilderInfo, Cancel,
+    Features, HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink,
+    StoredImage, TimedUpdate,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -36,23 +36,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub struct Fake {
     script: Script,
-    shared: Arc<Shared>,
+    shared: Arc<FakeMonitor>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct FakeMonitor {
+    state: Mutex<FakeState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    store: Store,
+struct FakeState {
+    store: FakeStore,
     started: Vec<String>,
     finished: Vec<String>,
 }
 
-impl State {
+impl FakeState {
     /// Returns how often the build of an image was started.
     fn tries(&self, request: &BuildRequest) -> usize {
         let is_it = |started: &&String| request.references.first() == Some(*started);
@@ -60,12 +60,12 @@ impl State {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl FakeMonitor {
+    fn lock(&self) -> MutexGuard<'_, FakeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut FakeState) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         result
@@ -85,7 +85,7 @@ impl Fake {
     pub fn scripted(path: &Path) -> anyhow::Result<Fake> {
         let script = Script::read(path)?;
         let fake = Fake { shared: Arc::default(), script };
-        fake.shared.lock().store = Store::open(fake.script.store.clone())?;
+        fake.shared.lock().store = FakeStore::open(fake.script.store.clone())?;
         Ok(fake)
     }
 
@@ -168,27 +168,32 @@ impl Fake {
         let image_id = image.image.id.clone();
         let held = !request.no_cache && self.shared.lock().store.find(&image_id).is_some();
         for warning in &scripted.warnings {
-            sink(vec![Told::now(BuildUpdate::Warning(warning.clone()))]);
+            sink(vec![TimedUpdate::now(BuildUpdate::Warning(warning.clone()))]);
         }
-        for (index, (step, told)) in plan(request, scripted, held).into_iter().enumerate() {
-            sink(vec![Told::now(BuildUpdate::StepStarted(step.clone()))]);
-            if let Some(gate) = &told.gate {
+        for (index, (step, scripted_step)) in plan(request, scripted, held).into_iter().enumerate()
+        {
+            sink(vec![TimedUpdate::now(BuildUpdate::StepStarted(step.clone()))]);
+            if let Some(gate) = &scripted_step.gate {
                 self.pass(gate, cancel);
             }
             if cancel.is_set() {
                 return Ok(BuildOutcome::Canceled);
             }
-            let secret = told.secret.as_ref().and_then(|id| request.secrets.value(id));
+            let secret = scripted_step.secret.as_ref().and_then(|id| request.secrets.value(id));
             let (begin, end) = secret.map_or(Default::default(), |it| it.split_at(it.len() / 2));
-            let pieces = told.output.iter().map(String::as_bytes).chain([begin, end]);
+            let pieces = scripted_step.output.iter().map(String::as_bytes).chain([begin, end]);
             for bytes in pieces.map(<[u8]>::to_vec) {
-                sink(vec![Told::now(BuildUpdate::Output { step: step.clone(), bytes })]);
+                sink(vec![TimedUpdate::now(BuildUpdate::Output { step: step.clone(), bytes })]);
             }
             if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
                 return Ok(failed(scripted, Some(step), &fail.message));
             }
-            let took = Duration::from_millis(told.millis);
-            sink(vec![Told::now(BuildUpdate::StepFinished { step, cached: told.cached, took })]);
+            let took = Duration::from_millis(scripted_step.millis);
+            sink(vec![TimedUpdate::now(BuildUpdate::StepFinished {
+                step,
+                cached: scripted_step.cached,
+                took,
+            })]);
         }
         match &scripted.error {
             Some(error) if scripted.passes_after.is_some() => return Err(transient(error).into()),
@@ -203,24 +208,33 @@ impl Fake {
     }
 }
 
-fn failed(scripted: &ScriptedImage, step: Option<Step>, message: &str) -> BuildOutcome {
+fn failed(scripted: &ScriptedImage, step: Option<BuildStep>, message: &str) -> BuildOutcome {
     let may_pass = scripted.passes_after.is_some();
     BuildOutcome::Failed(BuildFailure { step, message: message.to_owned(), may_pass })
 }
 
 /// Returns the steps of a build with the script's entry for each.
-fn plan(request: &BuildRequest, scripted: &ScriptedImage, held: bool) -> Vec<(Step, ScriptedStep)> {
-    let Some(told) = &scripted.steps else {
+fn plan(
+    request: &BuildRequest,
+    scripted: &ScriptedImage,
+    held: bool,
+) -> Vec<(BuildStep, ScriptedStep)> {
+    let Some(scripted_steps) = &scripted.steps else {
         let plain = ScriptedStep { cached: held, ..ScriptedStep::default() };
         let steps = steps::steps(&request.dockerfile);
         return steps.into_iter().map(|step| (step, plain.clone())).collect();
     };
-    let total = u32::try_from(told.len()).unwrap_or(u32::MAX);
-    let step = |(number, told): (u32, &ScriptedStep)| {
-        let step = Step { stage: told.stage.clone(), number, total, text: told.text.clone() };
-        (step, told.clone())
+    let total = u32::try_from(scripted_steps.len()).unwrap_or(u32::MAX);
+    let step = |(number, scripted_step): (u32, &ScriptedStep)| {
+        let step = BuildStep {
+            stage: scripted_step.stage.clone(),
+            number,
+            total,
+            text: scripted_step.text.clone(),
+        };
+        (step, scripted_step.clone())
     };
-    (1..).zip(told).map(step).collect()
+    (1..).zip(scripted_steps).map(step).collect()
 }
 
 /// Returns the attestations for the record.
@@ -353,7 +367,7 @@ impl ImageStore for Fake {
         begun();
         let platform = platform.cloned().unwrap_or_else(|| self.platform());
         self.shared
-            .change(|state| state.store.put(&Store::external(content, &platform), &[reference]))
+            .change(|state| state.store.put(&FakeStore::external(content, &platform), &[reference]))
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {

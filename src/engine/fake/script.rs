@@ -136,8 +136,8 @@ impl Script {
             fs::read(path).with_context(|| format!("can't read `{}`", visible_path(path)))?;
         let mut script: Script = serde_json::from_slice(&text)
             .with_context(|| format!("`{}` is not a valid script", visible_path(path)))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let whole = |path: &mut PathBuf| *path = folder.join(&*path);
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let whole = |path: &mut PathBuf| *path = directory.join(&*path);
         script.record.as_mut().map(whole);
         script.store.as_mut().map(whole);
         for image in &mut script.images {
@@ -171,15 +171,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_an_error_and_paths_are_made_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("script.json");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("script.json");
         fs::write(&path, r#"{"imagez": []}"#).unwrap();
         assert!(format!("{:#}", Script::read(&path).unwrap_err()).contains("imagez"));
         fs::write(&path, r#"{"record": "r", "images": [{"steps": [{"gate": "file:g"}]}]}"#)
             .unwrap();
         let script = Script::read(&path).unwrap();
-        assert_eq!(script.record, Some(folder.path().join("r")));
+        assert_eq!(script.record, Some(directory.path().join("r")));
         let gate = script.images[0].steps.as_ref().unwrap()[0].gate.clone();
-        assert_eq!(gate, Some(Gate::File(folder.path().join("g"))));
+        assert_eq!(gate, Some(Gate::File(directory.path().join("g"))));
     }
 }

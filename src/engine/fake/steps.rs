@@ -2,7 +2,7 @@
 //!
 //! Owns a parser that knows continuation lines, here-documents, and `FROM`, and little else of the language.
 
-use crate::engine::Step;
+use crate::engine::BuildStep;
 
 /// A stage with its instructions, beginning with `FROM`.
 struct FakeStage {
@@ -26,11 +26,12 @@ fn stages(dockerfile: &str) -> Vec<FakeStage> {
 }
 
 /// Returns one step per instruction, numbered within its stage.
-pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
+pub(super) fn steps(dockerfile: &str) -> Vec<BuildStep> {
     let numbered =
         stages(dockerfile).into_iter().flat_map(|FakeStage { name: stage, texts, .. }| {
             let total = u32::try_from(texts.len()).unwrap_or(u32::MAX);
-            let step = move |(number, text)| Step { stage: stage.clone(), number, total, text };
+            let step =
+                move |(number, text)| BuildStep { stage: stage.clone(), number, total, text };
             (1..).zip(texts).map(step)
         });
     numbered.collect()

@@ -20,7 +20,7 @@ use crate::engine::{BuildRequest, ContextSource, HistoryEntry, StoredImage};
 
 /// Images by their references.
 #[derive(Default)]
-pub(super) struct Store {
+pub(super) struct FakeStore {
     file: Option<PathBuf>,
     images: BTreeMap<String, FakeImage>,
 }
@@ -35,21 +35,21 @@ pub(super) struct FakeImage {
     pub(super) history: Vec<HistoryEntry>,
 }
 
-impl Store {
+impl FakeStore {
     /// Opens the images of a file; there are none if the file does not exist yet.
-    pub(super) fn open(file: Option<PathBuf>) -> anyhow::Result<Store> {
+    pub(super) fn open(file: Option<PathBuf>) -> anyhow::Result<FakeStore> {
         let images = match file.as_deref().map(fs::read) {
             Some(Ok(text)) => serde_json::from_slice(&text).context("the store is unreadable")?,
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => BTreeMap::new(),
         };
-        Ok(Store { file, images })
+        Ok(FakeStore { file, images })
     }
 
     /// Reads the file again, as another process may have written it.
     pub(super) fn refresh(&mut self) -> anyhow::Result<()> {
         if self.file.is_some() {
-            *self = Store::open(self.file.take())?;
+            *self = FakeStore::open(self.file.take())?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ fn longest_at(automaton: &NFA, state: StateID) -> usize {
 
 /// Where a byte of the text comes from in the output.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct ByteOrigin {
     /// The range to mask in order to hide the byte.
     pub(super) start: u64,
     pub(super) end: u64,
@@ -63,7 +63,7 @@ pub(super) struct Origin {
 pub(super) struct Cursor {
     state: Option<StateID>,
     /// The bytes that may begin a word.
-    open: VecDeque<Origin>,
+    open: VecDeque<ByteOrigin>,
 }
 
 impl Cursor {
@@ -73,8 +73,8 @@ impl Cursor {
         &mut self,
         search: &Search,
         byte: u8,
-        origin: Origin,
-    ) -> Option<(Origin, Origin)> {
+        origin: ByteOrigin,
+    ) -> Option<(ByteOrigin, ByteOrigin)> {
         let state = self.state.unwrap_or(search.start);
         let state = search.automaton.next_state(Anchored::No, state, byte);
         self.state = Some(state);

@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::base::screen::{self, Piece};
+use crate::base::screen::{self, ScreenPiece};
 
-use super::search::{Cursor, Origin, Search};
-use super::{HIDDEN, Mask, Words};
+use super::search::{ByteOrigin, Cursor, Search};
+use super::{HIDDEN, Mask, SecretSearches};
 
 /// The maximum number of bytes held in addition to the length of the longest value. The margin is for control
 /// sequences and empty lines, which are not part of a value.
@@ -18,9 +18,9 @@ const MOST_HELD: usize = 64 << 10;
 
 /// Masks a stream of lines.
 #[derive(Default)]
-pub struct Stream {
+pub struct MaskStream {
     mask: Mask,
-    held: VecDeque<Line>,
+    held: VecDeque<PendingLine>,
     /// The number of bytes received, and the number of those that are held.
     end: u64,
     held_bytes: usize,
@@ -37,15 +37,15 @@ pub struct Stream {
 }
 
 /// A line, or a piece of one that is too long.
-struct Line {
+struct PendingLine {
     at: u64,
     bytes: Vec<u8>,
 }
 
-impl Stream {
+impl MaskStream {
     /// Creates a stream that masks lines.
-    pub fn new(mask: Mask) -> Stream {
-        Stream { mask, ..Stream::default() }
+    pub fn new(mask: Mask) -> MaskStream {
+        MaskStream { mask, ..MaskStream::default() }
     }
 
     /// Adds the next line with its line break, or a piece of a line.
@@ -57,7 +57,7 @@ impl Stream {
         if let Some(words) = &words {
             self.search(words, &line, at);
         }
-        self.held.push_back(Line { at, bytes: line });
+        self.held.push_back(PendingLine { at, bytes: line });
         self.decide(words.as_deref());
     }
 
@@ -84,16 +84,16 @@ impl Stream {
         [&mut self.raw, &mut self.shown, &mut self.screen, &mut self.dense]
     }
 
-    fn search(&mut self, words: &Words, line: &[u8], at: u64) {
+    fn search(&mut self, words: &SecretSearches, line: &[u8], at: u64) {
         let mut found: Vec<Range<u64>> = Vec::new();
         for (offset, byte) in line.iter().enumerate() {
             if !matches!(byte, b'\n' | b'\r') {
                 let own = at + offset as u64;
-                let origin = Origin { start: own, end: own + 1, own };
+                let origin = ByteOrigin { start: own, end: own + 1, own };
                 found.extend(self.raw.take(&words.raw, *byte, origin).map(between));
             }
         }
-        let seen = Seen::of(line);
+        let seen = VisibleLine::of(line);
         for (shown, _) in seen.trimmed() {
             take_all(&mut self.shown, &words.shown, line, shown, at, &mut found);
             let is_blank = line[shown.clone()].first().is_some_and(u8::is_ascii_whitespace);
@@ -107,7 +107,7 @@ impl Stream {
 
     /// Searches the line as a terminal finally displays it. If characters were overwritten, no part of the line
     /// corresponds to what is visible, so the whole line is masked.
-    fn search_screen(&mut self, words: &Words, line: &[u8], seen: &Seen, at: u64) {
+    fn search_screen(&mut self, words: &SecretSearches, line: &[u8], seen: &VisibleLine, at: u64) {
         let whole = at..at + line.len() as u64;
         let mut found = Vec::new();
         for cell in seen.screen() {
@@ -116,7 +116,7 @@ impl Stream {
                 true => whole.clone(),
                 false => own..at + cell.end as u64,
             };
-            let origin = Origin { start: range.start, end: range.end, own };
+            let origin = ByteOrigin { start: range.start, end: range.end, own };
             for byte in &line[cell.clone()] {
                 let Some((first, last)) = self.screen.take(&words.shown, *byte, origin) else {
                     continue;
@@ -150,27 +150,27 @@ impl Stream {
     }
 
     /// Updates how many lines contain nothing undecided.
-    fn decide(&mut self, words: Option<&Words>) {
+    fn decide(&mut self, words: Option<&SecretSearches>) {
         let from = self.held.front().map_or(self.end, |line| line.at);
         let hidden = std::mem::take(&mut self.hidden);
         let undecided = |cursor: &mut Cursor| cursor.undecided(from, &hidden).zip(cursor.end());
         let open: Vec<(u64, u64)> = self.each_cursor().into_iter().filter_map(undecided).collect();
         self.hidden = hidden;
         let mut limit = open.iter().map(|(start, _)| *start).min().unwrap_or(self.end);
-        if self.held_bytes > MOST_HELD + words.map_or(0, Words::longest) {
+        if self.held_bytes > MOST_HELD + words.map_or(0, SecretSearches::longest) {
             // Mask whatever may begin a value, and release the rest.
             self.add(open.into_iter().map(|(start, end)| start..end).collect());
             self.each_cursor().into_iter().for_each(Cursor::reset);
             limit = self.end;
         }
-        let is_decided = |line: &Line| line.at + line.bytes.len() as u64 <= limit;
+        let is_decided = |line: &PendingLine| line.at + line.bytes.len() as u64 <= limit;
         while self.held.get(self.decided).is_some_and(is_decided) {
             self.decided += 1;
         }
     }
 
-    fn without_hidden(&mut self, line: Line) -> Vec<u8> {
-        let Line { at, bytes } = line;
+    fn without_hidden(&mut self, line: PendingLine) -> Vec<u8> {
+        let PendingLine { at, bytes } = line;
         let end = at + bytes.len() as u64;
         let mut continues = std::mem::take(&mut self.is_in_hidden);
         let is_cut = bytes.last() != Some(&b'\n');
@@ -198,7 +198,7 @@ impl Stream {
     }
 }
 
-impl Words {
+impl SecretSearches {
     /// Returns the length of the longest value.
     fn longest(&self) -> usize {
         self.raw.longest.max(self.shown.longest)
@@ -210,7 +210,7 @@ fn offset(position: u64, at: u64) -> usize {
     usize::try_from(position.saturating_sub(at)).unwrap_or(usize::MAX)
 }
 
-fn between((first, last): (Origin, Origin)) -> Range<u64> {
+fn between((first, last): (ByteOrigin, ByteOrigin)) -> Range<u64> {
     first.start..last.end
 }
 
@@ -225,13 +225,13 @@ fn take_all(
 ) {
     let (start, end) = (at + character.start as u64, at + character.end as u64);
     for byte in &line[character.clone()] {
-        let origin = Origin { start, end, own: start };
+        let origin = ByteOrigin { start, end, own: start };
         found.extend(cursor.take(search, *byte, origin).map(between));
     }
 }
 
 /// The visible characters of a line.
-struct Seen {
+struct VisibleLine {
     /// The characters in the order in which they were written, and whether each is a blank.
     characters: Vec<(Range<usize>, bool)>,
     /// The characters that remain visible, by column.
@@ -240,12 +240,12 @@ struct Seen {
     overwrites: bool,
 }
 
-impl Seen {
-    fn of(line: &[u8]) -> Seen {
+impl VisibleLine {
+    fn of(line: &[u8]) -> VisibleLine {
         let (mut characters, mut cells) = (Vec::new(), Vec::new());
         let (mut column, mut overwrites) = (0, false);
         screen::scan(line, |piece, at| match piece {
-            Piece::Shown => {
+            ScreenPiece::Shown => {
                 characters.push((at.clone(), line[at.start] == b' '));
                 match cells.get_mut(column) {
                     Some(cell) => {
@@ -257,12 +257,12 @@ impl Seen {
                 column += 1;
             }
             // Tabs take no column here: values that contain tabs are searched for without them.
-            Piece::Tab => {}
-            Piece::Return => column = 0,
-            Piece::Left(columns) => column = column.saturating_sub(columns),
-            Piece::Column(to) => column = to.min(cells.len()),
+            ScreenPiece::Tab => {}
+            ScreenPiece::Return => column = 0,
+            ScreenPiece::Left(columns) => column = column.saturating_sub(columns),
+            ScreenPiece::Column(to) => column = to.min(cells.len()),
         });
-        Seen { characters, cells, overwrites }
+        VisibleLine { characters, cells, overwrites }
     }
 
     /// Returns the characters without leading and trailing blanks: programs that wrap lines also indent them.

@@ -118,9 +118,9 @@ fn messages_quote_values() {
 
 /// Returns what a stream returns and when: the lines after each line that is added, and at the end.
 fn flow(values: &[&str], lines: &[&str]) -> Vec<Vec<String>> {
-    let mut stream = Stream::new(mask(values));
+    let mut stream = MaskStream::new(mask(values));
     let mut out = Vec::new();
-    let take = |stream: &mut Stream| {
+    let take = |stream: &mut MaskStream| {
         let lines = std::iter::from_fn(|| stream.next_ready());
         lines.map(|line| String::from_utf8(line).unwrap()).collect::<Vec<_>>()
     };
@@ -154,7 +154,7 @@ fn only_what_is_undecided_is_held_back() {
 #[test]
 fn no_more_is_held_than_is_bearable() {
     let secret = mask(&["hunter2"]);
-    let mut stream = Stream::new(secret);
+    let mut stream = MaskStream::new(secret);
     let (mut held, mut most, mut out) = (0_usize, 0, Vec::new());
     for line in std::iter::once("a hun\n").chain(std::iter::repeat_n("\n", 200_000)) {
         stream.feed(line.as_bytes().to_vec());

@@ -17,7 +17,7 @@ use crate::scan::config::SecretSource;
 use super::super::View;
 use super::super::recipe::{names, quoted};
 use super::super::yaml::{key, line, list};
-use super::jobs::{self, Chain};
+use super::jobs::{self, JobChain};
 use super::{Pipeline, RELEASE, spelling};
 
 /// The directory in which GitHub looks for workflows, and the name of this one.
@@ -47,7 +47,7 @@ pub struct Github<'a> {
 }
 
 /// A job of the workflow.
-struct Job<'a> {
+struct WorkflowJob<'a> {
     id: &'a str,
     name: &'a str,
     needs: Vec<&'a str>,
@@ -126,7 +126,7 @@ impl Workflow<'_> {
         let ids = names(view, &spelling(is_allowed, LONGEST_ID));
         let parents = jobs::parents(view);
         for (id, image) in view.images() {
-            let job = Job {
+            let job = WorkflowJob {
                 id: &ids[&id],
                 name: &literal(&image.name),
                 needs: parents[id].iter().map(|parent| ids[parent].as_str()).collect(),
@@ -144,17 +144,17 @@ impl Workflow<'_> {
         let mut all: Vec<String> = Vec::new();
         let mut below: Vec<String> = Vec::new();
         for (number, layer) in jobs::chains(view)?.iter().enumerate() {
-            let parts: Vec<&[Chain]> = layer.chunks(MOST_OF_A_MATRIX).collect();
+            let parts: Vec<&[JobChain]> = layer.chunks(MOST_OF_A_MATRIX).collect();
             let ids = (1..=parts.len()).map(|part| match part {
                 1 => format!("layer-{number}"),
                 part => format!("layer-{number}-{part}"),
             });
             let ids: Vec<String> = ids.collect();
             for (id, part) in ids.iter().zip(parts) {
-                let entry = |chain: &Chain| {
+                let entry = |chain: &JobChain| {
                     (literal(&title(view, chain)), literal(&pipeline.build(view, &chain.images)))
                 };
-                let job = Job {
+                let job = WorkflowJob {
                     id,
                     name: "${{ matrix.name }}",
                     needs: below.iter().map(String::as_str).collect(),
@@ -173,7 +173,7 @@ impl Workflow<'_> {
 
     fn release(&mut self, needs: Vec<&str>) {
         let Workflow { view, pipeline, .. } = *self;
-        let job = Job {
+        let job = WorkflowJob {
             id: RELEASE,
             name: "tags of all images",
             needs,
@@ -184,7 +184,7 @@ impl Workflow<'_> {
         self.describe(&job);
     }
 
-    fn describe(&mut self, job: &Job<'_>) {
+    fn describe(&mut self, job: &WorkflowJob<'_>) {
         let Workflow { view, pipeline, github, text } = self;
         text.push('\n');
         line(text, 1, &format!("{}:", job.id));
@@ -224,7 +224,7 @@ impl Workflow<'_> {
 }
 
 /// Returns the name of a job that builds a chain.
-fn title(view: &View<'_>, chain: &Chain) -> String {
+fn title(view: &View<'_>, chain: &JobChain) -> String {
     let name = |id: &ImageId| view.image(*id).name.as_str();
     match chain.images.as_slice() {
         [first, .., last] => format!("{} to {}", name(first), name(last)),

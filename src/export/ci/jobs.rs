@@ -11,7 +11,7 @@ use crate::graph::dag;
 use super::super::View;
 
 /// Images that one job builds one after the other.
-pub(super) struct Chain {
+pub(super) struct JobChain {
     /// The images; each one is a child of the previous one.
     pub images: Vec<ImageId>,
     /// The maximum number of chains that must be built one after the other before this one.
@@ -48,11 +48,11 @@ pub(super) fn order(
 ///
 /// # Errors
 /// Returns an error if the images have a cycle.
-pub(super) fn chains(view: &View<'_>) -> anyhow::Result<Vec<Vec<Chain>>> {
+pub(super) fn chains(view: &View<'_>) -> anyhow::Result<Vec<Vec<JobChain>>> {
     let parents = parents(view);
     let mut dependents = IdMap::from_fn(parents.len(), |_| 0_usize);
     parents.values().flatten().for_each(|parent| dependents[*parent] += 1);
-    let mut chains: Vec<Chain> = Vec::new();
+    let mut chains: Vec<JobChain> = Vec::new();
     let mut chain_of = IdMap::from_fn(parents.len(), |_| 0_usize);
     for image in order(view, &parents)? {
         let only_parent = match parents[image].as_slice() {
@@ -66,9 +66,9 @@ pub(super) fn chains(view: &View<'_>) -> anyhow::Result<Vec<Vec<Chain>>> {
         }
         let below = parents[image].iter().map(|parent| chains[chain_of[*parent]].layer + 1).max();
         chain_of[image] = chains.len();
-        chains.push(Chain { images: vec![image], layer: below.unwrap_or(0) });
+        chains.push(JobChain { images: vec![image], layer: below.unwrap_or(0) });
     }
-    let mut layers: Vec<Vec<Chain>> = Vec::new();
+    let mut layers: Vec<Vec<JobChain>> = Vec::new();
     chains.sort_by_key(|chain| (chain.layer, chain.images[0]));
     for chain in chains {
         if layers.len() == chain.layer {

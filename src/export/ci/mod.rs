@@ -10,7 +10,7 @@ use crate::base::ImageId;
 use crate::base::text::{names_registry, shell_word};
 
 use super::View;
-use super::recipe::{Recipe, Spelling};
+use super::recipe::{NameRules, Recipe};
 
 pub mod github;
 pub mod gitlab;
@@ -84,8 +84,8 @@ impl Pipeline<'_> {
 }
 
 /// Returns a spelling for job names with these characters.
-fn spelling(is_allowed: fn(char) -> bool, longest: usize) -> Spelling<'static> {
-    Spelling { is_allowed, reserved: &[RELEASE], prefix: PREFIX, longest, ignores_case: true }
+fn spelling(is_allowed: fn(char) -> bool, longest: usize) -> NameRules<'static> {
+    NameRules { is_allowed, reserved: &[RELEASE], prefix: PREFIX, longest, ignores_case: true }
 }
 
 #[cfg(test)]

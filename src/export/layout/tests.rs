@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn spots(parents: &[&[usize]]) -> Vec<(usize, f64)> {
-    let parents: Vec<Vec<usize>> = parents.iter().map(|needs| needs.to_vec()).collect();
+    let parents: Vec<Vec<usize>> = parents.iter().map(|its_parents| its_parents.to_vec()).collect();
     lay_out(&parents).spots.iter().map(|spot| (spot.rank, spot.row)).collect()
 }
 
@@ -99,12 +99,12 @@ fn large_graphs_are_laid_out() {
 proptest! {
     #[test]
     fn whatever_is_needed_nodes_lie_apart_and_lines_lead_on(
-        needs in proptest::collection::vec(proptest::collection::vec(0_usize..60, 0..4), 1..60)
+        its_parents in proptest::collection::vec(proptest::collection::vec(0_usize..60, 0..4), 1..60)
     ) {
-        let parents: Vec<Vec<usize>> = needs
+        let parents: Vec<Vec<usize>> = its_parents
             .iter()
             .enumerate()
-            .map(|(at, needs)| needs.iter().copied().filter(|need| *need < at).collect())
+            .map(|(at, its_parents)| its_parents.iter().copied().filter(|parent| *parent < at).collect())
             .collect();
         let layout = lay_out(&parents);
         for (at, spot) in layout.spots.iter().enumerate() {
@@ -115,7 +115,7 @@ proptest! {
         }
         let count: usize = parents
             .iter()
-            .map(|needs| needs.iter().collect::<std::collections::BTreeSet<_>>().len())
+            .map(|its_parents| its_parents.iter().collect::<std::collections::BTreeSet<_>>().len())
             .sum();
         prop_assert_eq!(layout.lines.len(), count);
         for line in &layout.lines {

@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{ImageId, Place};
-use crate::graph::evaluate::NeedKind;
+use crate::base::{ImageId, Location};
+use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::Reference;
 
 use super::super::View;
 use super::super::mark::Mark;
 
 /// An image or an external.
-pub struct Node {
+pub struct DrawnNode {
     /// Its name, unique among nodes of its kind.
     pub name: String,
     /// The text in its box.
@@ -27,28 +27,28 @@ pub struct Node {
 }
 
 /// All edges from one node to another.
-pub struct Need {
+pub struct DrawnEdge {
     /// The parent.
     pub parent: usize,
     /// The child.
     pub child: usize,
     /// The kinds of dependency, the strongest first.
-    pub kinds: Vec<NeedKind>,
+    pub kinds: Vec<DependencyKind>,
     /// The text of its tooltip: the positions in the Dockerfile.
     pub title: String,
 }
 
 /// All nodes and edges.
-pub struct Net {
+pub struct DrawnGraph {
     /// The images in the order of their names, then the externals.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<DrawnNode>,
     /// The edges, in the order of the children.
-    pub needs: Vec<Need>,
+    pub edges: Vec<DrawnEdge>,
 }
 
-impl Net {
+impl DrawnGraph {
     /// Collects the content of a view.
-    pub fn read(view: &View<'_>) -> Net {
+    pub fn read(view: &View<'_>) -> DrawnGraph {
         let mut numbers: BTreeMap<ImageId, usize> = BTreeMap::new();
         let mut nodes = Vec::new();
         for (id, image) in view.images() {
@@ -56,7 +56,7 @@ impl Net {
             let references = image.references.iter().map(Reference::familiar);
             let title: Vec<String> =
                 std::iter::once(image.dockerfile.to_string()).chain(references).collect();
-            nodes.push(Node {
+            nodes.push(DrawnNode {
                 name: image.name.clone(),
                 label: image.name.clone(),
                 title: title.join("\n"),
@@ -69,41 +69,41 @@ impl Net {
             externals.insert(name.clone(), nodes.len());
             nodes.push(external(name));
         }
-        let mut needs: BTreeMap<(usize, usize), Vec<(NeedKind, Place)>> = BTreeMap::new();
+        let mut edges: BTreeMap<(usize, usize), Vec<(DependencyKind, Location)>> = BTreeMap::new();
         for (id, child) in &numbers {
             let parents = view.parents(*id).iter();
-            let parents = parents.map(|edge| (numbers[&edge.parent], edge.kind, edge.place()));
+            let parents = parents.map(|edge| (numbers[&edge.parent], edge.kind, edge.location()));
             let outside = view.externals(*id).iter();
-            let outside =
-                outside.map(|it| (externals[&view.reference(it).familiar()], it.kind, it.place()));
+            let outside = outside
+                .map(|it| (externals[&view.reference(it).familiar()], it.kind, it.location()));
             for (parent, kind, place) in parents.chain(outside) {
-                needs.entry((*child, parent)).or_default().push((kind, place));
+                edges.entry((*child, parent)).or_default().push((kind, place));
             }
         }
-        let needs = needs.into_iter().map(|((child, parent), ways)| {
-            let kinds: BTreeSet<NeedKind> = ways.iter().map(|(kind, _)| *kind).collect();
+        let edges = edges.into_iter().map(|((child, parent), ways)| {
+            let kinds: BTreeSet<DependencyKind> = ways.iter().map(|(kind, _)| *kind).collect();
             let kinds = kinds.into_iter().collect();
             let (from, to) = (&nodes[parent].name, &nodes[child].name);
             let mut title = vec![format!("{to} depends on {from}")];
             title.extend(ways.iter().map(|(kind, at)| format!("{} at {at}", kind.word())));
-            Need { parent, child, kinds, title: title.join("\n") }
+            DrawnEdge { parent, child, kinds, title: title.join("\n") }
         });
-        let needs = needs.collect();
-        Net { nodes, needs }
+        let edges = edges.collect();
+        DrawnGraph { nodes, edges }
     }
 
     /// Returns the parents of each node, by number.
     pub fn parents(&self) -> Vec<Vec<usize>> {
         let mut parents = vec![Vec::new(); self.nodes.len()];
-        for need in &self.needs {
-            parents[need.child].push(need.parent);
+        for edge in &self.edges {
+            parents[edge.child].push(edge.parent);
         }
         parents
     }
 }
 
 /// Returns an external. The first digits of a digest are enough in a label.
-fn external(name: String) -> Node {
+fn external(name: String) -> DrawnNode {
     let label = match name.split_once('@') {
         Some((image, digest)) => {
             let (algorithm, digits) = digest.split_once(':').unwrap_or((digest, ""));
@@ -111,5 +111,11 @@ fn external(name: String) -> Node {
         }
         None => name.clone(),
     };
-    Node { label, title: format!("{name}\nexternal image"), name, is_external: true, mark: None }
+    DrawnNode {
+        label,
+        title: format!("{name}\nexternal image"),
+        name,
+        is_external: true,
+        mark: None,
+    }
 }

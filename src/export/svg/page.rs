@@ -3,9 +3,9 @@
 //! Owns the geometry. A rank is a column as wide as its widest box. Lines are level within a column, so that
 //! they touch none of its boxes, and bend between columns.
 
-use super::super::layout::{Layout, Spot, as_f64, lay_out};
+use super::super::layout::{Layout, LayoutPoint, as_f64, lay_out};
 use super::measure::{self, number};
-use super::net::Net;
+use super::net::DrawnGraph;
 
 /// The margin around the picture.
 pub const MARGIN: f64 = 16.0;
@@ -33,7 +33,7 @@ const PORT: f64 = 6.0;
 
 /// The position of a box.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct BoxRect {
     /// Its left side.
     pub x: f64,
     /// Its upper side.
@@ -45,7 +45,7 @@ pub struct Place {
 }
 
 /// The path of a line.
-pub struct Way {
+pub struct LinePath {
     /// The path in SVG syntax.
     pub path: String,
     /// The position of the middle of its label.
@@ -53,28 +53,28 @@ pub struct Way {
 }
 
 /// The lengths of a picture.
-pub struct Page {
+pub struct SvgPage {
     /// Its width.
     pub width: f64,
     /// Its height.
     pub height: f64,
     /// The position of each node.
-    pub places: Vec<Place>,
+    pub places: Vec<BoxRect>,
     /// The path of each edge.
-    pub ways: Vec<Way>,
+    pub ways: Vec<LinePath>,
 }
 
 /// The left and right sides of each column.
 type Columns = Vec<(f64, f64)>;
 
-impl Page {
+impl SvgPage {
     /// Arranges all nodes and edges.
-    pub fn arrange(net: &Net) -> Page {
+    pub fn arrange(net: &DrawnGraph) -> SvgPage {
         let layout = lay_out(&net.parents());
         let widths: Vec<f64> = net.nodes.iter().map(width_of).collect();
         let columns = columns(&layout, &widths);
-        let middle = |spot: &Spot| MARGIN + BOX / 2.0 + spot.row * ROW;
-        let places: Vec<Place> = layout
+        let middle = |spot: &LayoutPoint| MARGIN + BOX / 2.0 + spot.row * ROW;
+        let places: Vec<BoxRect> = layout
             .spots
             .iter()
             .zip(net.nodes.iter().zip(&widths))
@@ -82,7 +82,7 @@ impl Page {
                 let (left, right) = columns[spot.rank];
                 // Text without a box is placed where its lines start.
                 let x = if node.is_external { right - width } else { (left + right - width) / 2.0 };
-                Place { x, y: middle(spot) - BOX / 2.0, width: *width, height: BOX }
+                BoxRect { x, y: middle(spot) - BOX / 2.0, width: *width, height: BOX }
             })
             .collect();
         let ends = ends(&layout);
@@ -96,7 +96,7 @@ impl Page {
             let start = places[line.parent].x + places[line.parent].width;
             curve(&points, start, places[line.child].x, &columns)
         });
-        Page {
+        SvgPage {
             width: columns.last().map_or(0.0, |last| last.1) + MARGIN,
             height: (layout.rows - 1.0).max(0.0) * ROW + BOX + 2.0 * MARGIN,
             ways: ways.collect(),
@@ -105,7 +105,7 @@ impl Page {
     }
 }
 
-fn width_of(node: &super::Node) -> f64 {
+fn width_of(node: &super::DrawnNode) -> f64 {
     let word = node.mark.as_ref().map(|mark| measure::width(&mark.word) + measure::GAP);
     let padding = if node.is_external { PADDING / 2.0 } else { PADDING };
     (measure::width(&node.label) + word.unwrap_or_default() + 2.0 * padding).ceil()
@@ -155,7 +155,7 @@ fn ends(layout: &Layout) -> Vec<f64> {
 }
 
 /// Returns a line through points of columns: level in each column, curved between two.
-fn curve(points: &[(usize, f64)], start: f64, end: f64, columns: &Columns) -> Way {
+fn curve(points: &[(usize, f64)], start: f64, end: f64, columns: &Columns) -> LinePath {
     let mut path = format!("M{} {}", number(start), number(points[0].1));
     let mut label = (start, points[0].1);
     for (at, pair) in points.windows(2).enumerate() {
@@ -180,5 +180,5 @@ fn curve(points: &[(usize, f64)], start: f64, end: f64, columns: &Columns) -> Wa
             }
         }
     }
-    Way { path, label }
+    LinePath { path, label }
 }

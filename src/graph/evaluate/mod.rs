@@ -16,7 +16,7 @@ use crate::graph::reference::Reference;
 use crate::parse::expand::expand;
 use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigger};
 
-mod complain;
+mod diagnostics;
 mod forms;
 mod mount;
 mod remote;
@@ -28,12 +28,13 @@ mod view;
 
 pub use scope::{Scope, Value};
 pub use view::{
-    Base, Bottom, ContextKind, ContextUse, Download, Evaluation, Label, Need, NeedKind, SecretKind,
-    SecretUse, Settings, StageFrom, StageView, Trigger,
+    Base, ChainBase, ContextKind, ContextUse, DependencyKind, Download, Evaluation,
+    EvaluationSettings, ImageLabel, SecretKind, SecretUse, StageDependency, StageFrom, StageView,
+    Trigger,
 };
 
-use sources::{Extra, Named};
-use variables::{Asked, Globals};
+use sources::{ExtraSource, SourceTarget};
+use variables::{Globals, RecordingGlobals};
 
 /// Evaluates a Dockerfile. The diagnostics of the result do not repeat those of the parser.
 ///
@@ -41,7 +42,7 @@ use variables::{Asked, Globals};
 /// that start from the image.
 pub fn evaluate(
     file: &Dockerfile,
-    settings: &Settings,
+    settings: &EvaluationSettings,
     triggers: &dyn Fn(&Reference) -> Vec<Trigger>,
 ) -> Evaluation {
     let mut evaluator = Evaluator::new(file, settings, triggers);
@@ -73,7 +74,7 @@ pub fn triggers_of(file: &Dockerfile, stage: usize) -> Vec<Trigger> {
 
 struct Evaluator<'a> {
     file: &'a Dockerfile,
-    settings: &'a Settings,
+    settings: &'a EvaluationSettings,
     triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
     platform: &'a Platform,
     /// The architecture of the build platform.
@@ -84,12 +85,12 @@ struct Evaluator<'a> {
     /// The last stage of each name. While stages are read, only the stages so far.
     names: HashMap<&'a str, usize>,
     stages: Vec<StageState<'a>>,
-    extras: Vec<Extra<'a>>,
+    extras: Vec<ExtraSource<'a>>,
     /// The results so far.
     found: Evaluation,
     /// The images whose triggers were followed, and the dependencies that those triggers add.
     followed: HashSet<Reference>,
-    followed_needs: Vec<Need>,
+    followed_dependencies: Vec<StageDependency>,
 }
 
 /// The state of a stage during evaluation.
@@ -102,25 +103,25 @@ struct StageState<'a> {
     base_context: Option<&'a str>,
     /// The global arguments that its FROM uses.
     used: Vec<String>,
-    steps: Vec<Step<'a>>,
+    steps: Vec<StageInstruction<'a>>,
 }
 
 /// An instruction to run, with the sources that its `--from`s name.
-struct Step<'a> {
+struct StageInstruction<'a> {
     instruction: Cow<'a, Instruction>,
     /// The trigger that the instruction comes from, if any.
     trigger: Option<Arc<Trigger>>,
-    sources: Vec<Option<Named>>,
+    sources: Vec<Option<SourceTarget>>,
 }
 
 impl<'a> Evaluator<'a> {
     fn new(
         file: &'a Dockerfile,
-        settings: &'a Settings,
+        settings: &'a EvaluationSettings,
         triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
     ) -> Evaluator<'a> {
         let mut found = Evaluation::default();
-        let Settings { build_platform: build, platform, .. } = settings;
+        let EvaluationSettings { build_platform: build, platform, .. } = settings;
         let globals = Globals::read(file, settings, [build, platform], &mut found.diagnostics);
         let contexts = settings.contexts.iter().map(|(name, value)| {
             let name = Reference::context_key(name).unwrap_or_else(|| name.clone());
@@ -139,11 +140,11 @@ impl<'a> Evaluator<'a> {
             extras: Vec::new(),
             found,
             followed: HashSet::new(),
-            followed_needs: Vec::new(),
+            followed_dependencies: Vec::new(),
         }
     }
 
-    fn tell(&mut self, diagnostic: Diagnostic, span: Span) {
+    fn report(&mut self, diagnostic: Diagnostic, span: Span) {
         self.found.diagnostics.push(diagnostic.at(&self.file.source, span, ""));
     }
 
@@ -161,7 +162,7 @@ impl<'a> Evaluator<'a> {
 
     fn read_stage(&mut self, stage: &'a Stage) -> StageState<'a> {
         let escape = self.file.directives.escape;
-        let asked = Asked::of(&self.globals);
+        let asked = RecordingGlobals::of(&self.globals);
         let base_text = expand(&stage.base.value, escape, &asked);
         let platform_text = stage.platform.as_ref().map(|text| expand(&text.value, escape, &asked));
         let (used, missing) = (asked.found.into_inner(), asked.missing.into_inner());
@@ -171,18 +172,18 @@ impl<'a> Evaluator<'a> {
                 (text.into_owned(), base)
             }
             Err(error) => {
-                let diagnostic = complain::expansion(&error, &stage.base.value);
-                self.tell(diagnostic, stage.base.span);
+                let diagnostic = diagnostics::expansion(&error, &stage.base.value);
+                self.report(diagnostic, stage.base.span);
                 (String::new(), None)
             }
         };
         let mut platform = None;
         if let (Some(written), Some(text)) = (&stage.platform, platform_text) {
-            let text = text.map_err(|error| complain::expansion(&error, &written.value));
+            let text = text.map_err(|error| diagnostics::expansion(&error, &written.value));
             match text.and_then(|text| self.read_platform(&text, &written.value)) {
                 Ok(read) => platform = Some(read),
                 Err(diagnostic) => {
-                    self.tell(complain::with_missing(diagnostic, &missing), written.span);
+                    self.report(diagnostics::with_missing(diagnostic, &missing), written.span);
                 }
             }
         }
@@ -229,7 +230,7 @@ impl<'a> Evaluator<'a> {
             let message = format!("`{}` is not a valid stage name", name.value);
             let hint = "end with a letter or digit, and use single separators between them";
             let diagnostic = Diagnostic::new(Rule::InvalidStageName, message).hint(hint);
-            self.tell(diagnostic, name.span);
+            self.report(diagnostic, name.span);
         }
     }
 
@@ -253,13 +254,13 @@ impl<'a> Evaluator<'a> {
             "scratch" => return Some(Base::Scratch),
             // The parser has already reported a FROM without arguments.
             "" if written.is_empty() => return None,
-            "" => complain::blank_base(written),
+            "" => diagnostics::blank_base(written),
             text => match Reference::parse(text) {
                 Ok(reference) => return Some(Base::Image(reference)),
-                Err(error) => complain::reference(&error, written, text),
+                Err(error) => diagnostics::reference(&error, written, text),
             },
         };
-        self.tell(complain::with_missing(diagnostic, missing), stage.base.span);
+        self.report(diagnostics::with_missing(diagnostic, missing), stage.base.span);
         None
     }
 
@@ -270,7 +271,7 @@ impl<'a> Evaluator<'a> {
         let found = self.names.get(name.to_lowercase().as_str()).copied();
         if found.is_none() && !self.stages.is_empty() {
             let names = self.stages.iter().filter_map(|stage| stage.view.name.as_deref());
-            let diagnostic = complain::target(name, names);
+            let diagnostic = diagnostics::target(name, names);
             // The target is not in the file, so the diagnostic has no position.
             self.found.diagnostics.push(diagnostic);
         }
@@ -292,7 +293,7 @@ impl<'a> Evaluator<'a> {
             waiting.extend(self.follow_images(index));
             let named = self.stages[index].steps.iter().flat_map(|step| &step.sources);
             waiting.extend(named.filter_map(|named| match named {
-                Some(Named::Stage(index)) => Some(*index),
+                Some(SourceTarget::Stage(index)) => Some(*index),
                 _ => None,
             }));
         }
@@ -317,7 +318,7 @@ impl<'a> Evaluator<'a> {
             let Some(instruction) = self.read_trigger(trigger, from) else { continue };
             let sources = self.resolve(&instruction, Some(trigger));
             let trigger = Some(Arc::new(trigger.clone()));
-            steps.push(Step { instruction: Cow::Owned(instruction), trigger, sources });
+            steps.push(StageInstruction { instruction: Cow::Owned(instruction), trigger, sources });
         }
         let state = &mut self.stages[index];
         steps.append(&mut state.steps);
@@ -344,7 +345,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn finish(mut self, target: Option<usize>) -> Evaluation {
-        self.found.needs.append(&mut self.followed_needs);
+        self.found.dependencies.append(&mut self.followed_dependencies);
         let onbuild = target.map(|target| triggers_of(self.file, target)).unwrap_or_default();
         let stages = self.stages.into_iter().map(|state| state.view).collect();
         Evaluation { stages, target, onbuild, ..self.found }

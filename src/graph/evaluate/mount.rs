@@ -49,7 +49,7 @@ const KEYS: [&str; 19] = [
 
 /// The parts of an expanded mount that determine what the build reads.
 #[derive(Debug, Default)]
-pub(super) struct Meaning {
+pub(super) struct MountInputs {
     pub(super) kind: MountType,
     pub(super) from: String,
     pub(super) source: String,
@@ -63,7 +63,7 @@ pub(super) struct Meaning {
 }
 
 /// A diagnostic and its position.
-pub(super) type Complaint = (Box<Diagnostic>, Span);
+pub(super) type MountProblem = (Box<Diagnostic>, Span);
 
 /// Evaluates a mount. `expand` replaces the variables in a value.
 ///
@@ -72,9 +72,9 @@ pub(super) type Complaint = (Box<Diagnostic>, Span);
 pub(super) fn read(
     mount: &Mount,
     expand: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
-) -> Result<Meaning, Complaint> {
+) -> Result<MountInputs, MountProblem> {
     let at = |span| move |diagnostic| (Box::new(diagnostic), span);
-    let mut meaning = Meaning::default();
+    let mut meaning = MountInputs::default();
     for field in &mount.fields {
         match &field.value {
             Some(value) => {
@@ -92,10 +92,10 @@ fn invalid(message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Rule::InvalidMount, message)
 }
 
-impl Meaning {
+impl MountInputs {
     /// Returns a mount of which only the type is known.
-    pub(super) fn of(kind: MountType) -> Meaning {
-        Meaning { kind, ..Meaning::default() }
+    pub(super) fn of(kind: MountType) -> MountInputs {
+        MountInputs { kind, ..MountInputs::default() }
     }
 
     /// Returns whether the client that starts the build provides what is mounted.
@@ -119,7 +119,7 @@ impl Meaning {
 }
 
 /// Sets a key that has no value.
-fn set_bare(meaning: &mut Meaning, field: &MountField) -> Result<(), Diagnostic> {
+fn set_bare(meaning: &mut MountInputs, field: &MountField) -> Result<(), Diagnostic> {
     let key = &field.key.value;
     match key.as_str() {
         "readonly" | "ro" | "readwrite" | "rw" => Ok(()),
@@ -140,7 +140,7 @@ fn unknown_key(key: &str, message: String) -> Diagnostic {
 }
 
 fn set(
-    meaning: &mut Meaning,
+    meaning: &mut MountInputs,
     (field, span): (&MountField, Span),
     value: String,
 ) -> Result<(), Diagnostic> {
@@ -189,8 +189,8 @@ fn set(
 }
 
 /// Checks the combination of keys.
-fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
-    let Meaning { kind, from, source, target, id, sharing, owner, .. } = meaning;
+fn check_together(meaning: &MountInputs) -> Result<(), Diagnostic> {
+    let MountInputs { kind, from, source, target, id, sharing, owner, .. } = meaning;
     let (is_cache, is_secret) = (*kind == MountType::Cache, *kind == MountType::Secret);
     if let Some(key) = owner.filter(|_| !meaning.is_given() && !is_cache) {
         return Err(invalid(format!("`{key}` is not supported for this mount type")));

@@ -4,7 +4,7 @@
 
 /// The origin of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum SourceKind {
     /// The build context.
     Context,
     /// An HTTP or HTTPS URL.
@@ -15,17 +15,17 @@ pub(super) enum Origin {
 
 /// Returns the origin of a source of `ADD`. The rules are those of BuildKit's `dfgitutil` and
 /// `gitutil`.
-pub(super) fn origin(source: &str) -> Origin {
+pub(super) fn origin(source: &str) -> SourceKind {
     let scheme = source.split_once("://").map(|(scheme, rest)| (scheme.to_lowercase(), rest));
     match scheme {
         Some((scheme, rest)) if is_word(&scheme, "") => match scheme.as_str() {
-            "git" | "ssh" if is_address(rest) => Origin::Git,
-            "http" | "https" if is_git_path(rest) && is_address(rest) => Origin::Git,
-            "http" | "https" if source.starts_with(&format!("{scheme}://")) => Origin::Web,
-            _ => Origin::Context,
+            "git" | "ssh" if is_address(rest) => SourceKind::Git,
+            "http" | "https" if is_git_path(rest) && is_address(rest) => SourceKind::Git,
+            "http" | "https" if source.starts_with(&format!("{scheme}://")) => SourceKind::Web,
+            _ => SourceKind::Context,
         },
-        _ if is_scp_style(source) => Origin::Git,
-        _ => Origin::Context,
+        _ if is_scp_style(source) => SourceKind::Git,
+        _ => SourceKind::Context,
     }
 }
 
@@ -80,26 +80,26 @@ mod tests {
     #[test]
     fn addresses_are_told_from_paths() {
         let check =
-            |source: &str, expected: Origin| assert_eq!(origin(source), expected, "{source}");
-        check("a/b", Origin::Context);
-        check("https://example.com/a.tgz", Origin::Web);
-        check("https://example.com/a.git", Origin::Git);
-        check("https://example.com/a.git?x=y#v1:dir", Origin::Git);
-        check("https://example.com/a.git/raw", Origin::Web);
-        check("https://a.git", Origin::Web);
-        check("https://example.com/%zz.git", Origin::Web);
-        check("https://example.com/%20.git#%zz", Origin::Web);
-        check("https://example.com:x/a.git", Origin::Web);
-        check("https://u:p@example.com:443/a.git", Origin::Git);
-        check("https://[::1]:443/a.git", Origin::Git);
-        check("https://[::1/a.git", Origin::Web);
-        check("ssh://h/%zz", Origin::Context);
-        check("git://h/x", Origin::Git);
-        check("ssh://h/x", Origin::Git);
-        check("git@github.com:a/b", Origin::Git);
-        check("HTTPS://h/x", Origin::Context);
-        check("ftp://h/x", Origin::Context);
-        check("github.com/a/b.git", Origin::Context);
-        check("./git@h:x", Origin::Context);
+            |source: &str, expected: SourceKind| assert_eq!(origin(source), expected, "{source}");
+        check("a/b", SourceKind::Context);
+        check("https://example.com/a.tgz", SourceKind::Web);
+        check("https://example.com/a.git", SourceKind::Git);
+        check("https://example.com/a.git?x=y#v1:dir", SourceKind::Git);
+        check("https://example.com/a.git/raw", SourceKind::Web);
+        check("https://a.git", SourceKind::Web);
+        check("https://example.com/%zz.git", SourceKind::Web);
+        check("https://example.com/%20.git#%zz", SourceKind::Web);
+        check("https://example.com:x/a.git", SourceKind::Web);
+        check("https://u:p@example.com:443/a.git", SourceKind::Git);
+        check("https://[::1]:443/a.git", SourceKind::Git);
+        check("https://[::1/a.git", SourceKind::Web);
+        check("ssh://h/%zz", SourceKind::Context);
+        check("git://h/x", SourceKind::Git);
+        check("ssh://h/x", SourceKind::Git);
+        check("git@github.com:a/b", SourceKind::Git);
+        check("HTTPS://h/x", SourceKind::Context);
+        check("ftp://h/x", SourceKind::Context);
+        check("github.com/a/b.git", SourceKind::Context);
+        check("./git@h:x", SourceKind::Context);
     }
 }

@@ -22,12 +22,12 @@ pub struct Scope {
     open: bool,
 }
 
-type Tree = Option<Arc<Node>>;
+type Tree = Option<Arc<ScopeNode>>;
 
 #[derive(Debug, Clone)]
-struct Node {
+struct ScopeNode {
     name: Arc<str>,
-    held: Held,
+    held: VariableValues,
     priority: u64,
     /// The subtrees with the names before and after this one.
     sides: [Tree; 2],
@@ -35,7 +35,7 @@ struct Node {
 
 /// The known values of one variable.
 #[derive(Debug, Clone)]
-struct Held {
+struct VariableValues {
     value: Value,
     /// The value that the image stores: that of the last `ENV`, if any.
     environment: Option<Value>,
@@ -82,7 +82,7 @@ impl Scope {
         self.held(name).map(|held| &held.value)
     }
 
-    fn held(&self, name: &str) -> Option<&Held> {
+    fn held(&self, name: &str) -> Option<&VariableValues> {
         let mut tree = &self.root;
         while let Some(node) = tree {
             tree = match name.cmp(&node.name) {
@@ -102,18 +102,18 @@ impl Scope {
     /// Sets a variable of the environment, like `ENV`.
     pub(super) fn set_environment(&mut self, name: &str, text: &str, certain: bool) {
         let value = Value { text: text.into(), certain };
-        self.insert(name, Held { environment: Some(value.clone()), value });
+        self.insert(name, VariableValues { environment: Some(value.clone()), value });
     }
 
     /// Sets an argument, like `ARG`. The image does not store it.
     pub(super) fn set_argument(&mut self, name: &str, text: &str, certain: bool) {
         let value = Value { text: text.into(), certain };
         let environment = self.held(name).and_then(|held| held.environment.clone());
-        self.insert(name, Held { value, environment });
+        self.insert(name, VariableValues { value, environment });
         self.arguments.push(name.into());
     }
 
-    fn insert(&mut self, name: &str, held: Held) {
+    fn insert(&mut self, name: &str, held: VariableValues) {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         insert(&mut self.root, name, held, hasher.finish());
@@ -122,7 +122,7 @@ impl Scope {
     /// Returns the texts of all variables, sorted by name.
     pub fn all(&self) -> BTreeMap<&str, &str> {
         let mut all = BTreeMap::new();
-        let mut waiting: Vec<&Node> = self.root.as_deref().into_iter().collect();
+        let mut waiting: Vec<&ScopeNode> = self.root.as_deref().into_iter().collect();
         while let Some(node) = waiting.pop() {
             all.insert(&*node.name, &*node.held.value.text);
             waiting.extend(node.sides.iter().filter_map(Option::as_deref));
@@ -132,10 +132,10 @@ impl Scope {
 }
 
 /// Sets a value. Copies the nodes on the path that other scopes share.
-fn insert(tree: &mut Tree, name: &str, held: Held, priority: u64) {
+fn insert(tree: &mut Tree, name: &str, held: VariableValues, priority: u64) {
     let Some(node) = tree else {
         let sides = [None, None];
-        *tree = Some(Arc::new(Node { name: name.into(), held, priority, sides }));
+        *tree = Some(Arc::new(ScopeNode { name: name.into(), held, priority, sides }));
         return;
     };
     let node = Arc::make_mut(node);
@@ -152,7 +152,7 @@ fn insert(tree: &mut Tree, name: &str, held: Held, priority: u64) {
     let own = node.priority;
     if let Some(mut child) = node.sides[side].take_if(|child| child.priority > own) {
         node.sides[side] = Arc::make_mut(&mut child).sides[1 - side].take();
-        let parent = std::mem::replace(node, Node::clone(&child));
+        let parent = std::mem::replace(node, ScopeNode::clone(&child));
         node.sides[1 - side] = Some(Arc::new(parent));
     }
 }
@@ -206,7 +206,8 @@ mod tests {
             scope.set_environment(&format!("V{n:05}"), "x", true);
         }
         let mut deepest = 0;
-        let mut waiting: Vec<(&Node, usize)> = scope.root.iter().map(|node| (&**node, 1)).collect();
+        let mut waiting: Vec<(&ScopeNode, usize)> =
+            scope.root.iter().map(|node| (&**node, 1)).collect();
         while let Some((node, depth)) = waiting.pop() {
             deepest = deepest.max(depth);
             for child in node.sides.iter().flatten() {

@@ -12,13 +12,13 @@ use crate::graph::reference::{Reference, ReferenceError};
 use crate::parse::expand::{NoVariables, expand};
 use crate::parse::{Instruction, InstructionKind};
 
-use super::complain;
-use super::view::{Base, Need, NeedKind, StageFrom, Trigger};
-use super::{Evaluator, Step};
+use super::diagnostics;
+use super::view::{Base, DependencyKind, StageDependency, StageFrom, Trigger};
+use super::{Evaluator, StageInstruction};
 
 /// The result of resolving a `--from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum SourceTarget {
     /// A stage of the file, by its index.
     Stage(usize),
     /// Another source, by its index among the extras.
@@ -27,7 +27,7 @@ pub(super) enum Named {
 
 /// A source that is not a stage.
 #[derive(Debug)]
-pub(super) struct Extra<'a> {
+pub(super) struct ExtraSource<'a> {
     /// The image, or scratch.
     pub(super) base: Base,
     /// The named context that replaces it.
@@ -44,7 +44,7 @@ impl<'a> Evaluator<'a> {
                 let sources = self.resolve(instruction, None);
                 self.note_froms(index, instruction, &sources);
                 let instruction = Cow::Borrowed(instruction);
-                steps.push(Step { instruction, trigger: None, sources });
+                steps.push(StageInstruction { instruction, trigger: None, sources });
             }
             self.stages[index].steps = steps;
         }
@@ -55,11 +55,11 @@ impl<'a> Evaluator<'a> {
         &mut self,
         instruction: &Instruction,
         trigger: Option<&Trigger>,
-    ) -> Vec<Option<Named>> {
+    ) -> Vec<Option<SourceTarget>> {
         let froms = froms(instruction).into_iter();
         froms
             .map(|(from, span, kind)| match from {
-                Some(from) if kind == NeedKind::Copy => self.resolve_copy(from, trigger),
+                Some(from) if kind == DependencyKind::Copy => self.resolve_copy(from, trigger),
                 Some(from) => self.resolve_name(&from.value, span, trigger),
                 // Without `from`, BuildKit still looks up `scratch`: a stage of that name is
                 // reached although nothing of it is mounted.
@@ -69,15 +69,19 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Resolves a `COPY --from`: an index, a name, or an image.
-    fn resolve_copy(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
+    fn resolve_copy(
+        &mut self,
+        from: &Spanned<String>,
+        trigger: Option<&Trigger>,
+    ) -> Option<SourceTarget> {
         let text = from.value.as_str();
         let problem = match expand(text, self.file.directives.escape, &NoVariables) {
             Ok(expanded) if expanded == text => None,
-            Ok(_) => Some(complain::variable_in_from(text)),
-            Err(error) => Some(complain::expansion(&error, text)),
+            Ok(_) => Some(diagnostics::variable_in_from(text)),
+            Err(error) => Some(diagnostics::expansion(&error, text)),
         };
         if let Some(problem) = problem {
-            self.tell_at(problem, from.span, trigger);
+            self.report_at(problem, from.span, trigger);
             return None;
         }
         let Some(index) = whole_number(text) else {
@@ -88,23 +92,28 @@ impl<'a> Evaluator<'a> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let stages = self.stages.len();
         if index < stages {
-            return Some(Named::Stage(index));
+            return Some(SourceTarget::Stage(index));
         }
         if index - stages < self.extras.len() {
-            return Some(Named::Extra(index - stages));
+            return Some(SourceTarget::Extra(index - stages));
         }
-        self.tell_at(complain::stage_index(text, stages), from.span, trigger);
+        self.report_at(diagnostics::stage_index(text, stages), from.span, trigger);
         None
     }
 
     /// Resolves a name to the last stage with that name, ignoring case, or else to an image.
-    fn resolve_name(&mut self, text: &str, span: Span, trigger: Option<&Trigger>) -> Option<Named> {
+    fn resolve_name(
+        &mut self,
+        text: &str,
+        span: Span,
+        trigger: Option<&Trigger>,
+    ) -> Option<SourceTarget> {
         let named = match self.names.get(text) {
             Some(index) => Some(index),
             None => self.names.get(text.to_lowercase().as_str()),
         };
         if let Some(index) = named {
-            return Some(Named::Stage(*index));
+            return Some(SourceTarget::Stage(*index));
         }
         let (base, context) = if text == "scratch" {
             (Base::Scratch, None)
@@ -115,13 +124,13 @@ impl<'a> Evaluator<'a> {
                     (Base::Image(reference), context)
                 }
                 Err(error) => {
-                    self.tell_at(complain::reference(&error, text, text), span, trigger);
+                    self.report_at(diagnostics::reference(&error, text, text), span, trigger);
                     return None;
                 }
             }
         };
-        self.extras.push(Extra { base, context });
-        Some(Named::Extra(self.extras.len() - 1))
+        self.extras.push(ExtraSource { base, context });
+        Some(SourceTarget::Extra(self.extras.len() - 1))
     }
 
     /// Follows the triggers of the images that the `--from`s of a stage name, and returns the
@@ -131,17 +140,17 @@ impl<'a> Evaluator<'a> {
     /// of them is missing.
     pub(super) fn follow_images(&mut self, stage: usize) -> Vec<usize> {
         let sources = self.stages[stage].steps.iter().flat_map(|step| &step.sources).flatten();
-        let mut named: Vec<Named> = sources.copied().collect();
-        named.retain(|named| matches!(named, Named::Extra(_)));
+        let mut named: Vec<SourceTarget> = sources.copied().collect();
+        named.retain(|named| matches!(named, SourceTarget::Extra(_)));
         let fires = self.stages[stage].stage.from;
         let mut stages = Vec::new();
         while let Some(one) = named.pop() {
             let extra = match one {
-                Named::Stage(index) => {
+                SourceTarget::Stage(index) => {
                     stages.push(index);
                     continue;
                 }
-                Named::Extra(index) => &self.extras[index],
+                SourceTarget::Extra(index) => &self.extras[index],
             };
             let image = match (extra.context.and_then(context_image), &extra.base) {
                 (Some(Ok(image)), _) => image,
@@ -156,9 +165,10 @@ impl<'a> Evaluator<'a> {
                 let Some(instruction) = self.read_trigger(&trigger, fires) else { continue };
                 let sources = self.resolve(&instruction, Some(&trigger));
                 for ((from, _, kind), source) in froms(&instruction).into_iter().zip(&sources) {
-                    if let (Some(from), Some(Named::Extra(extra))) = (from, source) {
-                        let need = self.need_of(stage, *extra, from, kind, Some(&trigger));
-                        self.followed_needs.extend(need);
+                    if let (Some(from), Some(SourceTarget::Extra(extra))) = (from, source) {
+                        let dependency =
+                            self.dependency_on(stage, *extra, from, kind, Some(&trigger));
+                        self.followed_dependencies.extend(dependency);
                     }
                 }
                 named.extend(sources.into_iter().flatten());
@@ -169,27 +179,27 @@ impl<'a> Evaluator<'a> {
 
     /// Returns the dependency that a source other than a stage creates: the image that it names,
     /// directly or through a named context.
-    pub(super) fn need_of(
+    pub(super) fn dependency_on(
         &mut self,
         stage: usize,
         extra: usize,
         from: &Spanned<String>,
-        kind: NeedKind,
+        kind: DependencyKind,
         trigger: Option<&Trigger>,
-    ) -> Option<Need> {
+    ) -> Option<StageDependency> {
         let platform = self.platform.clone();
         let extra = &self.extras[extra];
         if let Some(context) = extra.context {
-            return self.need_of_context(stage, context, from, platform, trigger);
+            return self.dependency_on_context(stage, context, from, platform, trigger);
         }
         let Base::Image(reference) = extra.base.clone() else { return None };
         let (source, span) = self.place(from.span, trigger);
         let (written, platform) = (from.value.clone(), Some(platform));
-        Some(Need { kind, written, reference, platform, source, span, stage })
+        Some(StageDependency { kind, written, reference, platform, source, span, stage })
     }
 
     /// Adds a diagnostic with a position in this file or in the file of a trigger.
-    pub(super) fn tell_at(
+    pub(super) fn report_at(
         &mut self,
         diagnostic: Diagnostic,
         span: Span,
@@ -207,26 +217,36 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn note_froms(&mut self, index: usize, instruction: &Instruction, sources: &[Option<Named>]) {
+    fn note_froms(
+        &mut self,
+        index: usize,
+        instruction: &Instruction,
+        sources: &[Option<SourceTarget>],
+    ) {
         for ((from, _, kind), source) in froms(instruction).into_iter().zip(sources) {
             if let Some(from) = from {
-                let from = self.stage_from(from, kind == NeedKind::Mount, *source);
+                let from = self.stage_from(from, kind == DependencyKind::Mount, *source);
                 self.stages[index].view.froms.push(from);
             }
         }
     }
 
-    fn stage_from(&self, from: &Spanned<String>, mount: bool, source: Option<Named>) -> StageFrom {
+    fn stage_from(
+        &self,
+        from: &Spanned<String>,
+        mount: bool,
+        source: Option<SourceTarget>,
+    ) -> StageFrom {
         let context = match source {
-            Some(Named::Extra(index)) => self.extras[index].context,
+            Some(SourceTarget::Extra(index)) => self.extras[index].context,
             _ => None,
         };
         StageFrom {
             written: from.value.clone(),
             context: context.map(str::to_owned),
             names: source.map(|source| match source {
-                Named::Stage(index) => Base::Stage(index),
-                Named::Extra(index) => self.extras[index].base.clone(),
+                SourceTarget::Stage(index) => Base::Stage(index),
+                SourceTarget::Extra(index) => self.extras[index].base.clone(),
             }),
             mount,
             source: self.file.source.clone(),
@@ -264,12 +284,12 @@ impl<'a> Evaluator<'a> {
                     }
                     OPEN => {
                         let from = path.iter().position(|(stage, _)| stage == to).unwrap_or(0);
-                        let circle = path[from..].iter().map(|(stage, next)| {
+                        let cycle = path[from..].iter().map(|(stage, next)| {
                             let (to, span) = edges[*stage][*next - 1];
                             (*stage, to, span)
                         });
-                        let circle = circle.collect();
-                        self.tell_cycle(circle);
+                        let cycle = cycle.collect();
+                        self.report_cycle(cycle);
                         return;
                     }
                     _ => {}
@@ -282,24 +302,24 @@ impl<'a> Evaluator<'a> {
         let steps = self.stages[index].steps.iter();
         let named = steps.flat_map(|step| froms(&step.instruction).into_iter().zip(&step.sources));
         let edges = named.filter_map(|((_, span, _), source)| match source {
-            Some(Named::Stage(index)) => Some((*index, span)),
+            Some(SourceTarget::Stage(index)) => Some((*index, span)),
             _ => None,
         });
         edges.collect()
     }
 
-    fn tell_cycle(&mut self, circle: Vec<(usize, usize, Span)>) {
+    fn report_cycle(&mut self, cycle: Vec<(usize, usize, Span)>) {
         let name = |index: usize| match &self.stages[index].view.name {
             Some(name) => format!("stage `{name}`"),
             None => format!("stage {index}"),
         };
-        let first = circle.first().map_or(0, |(stage, ..)| *stage);
-        let message = match circle.as_slice() {
+        let first = cycle.first().map_or(0, |(stage, ..)| *stage);
+        let message = match cycle.as_slice() {
             [_] => format!("{} copies from itself", name(first)),
             _ => format!("{} depends on itself", name(first)),
         };
         let mut diagnostic = Diagnostic::new(Rule::StageCycle, message);
-        for (stage, to, span) in circle {
+        for (stage, to, span) in cycle {
             let text = format!("{} depends on {}", name(stage), name(to));
             diagnostic = diagnostic.at(&self.file.source, span, text);
         }
@@ -336,15 +356,17 @@ impl<'a> Evaluator<'a> {
 
 /// Returns the `--from`s of an instruction with their spans, one per source. For a mount without
 /// `from`, returns `None` and the span of the mount.
-fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, Span, NeedKind)> {
+fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, Span, DependencyKind)> {
     match &instruction.kind {
         InstructionKind::Copy(copy) => {
-            copy.from.iter().map(|from| (Some(from), from.span, NeedKind::Copy)).collect()
+            copy.from.iter().map(|from| (Some(from), from.span, DependencyKind::Copy)).collect()
         }
         InstructionKind::Run(run) => {
             let froms = run.mounts.iter().map(|mount| (mount.from(), mount.span));
             froms
-                .map(|(from, span)| (from, from.map_or(span, |from| from.span), NeedKind::Mount))
+                .map(|(from, span)| {
+                    (from, from.map_or(span, |from| from.span), DependencyKind::Mount)
+                })
                 .collect()
         }
         _ => Vec::new(),

@@ -9,22 +9,23 @@ use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
 
 use super::forms;
-use super::mount::{self, Meaning, MountType};
-use super::remote::{Origin, origin};
+use super::mount::{self, MountInputs, MountType};
+use super::remote::{SourceKind, origin};
 use super::scope::Scope;
-use super::sources::{Named, context_image};
-use super::variables::Watched;
+use super::sources::{SourceTarget, context_image};
+use super::variables::RecordingScope;
 use super::view::{
-    Base, ContextKind, ContextUse, Download, Label, Need, NeedKind, SecretKind, SecretUse, Trigger,
+    Base, ContextKind, ContextUse, DependencyKind, Download, ImageLabel, SecretKind, SecretUse,
+    StageDependency, Trigger,
 };
-use super::{Evaluator, complain};
+use super::{Evaluator, diagnostics};
 
 /// One instruction of a stage during its evaluation.
-struct Turn<'s> {
+struct InstructionContext<'s> {
     index: usize,
     scope: &'s mut Scope,
     trigger: Option<&'s Trigger>,
-    sources: &'s [Option<Named>],
+    sources: &'s [Option<SourceTarget>],
 }
 
 impl Evaluator<'_> {
@@ -33,7 +34,7 @@ impl Evaluator<'_> {
         if !self.stages[index].view.reached {
             return;
         }
-        self.need_base(index);
+        self.add_base(index);
         let mut scope = self.first_scope(index);
         if self.stages[index].context.is_some() {
             self.stages[index].view.values = scope;
@@ -45,7 +46,7 @@ impl Evaluator<'_> {
         }
         let steps = std::mem::take(&mut self.stages[index].steps);
         for step in &steps {
-            let mut run = Turn {
+            let mut run = InstructionContext {
                 index,
                 scope: &mut scope,
                 trigger: step.trigger.as_deref(),
@@ -57,7 +58,7 @@ impl Evaluator<'_> {
     }
 
     /// Adds the dependency on the stage's base image.
-    fn need_base(&mut self, index: usize) {
+    fn add_base(&mut self, index: usize) {
         let state = &self.stages[index];
         let name = state.stage.base.clone();
         let platform = state.view.platform.as_ref().unwrap_or(self.platform).clone();
@@ -65,13 +66,13 @@ impl Evaluator<'_> {
         let base = state.view.base.clone();
         match (context, base) {
             (Some(context), _) => {
-                let need = self.need_of_context(index, context, &name, platform, None);
-                self.found.needs.extend(need);
+                let dependency = self.dependency_on_context(index, context, &name, platform, None);
+                self.found.dependencies.extend(dependency);
             }
             (None, Some(Base::Image(reference))) => {
-                let (kind, source, stage) = (NeedKind::From, self.file.source.clone(), index);
+                let (kind, source, stage) = (DependencyKind::From, self.file.source.clone(), index);
                 let (written, span, platform) = (name.value, name.span, Some(platform));
-                self.found.needs.push(Need {
+                self.found.dependencies.push(StageDependency {
                     kind,
                     written,
                     reference,
@@ -86,24 +87,24 @@ impl Evaluator<'_> {
     }
 
     /// Returns the dependency on the image that a named context names, if it names one.
-    pub(super) fn need_of_context(
+    pub(super) fn dependency_on_context(
         &mut self,
         stage: usize,
         context: &str,
         name: &Spanned<String>,
         platform: Platform,
         trigger: Option<&Trigger>,
-    ) -> Option<Need> {
+    ) -> Option<StageDependency> {
         let (source, span) = self.place(name.span, trigger);
         match context_image(context) {
             None => None,
             Some(Ok(reference)) => {
-                let (kind, written) = (NeedKind::Context, name.value.clone());
+                let (kind, written) = (DependencyKind::Context, name.value.clone());
                 let platform = Some(platform);
-                Some(Need { kind, written, reference, platform, source, span, stage })
+                Some(StageDependency { kind, written, reference, platform, source, span, stage })
             }
             Some(Err(error)) => {
-                let diagnostic = complain::reference(&error, &name.value, context);
+                let diagnostic = diagnostics::reference(&error, &name.value, context);
                 self.found.diagnostics.push(diagnostic.at(&source, span, ""));
                 None
             }
@@ -121,7 +122,7 @@ impl Evaluator<'_> {
         };
     }
 
-    fn run_step(&mut self, run: &mut Turn<'_>, instruction: &Instruction) {
+    fn run_step(&mut self, run: &mut InstructionContext<'_>, instruction: &Instruction) {
         match &instruction.kind {
             InstructionKind::Arg(items) => self.declare(run, items),
             InstructionKind::Env(pairs) => {
@@ -133,7 +134,8 @@ impl Evaluator<'_> {
             }
             InstructionKind::Label(pairs) => {
                 let labels = self.expand_pairs(run, pairs).into_iter();
-                let labels = labels.map(|(name, value, certain)| Label { name, value, certain });
+                let labels =
+                    labels.map(|(name, value, certain)| ImageLabel { name, value, certain });
                 self.stages[run.index].view.labels.extend(labels);
             }
             InstructionKind::Copy(copy) => self.copy(run, copy),
@@ -141,7 +143,7 @@ impl Evaluator<'_> {
             InstructionKind::Run(command) => {
                 if command.command.json && command.command.words.is_empty() {
                     let diagnostic = Diagnostic::new(Rule::ParseError, "RUN requires a command");
-                    self.tell_at(diagnostic, instruction.keyword.span, run.trigger);
+                    self.report_at(diagnostic, instruction.keyword.span, run.trigger);
                 }
                 self.run_mounts(run, command);
             }
@@ -168,8 +170,12 @@ impl Evaluator<'_> {
     }
 
     /// Expands a word. Returns the result and whether it is certain.
-    fn expand(&mut self, run: &Turn<'_>, word: &Spanned<String>) -> Option<(String, bool)> {
-        let watched = Watched::of(run.scope);
+    fn expand(
+        &mut self,
+        run: &InstructionContext<'_>,
+        word: &Spanned<String>,
+    ) -> Option<(String, bool)> {
+        let watched = RecordingScope::of(run.scope);
         match expand(&word.value, self.file.directives.escape, &watched) {
             Ok(text) => Some((text.into_owned(), watched.is_certain())),
             // The image may set the variable that is missing here.
@@ -177,8 +183,8 @@ impl Evaluator<'_> {
                 Some((String::new(), false))
             }
             Err(error) => {
-                let diagnostic = complain::expansion(&error, &word.value);
-                self.tell_at(diagnostic, word.span, run.trigger);
+                let diagnostic = diagnostics::expansion(&error, &word.value);
+                self.report_at(diagnostic, word.span, run.trigger);
                 None
             }
         }
@@ -187,7 +193,7 @@ impl Evaluator<'_> {
     /// Expands a word whose result must have a certain format.
     fn expand_form(
         &mut self,
-        run: &Turn<'_>,
+        run: &InstructionContext<'_>,
         word: &Spanned<String>,
         what: &str,
         has_form: impl Fn(&str) -> bool,
@@ -199,11 +205,15 @@ impl Evaluator<'_> {
             if text != word.value {
                 diagnostic = diagnostic.note(format!("written as `{}`", word.value));
             }
-            self.tell_at(diagnostic, word.span, run.trigger);
+            self.report_at(diagnostic, word.span, run.trigger);
         }
     }
 
-    fn expand_pairs(&mut self, run: &Turn<'_>, pairs: &[Pair]) -> Vec<(String, String, bool)> {
+    fn expand_pairs(
+        &mut self,
+        run: &InstructionContext<'_>,
+        pairs: &[Pair],
+    ) -> Vec<(String, String, bool)> {
         let expanded = pairs.iter().filter_map(|pair| {
             let (name, certain_name) = self.expand(run, &pair.name)?;
             let (value, certain) = self.expand(run, &pair.value)?;
@@ -214,7 +224,7 @@ impl Evaluator<'_> {
 
     /// Evaluates an `ARG`. Its value is that of `--build-arg`, else its own default, else the
     /// global value; otherwise the variable keeps its value.
-    fn declare(&mut self, run: &mut Turn<'_>, items: &[Declaration]) {
+    fn declare(&mut self, run: &mut InstructionContext<'_>, items: &[Declaration]) {
         for item in items {
             let name = item.name.value.as_str();
             let given = self.settings.build_args.get(name);
@@ -241,18 +251,18 @@ impl Evaluator<'_> {
         }
     }
 
-    fn copy(&mut self, run: &mut Turn<'_>, copy: &Copy) {
+    fn copy(&mut self, run: &mut InstructionContext<'_>, copy: &Copy) {
         let Some(sources) = self.expand_files(run, &copy.files) else { return };
         for (word, (source, certain)) in copy.files.sources.iter().zip(&sources) {
-            if *certain && origin(source) != Origin::Context {
+            if *certain && origin(source) != SourceKind::Context {
                 let message = format!("COPY can't download `{source}`");
                 let diagnostic = Diagnostic::new(Rule::CopyAddress, message).hint("use ADD");
-                self.tell_at(diagnostic, word.span, run.trigger);
+                self.report_at(diagnostic, word.span, run.trigger);
                 return;
             }
         }
         match &copy.from {
-            Some(from) => self.need_source(run, 0, from, NeedKind::Copy),
+            Some(from) => self.add_source(run, 0, from, DependencyKind::Copy),
             None => {
                 for (word, source) in copy.files.sources.iter().zip(sources) {
                     let kind = ContextKind::Copy;
@@ -265,7 +275,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn add(&mut self, run: &mut Turn<'_>, add: &Add) {
+    fn add(&mut self, run: &mut InstructionContext<'_>, add: &Add) {
         let checksum = match &add.checksum {
             Some(checksum) => self.expand(run, checksum),
             None => Some((String::new(), true)),
@@ -278,9 +288,9 @@ impl Evaluator<'_> {
             let complaint = match sources.as_slice() {
                 [(source, _)] => match origin(source) {
                     // BuildKit copies such a source from the context and ignores its checksum.
-                    Origin::Context if source.starts_with("github.com/") => None,
-                    Origin::Context => Some("`--checksum` is only supported for URLs"),
-                    Origin::Web if !is_digest(&checksum) => {
+                    SourceKind::Context if source.starts_with("github.com/") => None,
+                    SourceKind::Context => Some("`--checksum` is only supported for URLs"),
+                    SourceKind::Web if !is_digest(&checksum) => {
                         Some("the checksum is not a valid digest")
                     }
                     _ => None,
@@ -288,13 +298,13 @@ impl Evaluator<'_> {
                 _ => Some("`--checksum` is not supported for multiple sources"),
             };
             if let Some(message) = complaint {
-                self.tell_at(Diagnostic::new(Rule::Checksum, message), word.span, run.trigger);
+                self.report_at(Diagnostic::new(Rule::Checksum, message), word.span, run.trigger);
                 return;
             }
         }
         for (word, (address, certain)) in add.files.sources.iter().zip(sources) {
             let from = origin(&address);
-            if from == Origin::Context {
+            if from == SourceKind::Context {
                 let source = (address, certain);
                 self.use_context(run, ContextKind::Add, word.span, source, &add.files.excludes);
                 continue;
@@ -302,7 +312,7 @@ impl Evaluator<'_> {
             let (source, span) = self.place(word.span, run.trigger);
             self.found.downloads.push(Download {
                 address,
-                git: from == Origin::Git,
+                git: from == SourceKind::Git,
                 checksum: checksum.clone(),
                 certain: certain && certain_checksum,
                 source,
@@ -313,7 +323,11 @@ impl Evaluator<'_> {
     }
 
     /// Expands the common parts of COPY and ADD, and returns the sources.
-    fn expand_files(&mut self, run: &Turn<'_>, files: &Files) -> Option<Vec<(String, bool)>> {
+    fn expand_files(
+        &mut self,
+        run: &InstructionContext<'_>,
+        files: &Files,
+    ) -> Option<Vec<(String, bool)>> {
         if let Some(owner) = &files.chown {
             self.expand(run, owner)?;
         }
@@ -324,7 +338,7 @@ impl Evaluator<'_> {
                 let message = format!("`{text}` is not a valid file mode");
                 let hint = "use an octal number up to 7777, or a symbolic mode such as `u+x`";
                 let diagnostic = Diagnostic::new(Rule::InvalidMode, message).hint(hint);
-                self.tell_at(diagnostic, mode.span, run.trigger);
+                self.report_at(diagnostic, mode.span, run.trigger);
                 return None;
             }
         }
@@ -334,27 +348,27 @@ impl Evaluator<'_> {
         }
         self.expand(run, &files.destination)?;
         for body in files.inline.iter().filter(|body| body.expand) {
-            let watched = Watched::of(run.scope);
+            let watched = RecordingScope::of(run.scope);
             let expanded = expand_body(&body.text(), &watched).map(|_| ());
             if let Err(error) = expanded
                 && (watched.is_certain() || !matches!(error, ExpandError::Required { .. }))
             {
-                let diagnostic = complain::expansion(&error, &body.name);
-                self.tell_at(diagnostic, body.span, run.trigger);
+                let diagnostic = diagnostics::expansion(&error, &body.name);
+                self.report_at(diagnostic, body.span, run.trigger);
                 return None;
             }
         }
         Some(sources)
     }
 
-    fn run_mounts(&mut self, run: &mut Turn<'_>, command: &Run) {
+    fn run_mounts(&mut self, run: &mut InstructionContext<'_>, command: &Run) {
         for (number, mount) in command.mounts.iter().enumerate() {
             let escape = self.file.directives.escape;
-            let watched = Watched::of(run.scope);
+            let watched = RecordingScope::of(run.scope);
             let mut expand_value = |text: &str| {
                 let expanded = expand(text, escape, &watched);
                 let expanded = expanded.map(std::borrow::Cow::into_owned);
-                expanded.map_err(|error| complain::expansion(&error, text))
+                expanded.map_err(|error| diagnostics::expansion(&error, text))
             };
             let meaning = match mount::read(mount, &mut expand_value) {
                 Ok(meaning) => meaning,
@@ -364,18 +378,18 @@ impl Evaluator<'_> {
                     let all = (".".to_owned(), false);
                     self.use_context(run, ContextKind::Bind, mount.span, all, &[]);
                     for kind in [MountType::Secret, MountType::Ssh] {
-                        self.use_secret(run, &Meaning::of(kind), false, mount.span);
+                        self.use_secret(run, &MountInputs::of(kind), false, mount.span);
                     }
                     continue;
                 }
                 Err((diagnostic, span)) => {
-                    self.tell_at(*diagnostic, span, run.trigger);
+                    self.report_at(*diagnostic, span, run.trigger);
                     continue;
                 }
             };
             let certain = watched.is_certain();
             if let Some(from) = mount.from().filter(|_| !meaning.from.is_empty()) {
-                self.need_source(run, number, from, NeedKind::Mount);
+                self.add_source(run, number, from, DependencyKind::Mount);
                 // BuildKit still requests the ssh agent, but mounts nothing of the source.
                 if meaning.kind == MountType::Ssh {
                     self.use_secret(run, &meaning, certain, mount.span);
@@ -397,7 +411,13 @@ impl Evaluator<'_> {
         }
     }
 
-    fn use_secret(&mut self, run: &Turn<'_>, mount: &Meaning, certain: bool, span: Span) {
+    fn use_secret(
+        &mut self,
+        run: &InstructionContext<'_>,
+        mount: &MountInputs,
+        certain: bool,
+        span: Span,
+    ) {
         let (source, span) = self.place(span, run.trigger);
         let is_agent = mount.kind == MountType::Ssh;
         let kind = if is_agent { SecretKind::Agent } else { SecretKind::Value };
@@ -406,31 +426,31 @@ impl Evaluator<'_> {
     }
 
     /// Adds the dependency on the source of an instruction with this index.
-    fn need_source(
+    fn add_source(
         &mut self,
-        run: &Turn<'_>,
+        run: &InstructionContext<'_>,
         number: usize,
         from: &Spanned<String>,
-        kind: NeedKind,
+        kind: DependencyKind,
     ) {
         match run.sources.get(number).copied().flatten() {
             None => {}
-            Some(Named::Stage(stage)) => {
+            Some(SourceTarget::Stage(stage)) => {
                 let is_ready = stage <= run.index || self.stages[stage].context.is_some();
                 if !is_ready {
-                    self.tell_at(complain::later_stage(&from.value), from.span, run.trigger);
+                    self.report_at(diagnostics::later_stage(&from.value), from.span, run.trigger);
                 }
             }
-            Some(Named::Extra(extra)) => {
-                let need = self.need_of(run.index, extra, from, kind, run.trigger);
-                self.found.needs.extend(need);
+            Some(SourceTarget::Extra(extra)) => {
+                let dependency = self.dependency_on(run.index, extra, from, kind, run.trigger);
+                self.found.dependencies.extend(dependency);
             }
         }
     }
 
     fn use_context(
         &mut self,
-        run: &Turn<'_>,
+        run: &InstructionContext<'_>,
         kind: ContextKind,
         span: Span,
         (written, certain): (String, bool),

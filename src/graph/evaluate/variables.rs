@@ -13,10 +13,10 @@ use crate::parse::expand::{Variables, expand};
 use crate::parse::{Dockerfile, InstructionKind};
 
 use super::Evaluator;
-use super::complain;
+use super::diagnostics;
 use super::scope::Scope;
 use super::sources::context_image;
-use super::view::{Base, Settings};
+use super::view::{Base, EvaluationSettings};
 
 /// The default `PATH` of images that set none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,7 +41,7 @@ impl<'a> Globals<'a> {
     /// Reads the global arguments: first the automatic ones, then each `ARG` in order.
     pub(super) fn read(
         file: &'a Dockerfile,
-        settings: &'a Settings,
+        settings: &'a EvaluationSettings,
         platforms: [&'a Platform; 2],
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Globals<'a> {
@@ -59,7 +59,7 @@ impl<'a> Globals<'a> {
                 match expand(&default.value, file.directives.escape, &globals) {
                     Ok(value) => drop(globals.values.insert(name, value)),
                     Err(error) => {
-                        let problem = complain::expansion(&error, &default.value);
+                        let problem = diagnostics::expansion(&error, &default.value);
                         diagnostics.push(problem.at(&file.source, default.span, ""));
                     }
                 }
@@ -71,7 +71,7 @@ impl<'a> Globals<'a> {
     fn set_automatic(
         &mut self,
         file: &'a Dockerfile,
-        settings: &'a Settings,
+        settings: &'a EvaluationSettings,
         platforms: [&'a Platform; 2],
     ) {
         let last = file.stages.last().and_then(|stage| stage.name.as_ref());
@@ -93,7 +93,12 @@ impl<'a> Globals<'a> {
         self.set("TARGETVARIANT", &target.variant, settings);
     }
 
-    fn set(&mut self, name: &'static str, value: impl Into<Cow<'a, str>>, settings: &'a Settings) {
+    fn set(
+        &mut self,
+        name: &'static str,
+        value: impl Into<Cow<'a, str>>,
+        settings: &'a EvaluationSettings,
+    ) {
         let given = settings.build_args.get(name);
         self.values.insert(name, given.map_or_else(|| value.into(), Cow::from));
     }
@@ -138,19 +143,19 @@ impl Evaluator<'_> {
 }
 
 /// Global values that record which variables were looked up.
-pub(super) struct Asked<'a> {
+pub(super) struct RecordingGlobals<'a> {
     globals: &'a Globals<'a>,
     pub(super) found: RefCell<Vec<String>>,
     pub(super) missing: RefCell<Vec<String>>,
 }
 
-impl<'a> Asked<'a> {
-    pub(super) fn of(globals: &'a Globals<'a>) -> Asked<'a> {
-        Asked { globals, found: RefCell::default(), missing: RefCell::default() }
+impl<'a> RecordingGlobals<'a> {
+    pub(super) fn of(globals: &'a Globals<'a>) -> RecordingGlobals<'a> {
+        RecordingGlobals { globals, found: RefCell::default(), missing: RefCell::default() }
     }
 }
 
-impl Variables for Asked<'_> {
+impl Variables for RecordingGlobals<'_> {
     fn value(&self, name: &str) -> Option<&str> {
         let value = self.globals.value(name);
         let names = if value.is_some() { &self.found } else { &self.missing };
@@ -160,14 +165,14 @@ impl Variables for Asked<'_> {
 }
 
 /// The scope of a stage, which records whether all looked-up values were certain.
-pub(super) struct Watched<'a> {
+pub(super) struct RecordingScope<'a> {
     scope: &'a Scope,
     certain: Cell<bool>,
 }
 
-impl<'a> Watched<'a> {
-    pub(super) fn of(scope: &'a Scope) -> Watched<'a> {
-        Watched { scope, certain: Cell::new(true) }
+impl<'a> RecordingScope<'a> {
+    pub(super) fn of(scope: &'a Scope) -> RecordingScope<'a> {
+        RecordingScope { scope, certain: Cell::new(true) }
     }
 
     pub(super) fn is_certain(&self) -> bool {
@@ -175,7 +180,7 @@ impl<'a> Watched<'a> {
     }
 }
 
-impl Variables for Watched<'_> {
+impl Variables for RecordingScope<'_> {
     fn value(&self, name: &str) -> Option<&str> {
         let value = self.scope.value(name);
         if !value.map_or(!self.scope.is_open(), |value| value.certain) {

@@ -14,7 +14,7 @@ use super::scope::Scope;
 
 /// The settings of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct EvaluationSettings {
     /// The values of `--build-arg`.
     pub build_args: BTreeMap<String, String>,
     /// The platform to build for.
@@ -29,9 +29,9 @@ pub struct Settings {
     pub environments: BTreeMap<Reference, Vec<(String, String)>>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for EvaluationSettings {
+    fn default() -> EvaluationSettings {
+        EvaluationSettings {
             build_args: BTreeMap::new(),
             platform: Platform::of("linux", "amd64", ""),
             build_platform: Platform::of("linux", "amd64", ""),
@@ -74,7 +74,7 @@ pub struct Evaluation {
     /// The index of the stage to build, or `None` if no stage has the target's name.
     pub target: Option<usize>,
     /// The images that the reached stages depend on, once per mention, in source order.
-    pub needs: Vec<Need>,
+    pub dependencies: Vec<StageDependency>,
     /// What reached stages read from the build context.
     pub context_uses: Vec<ContextUse>,
     /// What reached `ADD`s download: URLs and git repositories, expanded.
@@ -92,7 +92,7 @@ pub struct Evaluation {
 
 /// The image on which a chain of stages is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bottom {
+pub enum ChainBase {
     /// Scratch.
     Scratch,
     /// An image.
@@ -105,7 +105,7 @@ impl Evaluation {
     /// Returns the stages whose instructions make up the target, from the lowest to the target, and
     /// what they are built on. Returns `None` if there is no target or if a base could not be
     /// resolved.
-    pub fn chain(&self) -> Option<(Vec<usize>, Bottom)> {
+    pub fn chain(&self) -> Option<(Vec<usize>, ChainBase)> {
         let mut at = self.target?;
         let mut stages = Vec::new();
         let bottom = loop {
@@ -115,11 +115,12 @@ impl Evaluation {
             }
             match (&view.context, view.base.as_ref()) {
                 (Some(context), _) => {
-                    break Reference::in_context(context).map_or(Bottom::Other, Bottom::Image);
+                    break Reference::in_context(context)
+                        .map_or(ChainBase::Other, ChainBase::Image);
                 }
-                (None, Some(Base::Image(reference))) => break Bottom::Image(reference.clone()),
-                (None, Some(Base::Scratch)) => break Bottom::Scratch,
-                (None, Some(Base::Context(_))) => break Bottom::Other,
+                (None, Some(Base::Image(reference))) => break ChainBase::Image(reference.clone()),
+                (None, Some(Base::Scratch)) => break ChainBase::Scratch,
+                (None, Some(Base::Context(_))) => break ChainBase::Other,
                 // A stage starts from an earlier one, so the loop ends.
                 (None, Some(Base::Stage(index))) if *index < at => at = *index,
                 (None, _) => return None,
@@ -172,12 +173,12 @@ pub struct StageView {
     pub values: Scope,
     /// The labels that the stage's own instructions and triggers set, in order. Empty if the stage
     /// is not reached.
-    pub labels: Vec<Label>,
+    pub labels: Vec<ImageLabel>,
 }
 
 /// A label that a `LABEL` instruction sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
+pub struct ImageLabel {
     /// The name after expansion.
     pub name: String,
     /// The value after expansion.
@@ -219,7 +220,7 @@ pub struct StageFrom {
 /// How an image depends on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum NeedKind {
+pub enum DependencyKind {
     /// By a `FROM`.
     From,
     /// By a `COPY --from`.
@@ -232,29 +233,29 @@ pub enum NeedKind {
     Context,
 }
 
-impl NeedKind {
+impl DependencyKind {
     /// Returns whether a stage can start from a dependency of this kind.
     pub fn is_base(self) -> bool {
-        matches!(self, NeedKind::From | NeedKind::Context)
+        matches!(self, DependencyKind::From | DependencyKind::Context)
     }
 
     /// Returns the word for the kind in files and drawings.
     pub fn word(self) -> &'static str {
         match self {
-            NeedKind::From => "from",
-            NeedKind::Copy => "copy",
-            NeedKind::Mount => "mount",
-            NeedKind::Add => "add",
-            NeedKind::Context => "context",
+            DependencyKind::From => "from",
+            DependencyKind::Copy => "copy",
+            DependencyKind::Mount => "mount",
+            DependencyKind::Add => "add",
+            DependencyKind::Context => "context",
         }
     }
 }
 
 /// An image that a reached stage depends on.
 #[derive(Debug, Clone)]
-pub struct Need {
+pub struct StageDependency {
     /// The kind of the dependency.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// The text in the file.
     pub written: String,
     /// The image.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::base::RelPath;
-use crate::graph::naming::Wishes;
+use crate::graph::naming::NamingSettings;
 use crate::graph::reference::{Reference, is_tag};
 use crate::scan::config::Template;
 
@@ -26,11 +26,11 @@ pub const PROPOSALS: [&str; 10] = [
 ];
 
 /// Returns the name that a template gives the Dockerfile with this path, or `None` if the name is
-/// not valid in a reference. `folder` is the name of the repository's directory.
-pub fn name_by(template: &str, path: &RelPath, folder: &str) -> Option<String> {
-    let wishes = Wishes { folder: folder.to_owned(), ..Wishes::default() };
+/// not valid in a reference. `directory` is the name of the repository's directory.
+pub fn name_by(template: &str, path: &RelPath, directory: &str) -> Option<String> {
+    let naming = NamingSettings { directory: directory.to_owned(), ..NamingSettings::default() };
     let no_captures = BTreeMap::new();
-    let values = Values { is_name: true, ..Values::new(path, &no_captures, None, &wishes) };
+    let values = Values { is_name: true, ..Values::new(path, &no_captures, None, &naming) };
     let name = match template {
         "" => values.usual_name(),
         _ => {
@@ -43,10 +43,10 @@ pub fn name_by(template: &str, path: &RelPath, folder: &str) -> Option<String> {
 }
 
 /// Returns the first template that gives each Dockerfile a unique name.
-pub fn shortest(paths: &[&RelPath], folder: &str) -> Option<&'static str> {
+pub fn shortest(paths: &[&RelPath], directory: &str) -> Option<&'static str> {
     PROPOSALS.into_iter().filter(|template| !template.is_empty()).find(|template| {
         let mut seen = HashSet::new();
-        let mut names = paths.iter().map(|path| name_by(template, path, folder));
+        let mut names = paths.iter().map(|path| name_by(template, path, directory));
         names.all(|name| name.is_some_and(|name| seen.insert(name)))
     })
 }

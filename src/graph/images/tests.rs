@@ -3,23 +3,23 @@
 use super::*;
 use crate::scan::config;
 
-fn read(found: &[Found], config: &str) -> (Vec<Candidate>, Vec<Diagnostic>) {
+fn read(found: &[FoundDockerfile], config: &str) -> (Vec<Candidate>, Vec<Diagnostic>) {
     let source = Source::new(RelPath::new("layers.toml").unwrap(), config);
     let (file, mistakes) = config::parse(&source);
     assert!(mistakes.is_empty(), "{mistakes:?}");
-    let wishes = Wishes { folder: "repo".to_owned(), ..Wishes::default() };
-    collect(found, &file, &wishes)
+    let naming = NamingSettings { directory: "repo".to_owned(), ..NamingSettings::default() };
+    collect(found, &file, &naming)
 }
 
 #[track_caller]
 fn check(found: &[&str], config: &str, expected: &[&str], problems: &[&str]) {
-    let found: Vec<Found> =
-        found.iter().map(|path| Found::plain(RelPath::new(path).unwrap())).collect();
+    let found: Vec<FoundDockerfile> =
+        found.iter().map(|path| FoundDockerfile::plain(RelPath::new(path).unwrap())).collect();
     compare(&found, config, expected, problems);
 }
 
 #[track_caller]
-fn compare(found: &[Found], config: &str, expected: &[&str], problems: &[&str]) {
+fn compare(found: &[FoundDockerfile], config: &str, expected: &[&str], problems: &[&str]) {
     let (images, diagnostics) = read(found, config);
     let images: Vec<String> = images
         .iter()
@@ -104,7 +104,7 @@ fn templates_name_images() {
 fn captures_reach_every_setting() {
     let captures = [("distro", "jazzy"), ("variant", "core")];
     let captures = captures.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let found = Found {
+    let found = FoundDockerfile {
         path: RelPath::new("ros/jazzy/core/Dockerfile").unwrap(),
         group: Some(0),
         captures: captures.into(),
@@ -142,8 +142,10 @@ fn targets_are_images() {
         ],
         &[],
     );
-    let found =
-        Found { group: Some(0), ..Found::plain(RelPath::new("docker/app/Dockerfile").unwrap()) };
+    let found = FoundDockerfile {
+        group: Some(0),
+        ..FoundDockerfile::plain(RelPath::new("docker/app/Dockerfile").unwrap())
+    };
     compare(
         &[found],
         "[[group]]\nname = '{target}-of-{dir}'\nreference = 'x/{dir}:{target}'\ntargets = ['a', 'b']\n",

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::base::RelPath;
-use crate::graph::naming::{Given, LATEST, Wishes};
-use crate::scan::config::{OF_GIT, Unfilled};
+use crate::graph::naming::{LATEST, NamePart, NamingSettings};
+use crate::scan::config::{OF_GIT, PlaceholderError};
 
 /// The values of one image.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub(super) struct Values<'a> {
     pub(super) target: Option<&'a str>,
     /// The name of the image, once it is known.
     pub(super) name: Option<&'a str>,
-    pub(super) wishes: &'a Wishes,
+    pub(super) naming: &'a NamingSettings,
     /// The value of `{version}`. `None` means the first version.
     pub(super) version: Option<&'a str>,
     /// Whether to leave `{namespace}` and `{app}` unfilled, so that they can be inferred.
@@ -33,39 +33,41 @@ impl<'a> Values<'a> {
         path: &'a RelPath,
         captures: &'a BTreeMap<String, String>,
         target: Option<&'a str>,
-        wishes: &'a Wishes,
+        naming: &'a NamingSettings,
     ) -> Values<'a> {
         let (name, version, leaves_names_open, is_name) = (None, None, false, false);
-        Values { path, captures, target, name, wishes, version, leaves_names_open, is_name }
+        Values { path, captures, target, name, naming, version, leaves_names_open, is_name }
     }
 
     /// Returns the value of a placeholder, or `None` if the placeholder does not exist.
-    pub(super) fn find(&self, name: &str) -> Option<Result<String, Unfilled>> {
-        let given = |wish: &'a Option<Given>, hint: &str| match wish {
+    pub(super) fn find(&self, name: &str) -> Option<Result<String, PlaceholderError>> {
+        let given = |wish: &'a Option<NamePart>, hint: &str| match wish {
             _ if self.leaves_names_open => Ok(Cow::from(format!("{{{name}}}"))),
             Some(given) => Ok(given.value.as_str().into()),
-            None => Err(Unfilled::unset(name, hint)),
+            None => Err(PlaceholderError::unset(name, hint)),
         };
         let value = match name {
-            "dir" => Ok(self.folder().into()),
+            "dir" => Ok(self.directory().into()),
             "parent" => Ok(self.above(2).into()),
-            "path" => Ok(self.whole_folder()),
-            "stem" => Ok(self.stem().unwrap_or(self.folder()).into()),
+            "path" => Ok(self.whole_directory()),
+            "stem" => Ok(self.stem().unwrap_or(self.directory()).into()),
             "usual" => Ok(self.usual_name().into()),
             "target" => Ok(self.target.unwrap_or_default().into()),
             "name" => match self.name {
                 Some(name) => Ok(name.into()),
-                None => Err(Unfilled::unset(name, "use `{dir}`, the name of the directory")),
+                None => {
+                    Err(PlaceholderError::unset(name, "use `{dir}`, the name of the directory"))
+                }
             },
             "version" => {
-                let first = self.wishes.versions.first().map(|version| version.value.as_str());
+                let first = self.naming.versions.first().map(|version| version.value.as_str());
                 Ok(self.version.or(first).unwrap_or(LATEST).into())
             }
             "namespace" => {
-                given(&self.wishes.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
+                given(&self.naming.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
             }
-            "app" => given(&self.wishes.app, "set `app` in `layers.toml`, or APP_NAME"),
-            _ if OF_GIT.contains(&name) => Err(Unfilled::new(
+            "app" => given(&self.naming.app, "set `app` in `layers.toml`, or APP_NAME"),
+            _ if OF_GIT.contains(&name) => Err(PlaceholderError::new(
                 format!("`{{{name}}}` is only supported in tags"),
                 "use it in `version`, and `{version}` in a `reference`",
             )),
@@ -78,28 +80,28 @@ impl<'a> Values<'a> {
     /// extension of `Dockerfile.dev`, or the stem of `app.Dockerfile`. A Dockerfile in the root
     /// directory needs no directory in its name.
     pub(super) fn usual_name(&self) -> String {
-        match (self.stem(), self.ending()) {
-            (Some(ending), true) if !self.path.parent().is_root() => {
-                format!("{}-{ending}", self.folder())
+        match (self.stem(), self.extension()) {
+            (Some(extension), true) if !self.path.parent().is_root() => {
+                format!("{}-{extension}", self.directory())
             }
-            (stem, _) => stem.unwrap_or(self.folder()).to_owned(),
+            (stem, _) => stem.unwrap_or(self.directory()).to_owned(),
         }
     }
 
-    fn folder(&self) -> &'a str {
+    fn directory(&self) -> &'a str {
         self.above(1)
     }
 
     /// Returns the name of the directory this many levels above the Dockerfile.
     fn above(&self, steps: usize) -> &'a str {
-        self.path.parts().rev().nth(steps).unwrap_or(&self.wishes.folder)
+        self.path.parts().rev().nth(steps).unwrap_or(&self.naming.directory)
     }
 
-    fn whole_folder(&self) -> Cow<'a, str> {
+    fn whole_directory(&self) -> Cow<'a, str> {
         match self.path.as_str().rsplit_once('/') {
-            Some((folder, _)) if self.is_name => folder.replace('/', "-").into(),
-            Some((folder, _)) => folder.into(),
-            None if self.is_name => self.wishes.folder.as_str().into(),
+            Some((directory, _)) if self.is_name => directory.replace('/', "-").into(),
+            Some((directory, _)) => directory.into(),
+            None if self.is_name => self.naming.directory.as_str().into(),
             None => ".".into(),
         }
     }
@@ -107,7 +109,7 @@ impl<'a> Values<'a> {
     /// Returns the part of the file name other than `Dockerfile`, or `None` for a plain Dockerfile.
     fn stem(&self) -> Option<&'a str> {
         let file = self.path.file_name().unwrap_or_default();
-        let stem = match (plain_word(file), self.ending()) {
+        let stem = match (plain_word(file), self.extension()) {
             (Some(word), true) => &file[word..],
             (Some(_), false) => return None,
             (None, _) => file.rsplit_once('.').map_or(file, |(stem, _)| stem),
@@ -116,7 +118,7 @@ impl<'a> Values<'a> {
     }
 
     /// Returns whether the file name is `Dockerfile` followed by more.
-    fn ending(&self) -> bool {
+    fn extension(&self) -> bool {
         let file = self.path.file_name().unwrap_or_default();
         plain_word(file).is_some_and(|word| file.len() > word)
     }

@@ -3,14 +3,14 @@
 use std::fs;
 
 use super::*;
-use crate::graph::images::{Candidate, Said};
-use crate::graph::link::{Read, Wanted, link};
-use crate::graph::naming::Wishes;
+use crate::graph::images::{Candidate, SettingSpans};
+use crate::graph::link::{LinkSettings, ParsedImage, link};
+use crate::graph::naming::NamingSettings;
 
 /// Creates `files` in the context `app`, and checks a Dockerfile with instructions after `FROM debian:12`.
 fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
     for file in files.iter().chain(&["Dockerfile"]) {
         let path = root.join("app").join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -31,14 +31,15 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         args: BTreeMap::new(),
         contexts: Vec::new(),
         weight: 1,
-        said: Said::default(),
+        spans: SettingSpans::default(),
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));
-    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
-    let (graph, problems) = link(vec![Read { candidate, file }], &wishes, &wanted);
+    let wishes = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
+    let wanted =
+        LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
+    let (graph, problems) = link(vec![ParsedImage { candidate, file }], &wishes, &wanted);
     assert!(problems.is_empty(), "{problems:?}");
-    let told: Vec<String> = find(root, &graph)
+    let reported: Vec<String> = find(root, &graph)
         .into_iter()
         .map(|it| {
             let labels: Vec<String> = it
@@ -50,7 +51,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
             format!("{}: {} [{}]{hint}", it.rule.code(), it.message, labels.join(" "))
         })
         .collect();
-    assert_eq!(told, expected, "{instructions}");
+    assert_eq!(reported, expected, "{instructions}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::*;
-use crate::scan::context::{Entry, Stat, walk_order};
+use crate::scan::context::{ContextEntry, Stat, walk_order};
 
 /// Creates a context from a list of `file`, `folder/`, and `symlink>target`; parent directories are added.
 fn context(list: &str) -> Context {
@@ -19,22 +19,22 @@ fn context(list: &str) -> Context {
         inode: 0,
         device: 0,
     };
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<ContextEntry> = Vec::new();
     let mut add = |path: &[u8], kind: EntryKind| {
         if !entries.iter().any(|entry| entry.bytes() == path) {
-            entries.push(Entry { path: OsString::from_vec(path.to_vec()), kind, stat });
+            entries.push(ContextEntry { path: OsString::from_vec(path.to_vec()), kind, stat });
         }
     };
     for item in list.split(' ') {
         let (path, kind) = match item.split_once('>') {
             Some((path, text)) => (path, EntryKind::Symlink(text.into())),
             None => match item.strip_suffix('/') {
-                Some(path) => (path, EntryKind::Folder),
+                Some(path) => (path, EntryKind::Directory),
                 None => (item, EntryKind::File),
             },
         };
         for (slash, _) in path.match_indices('/') {
-            add(&path.as_bytes()[..slash], EntryKind::Folder);
+            add(&path.as_bytes()[..slash], EntryKind::Directory);
         }
         add(path.as_bytes(), kind);
     }
@@ -42,7 +42,7 @@ fn context(list: &str) -> Context {
     Context { root: PathBuf::from("/nowhere"), entries }
 }
 
-fn chosen(list: &str, uses: &[Use]) -> String {
+fn selected(list: &str, uses: &[SourceUse]) -> String {
     let context = context(list);
     let names = select(&context, uses)
         .into_iter()
@@ -56,7 +56,7 @@ const ALL: &str = "[0] a.txt b.log back\\x dir dir/one dir/sub dir/sub/empty dir
                    other/x.txt other/y.md";
 
 fn check(source: &str, expected: &str) {
-    assert_eq!(chosen(TREE, &[Use::of(source)]), expected, "{source}");
+    assert_eq!(selected(TREE, &[SourceUse::of(source)]), expected, "{source}");
 }
 
 #[test]
@@ -104,24 +104,24 @@ fn what_looks_like_a_wildcard_may_be_a_name() {
 fn what_can_t_be_read_takes_everything() {
     check("[a", ALL);
     check("dir/[]", ALL);
-    let use_of = |pattern: &str| Use { parents: true, ..Use::of(pattern) };
+    let use_of = |pattern: &str| SourceUse { parents: true, ..SourceUse::of(pattern) };
     for pattern in ["!dir", "dir/[", "a/../../b", "dir/./..", "**/.."] {
-        assert_eq!(chosen(TREE, &[use_of(pattern)]), ALL, "{pattern}");
+        assert_eq!(selected(TREE, &[use_of(pattern)]), ALL, "{pattern}");
     }
 }
 
 #[test]
 fn several_uses_add_up() {
-    let uses = [Use::of("a.txt"), Use::of("other/*.md"), Use::of("a.txt")];
-    assert_eq!(chosen(TREE, &uses), "a.txt other other/y.md");
-    assert_eq!(chosen(TREE, &[]), "");
-    assert_eq!(chosen(TREE, &[Use::of("a.txt"), Use::whole()]), ALL);
+    let uses = [SourceUse::of("a.txt"), SourceUse::of("other/*.md"), SourceUse::of("a.txt")];
+    assert_eq!(selected(TREE, &uses), "a.txt other other/y.md");
+    assert_eq!(selected(TREE, &[]), "");
+    assert_eq!(selected(TREE, &[SourceUse::of("a.txt"), SourceUse::whole()]), ALL);
 }
 
 #[test]
 fn symlinks_that_are_sources_are_followed() {
     let check = |list: &str, source: &str, expected: &str| {
-        assert_eq!(chosen(list, &[Use::of(source)]), expected, "{source} of {list}");
+        assert_eq!(selected(list, &[SourceUse::of(source)]), expected, "{source} of {list}");
     };
     check("l>f f g", "l", "f l");
     check("l>d d/x g", "l", "d d/x l");
@@ -143,22 +143,22 @@ fn symlinks_that_are_sources_are_followed() {
 }
 
 #[test]
-fn symlinks_inside_a_folder_are_not_followed() {
-    assert_eq!(chosen("d/l>../f f", &[Use::of("d")]), "d d/l");
+fn symlinks_inside_a_directory_are_not_followed() {
+    assert_eq!(selected("d/l>../f f", &[SourceUse::of("d")]), "d d/l");
 }
 
 #[test]
 fn symlinks_that_lead_nowhere() {
-    assert_eq!(chosen("l>gone f", &[Use::of("l")]), "l");
-    assert_eq!(chosen("a>b b>a f", &[Use::of("a")]), "a b f");
-    assert_eq!(chosen("a>a/b f", &[Use::of("a")]), "a f");
+    assert_eq!(selected("l>gone f", &[SourceUse::of("l")]), "l");
+    assert_eq!(selected("a>b b>a f", &[SourceUse::of("a")]), "a b f");
+    assert_eq!(selected("a>a/b f", &[SourceUse::of("a")]), "a f");
 }
 
 #[test]
 fn parents_match_at_any_depth() {
     let check = |pattern: &str, expected: &str| {
-        let one = Use { parents: true, ..Use::of(pattern) };
-        assert_eq!(chosen(TREE, &[one]), expected, "{pattern}");
+        let one = SourceUse { parents: true, ..SourceUse::of(pattern) };
+        assert_eq!(selected(TREE, &[one]), expected, "{pattern}");
     };
     check("dir/sub/two", "dir dir/sub dir/sub/two");
     check("**/*.txt", "a.txt other other/x.txt");
@@ -170,8 +170,8 @@ fn parents_match_at_any_depth() {
     check(".", ALL);
     let links = "p>d d/e/f d/l>../g g h";
     let follow = |pattern: &str, expected: &str| {
-        let one = Use { parents: true, ..Use::of(pattern) };
-        assert_eq!(chosen(links, &[one]), expected, "{pattern}");
+        let one = SourceUse { parents: true, ..SourceUse::of(pattern) };
+        assert_eq!(selected(links, &[one]), expected, "{pattern}");
     };
     // `**` could mean a single `*`, and the symlink `d/l` could then point to an `f`.
     follow("p/./**/f", "d d/e d/e/f d/l p");
@@ -183,8 +183,8 @@ fn parents_match_at_any_depth() {
 fn what_every_reading_excludes_is_left_out() {
     let check = |source: &str, excludes: &[&str], expected: &str| {
         let excludes = excludes.iter().map(|&exclude| exclude.to_owned()).collect();
-        let one = Use { excludes, ..Use::of(source) };
-        assert_eq!(chosen(TREE, &[one]), expected, "{source} without");
+        let one = SourceUse { excludes, ..SourceUse::of(source) };
+        assert_eq!(selected(TREE, &[one]), expected, "{source} without");
     };
     check(".", &["dir", "**/*.txt"], "[0] b.log back\\x other other/y.md");
     check(".", &["dir/**", "other", "[[]0]", "b*"], "a.txt dir");
@@ -196,9 +196,11 @@ fn what_every_reading_excludes_is_left_out() {
     check("other", &["/**/*.md"], "other other/x.txt other/y.md");
     check("other", &["**/*.md", "!**/y*"], "other other/x.txt other/y.md");
     check("other", &["**/*.md", "["], "other other/x.txt other/y.md");
-    let overlap =
-        [Use { excludes: vec!["**/*.md".into()], ..Use::of("other") }, Use::of("other/y.md")];
-    assert_eq!(chosen(TREE, &overlap), "other other/x.txt other/y.md");
+    let overlap = [
+        SourceUse { excludes: vec!["**/*.md".into()], ..SourceUse::of("other") },
+        SourceUse::of("other/y.md"),
+    ];
+    assert_eq!(selected(TREE, &overlap), "other other/x.txt other/y.md");
 }
 
 #[test]
@@ -206,6 +208,6 @@ fn a_name_that_is_not_utf8_is_found() {
     let mut context = context("d/x f");
     context.entries[1].path = OsString::from_vec(b"d/\xff".to_vec());
     for source in ["d", "d/*", "*/?", "."] {
-        assert!(select(&context, &[Use::of(source)]).contains(&1), "{source}");
+        assert!(select(&context, &[SourceUse::of(source)]).contains(&1), "{source}");
     }
 }

@@ -12,28 +12,28 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Side, uses_of};
+use super::{ComparedSide, uses_of};
 use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
 use crate::inputs::gather::describe_ignore_problem;
-use crate::inputs::{Use, select};
+use crate::inputs::{SourceUse, select};
 use crate::scan::context::{Context, EntryKind, join};
-use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
+use crate::scan::git::{Contents, File, FileKind, ResolvedPath, Snapshot};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
-use crate::scan::listing::{self, Listed};
+use crate::scan::listing::{self, ListingEntry};
 
 /// What some images read.
 #[derive(Debug)]
 pub(super) struct Reading {
     /// What the context's path resolves to.
-    pub(super) landing: Landing,
+    pub(super) landing: ResolvedPath,
     /// The context.
     pub(super) context: Arc<Context>,
     /// The paths of the files that are read, relative to the top of Git's work tree.
     pub(super) paths: Vec<OsString>,
-    chosen: Vec<usize>,
+    selected: Vec<usize>,
     /// What is read, but whose content is unknown: submodules, and what is outside the repository.
     unknown: Vec<FileInputs<'static>>,
 }
@@ -54,21 +54,21 @@ pub(super) struct Readings {
 }
 
 /// A context and its ignore file.
-type Group = (Landing, Option<PathBuf>);
+type ContextKey = (ResolvedPath, Option<PathBuf>);
 
 /// Images with the same sources.
-type Readers = (Vec<Use>, Vec<ImageId>);
+type Readers = (Vec<SourceUse>, Vec<ImageId>);
 
 /// A reading, and the images that share it.
 type ReadFor = (Result<Reading, String>, Vec<ImageId>);
 
 impl Readings {
     /// Reads a side.
-    pub(super) fn of(side: Side<'_>) -> Readings {
+    pub(super) fn of(side: ComparedSide<'_>) -> Readings {
         let images = &side.graph.images;
         let mut by_image =
             IdMap::from_fn(images.len(), |_| Err("this context was not read".to_owned()));
-        let mut groups: BTreeMap<Group, Vec<ImageId>> = BTreeMap::new();
+        let mut groups: BTreeMap<ContextKey, Vec<ImageId>> = BTreeMap::new();
         for (id, image) in images.iter() {
             let directory = image.context.under(side.root);
             match find_ignore_file(&image.dockerfile.under(side.root), &directory) {
@@ -105,9 +105,9 @@ impl Readings {
     }
 }
 
-fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<ReadFor> {
+fn read_group(side: ComparedSide<'_>, landing: &ResolvedPath, images: &[ImageId]) -> Vec<ReadFor> {
     let images_of = &side.graph.images;
-    let mut by_uses: HashMap<Vec<Use>, Vec<ImageId>> = HashMap::new();
+    let mut by_uses: HashMap<Vec<SourceUse>, Vec<ImageId>> = HashMap::new();
     for id in images {
         by_uses.entry(uses_of(side.graph, &images_of[*id]).0).or_default().push(*id);
     }
@@ -127,13 +127,13 @@ fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<Read
 
 /// Lists what an image's context contains after applying the ignore file.
 fn list(
-    side: Side<'_>,
-    landing: &Landing,
+    side: ComparedSide<'_>,
+    landing: &ResolvedPath,
     image: &Image,
     nothing_is_read: bool,
 ) -> Result<Context, String> {
     let root = image.context.under(side.root);
-    let (Landing::Inside(directory), false) = (landing, nothing_is_read) else {
+    let (ResolvedPath::Inside(directory), false) = (landing, nothing_is_read) else {
         return Ok(Context { root, entries: Vec::new() });
     };
     let (ignore, problems) = IgnoreFile::load(side.root, &image.dockerfile, &image.context)
@@ -145,36 +145,41 @@ fn list(
 }
 
 /// Makes a message independent of where the repository is checked out.
-fn without_root(message: &str, side: Side<'_>) -> String {
+fn without_root(message: &str, side: ComparedSide<'_>) -> String {
     message.replace(&format!("{}/", side.root.display()), "")
 }
 
 /// Returns a snapshot's files in a context, by their paths in it.
-fn paths_below(snapshot: &Snapshot, directory: &OsStr) -> BTreeMap<OsString, Listed> {
+fn paths_below(snapshot: &Snapshot, directory: &OsStr) -> BTreeMap<OsString, ListingEntry> {
     let files = snapshot.below(directory).map(|(below, file)| {
         let kind = match file.kind {
             FileKind::Plain | FileKind::Executable => EntryKind::File,
-            FileKind::Submodule => EntryKind::Folder,
+            FileKind::Submodule => EntryKind::Directory,
             FileKind::Symlink => {
                 let text = snapshot.links.get(&join(directory, below));
                 EntryKind::Symlink(text.cloned().unwrap_or_default())
             }
         };
-        (below.to_owned(), Listed { kind, mode: mode_of(file) })
+        (below.to_owned(), ListingEntry { kind, mode: mode_of(file) })
     });
     let empty = snapshot.empty_below(directory);
-    let empty =
-        empty.map(|path| (path.to_owned(), Listed { kind: EntryKind::Folder, mode: 0o755 }));
+    let empty = empty
+        .map(|path| (path.to_owned(), ListingEntry { kind: EntryKind::Directory, mode: 0o755 }));
     empty.chain(files).collect()
 }
 
 impl Reading {
-    fn of(snapshot: &Snapshot, landing: &Landing, context: &Arc<Context>, uses: &[Use]) -> Reading {
+    fn of(
+        snapshot: &Snapshot,
+        landing: &ResolvedPath,
+        context: &Arc<Context>,
+        uses: &[SourceUse],
+    ) -> Reading {
         let mut reading = Reading {
             landing: landing.clone(),
             context: Arc::clone(context),
             paths: Vec::new(),
-            chosen: Vec::new(),
+            selected: Vec::new(),
             unknown: Vec::new(),
         };
         if uses.is_empty() {
@@ -182,14 +187,14 @@ impl Reading {
         }
         let whole = |kind, name| unknown(OsStr::new("."), kind, name);
         match landing {
-            Landing::Inside(directory) => reading.choose(snapshot, directory, uses),
-            Landing::Outside(path) => {
+            ResolvedPath::Inside(directory) => reading.choose(snapshot, directory, uses),
+            ResolvedPath::Outside(path) => {
                 let name = readable(path.as_os_str()).into_owned();
                 reading.unknown.push(whole("outside", name));
             }
-            Landing::Loop => reading.unknown.push(whole("loop", String::new())),
+            ResolvedPath::Loop => reading.unknown.push(whole("loop", String::new())),
         }
-        if let Landing::Inside(directory) = landing
+        if let ResolvedPath::Inside(directory) = landing
             && let Some(file) = snapshot.submodule_around(directory)
         {
             reading.unknown.push(whole("submodule", file.blob.clone().unwrap_or_default()));
@@ -197,19 +202,19 @@ impl Reading {
         reading
     }
 
-    fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[Use]) {
-        self.chosen = select(&self.context, uses);
+    fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[SourceUse]) {
+        self.selected = select(&self.context, uses);
         // As in a plan, the state directory is not an input.
         let kept = snapshot.path_of(STATE_DIRECTORY);
         let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
         let entries = &self.context.entries;
-        self.chosen.retain(|number| !is_kept(&join(directory, &entries[*number].path)));
-        for number in &self.chosen {
+        self.selected.retain(|number| !is_kept(&join(directory, &entries[*number].path)));
+        for number in &self.selected {
             let entry = &self.context.entries[*number];
             let path = join(directory, &entry.path);
             match entry.kind {
                 EntryKind::File => self.paths.push(path),
-                EntryKind::Folder => {
+                EntryKind::Directory => {
                     let file = snapshot.files.get(&path);
                     let file = file.filter(|file| file.kind == FileKind::Submodule);
                     let blob = file.map(|file| file.blob.clone().unwrap_or_default());
@@ -223,7 +228,7 @@ impl Reading {
     /// Returns the file list with the names of the contents.
     fn list(&self, names: &Contents<'_>) -> FileList {
         let mut paths = self.paths.iter();
-        let known = self.chosen.iter().map(|number| {
+        let known = self.selected.iter().map(|number| {
             let entry = &self.context.entries[*number];
             let (kind, content) = match &entry.kind {
                 EntryKind::Symlink(text) => ("symlink", Some(readable(text))),

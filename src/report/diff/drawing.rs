@@ -13,7 +13,7 @@ use crate::export::{View, mermaid};
 use crate::graph::Graph;
 use crate::inputs::since::Cause;
 
-use super::{Because, Row, Words};
+use super::{Phrase, RebuildKind, RebuiltImage};
 
 /// A graph with up to this many images is drawn whole.
 const SMALL: usize = 30;
@@ -27,10 +27,10 @@ const MOST_TEXT: usize = 16_000;
 const MOST_ARROWS: usize = 400;
 
 /// Returns the drawing in a code block, with a note on what is left out.
-pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
+pub(super) fn draw(graph: &Graph, rows: &[RebuiltImage<'_>]) -> Phrase {
     let rebuilt: Vec<ImageId> = rows.iter().map(|row| row.id).collect();
     let themselves: Vec<ImageId> =
-        rows.iter().filter(|row| row.because != Because::Parent).map(|row| row.id).collect();
+        rows.iter().filter(|row| row.because != RebuildKind::Parent).map(|row| row.id).collect();
     let all: Vec<ImageId> = graph.images.ids().collect();
     let choices = [
         (all, ""),
@@ -63,24 +63,24 @@ pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
 /// Returns images with their parents and children.
 fn with_neighbors(graph: &Graph, images: &[ImageId]) -> Vec<ImageId> {
     let children = graph.children();
-    let mut chosen: BTreeSet<ImageId> = images.iter().copied().collect();
+    let mut selected: BTreeSet<ImageId> = images.iter().copied().collect();
     for image in images {
-        chosen.extend(graph.parents_of(*image));
-        chosen.extend(&children[*image]);
+        selected.extend(graph.parents_of(*image));
+        selected.extend(&children[*image]);
     }
-    chosen.into_iter().collect()
+    selected.into_iter().collect()
 }
 
-fn marks(graph: &Graph, rows: &[Row<'_>]) -> Marks {
+fn marks(graph: &Graph, rows: &[RebuiltImage<'_>]) -> Marks {
     let mark = |word: &'static str, shade| Mark { word: word.into(), shade };
     let untouched = || mark("unchanged", Shade::Good);
     let mut marks = IdMap::from_fn(graph.images.len(), |_| Some(untouched()));
     for row in rows {
         marks[row.id] = Some(match (row.because, row.cause) {
-            (Because::Parent, _) => mark("rebuilt", Shade::Waiting),
-            (Because::Renamed, _) => mark("renamed", Shade::Careful),
-            (Because::Changed, Some(Cause::New)) => mark("new", Shade::Careful),
-            (Because::Changed, _) => mark("changed", Shade::Careful),
+            (RebuildKind::Parent, _) => mark("rebuilt", Shade::Waiting),
+            (RebuildKind::Renamed, _) => mark("renamed", Shade::Careful),
+            (RebuildKind::Changed, Some(Cause::New)) => mark("new", Shade::Careful),
+            (RebuildKind::Changed, _) => mark("changed", Shade::Careful),
         });
     }
     let legend = vec![

@@ -10,10 +10,10 @@ use serde::{Serialize, Serializer};
 use crate::base::ImageId;
 use crate::base::text::{and, count};
 use crate::graph::Graph;
-use crate::graph::difference::{Difference, EdgeBetween, Moved};
+use crate::graph::difference::{Difference, EdgeBetween, ExternalChange};
 use crate::inputs::since::Cause;
 
-use super::{Words, affected, clean, words};
+use super::{Phrase, affected, clean, phrases};
 
 mod drawing;
 mod markdown;
@@ -29,10 +29,10 @@ const MOST_OF_A_LIST: usize = 8_000;
 
 /// The content of the report.
 #[derive(Serialize)]
-pub struct Told<'a> {
+pub struct DiffReport<'a> {
     /// The compared revisions.
     #[serde(flatten)]
-    pub range: Range<'a>,
+    pub range: ComparedRange<'a>,
     /// The number of errors in the files of the base.
     pub base_errors: usize,
     /// The graph of the head. In JSON, only the number of images.
@@ -40,9 +40,9 @@ pub struct Told<'a> {
     pub graph: &'a Graph,
     /// The rebuilt images in dependency order.
     #[serde(rename = "affected")]
-    pub rows: Vec<Row<'a>>,
+    pub rows: Vec<RebuiltImage<'a>>,
     /// The estimated duration, if known.
-    pub estimate: Option<Estimate>,
+    pub estimate: Option<DiffEstimate>,
     /// The difference between the graphs.
     #[serde(flatten)]
     pub difference: &'a Difference,
@@ -50,7 +50,7 @@ pub struct Told<'a> {
 
 /// The compared revisions.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Range<'a> {
+pub struct ComparedRange<'a> {
     /// The range as the user wrote it.
     #[serde(skip)]
     pub text: &'a str,
@@ -65,7 +65,7 @@ pub struct Range<'a> {
 
 /// A rebuilt image.
 #[derive(Debug, Serialize)]
-pub struct Row<'a> {
+pub struct RebuiltImage<'a> {
     /// Its number in the graph.
     #[serde(skip)]
     pub id: ImageId,
@@ -74,23 +74,24 @@ pub struct Row<'a> {
     /// Its Dockerfile.
     pub dockerfile: &'a str,
     /// Why.
-    pub because: Because,
+    pub because: RebuildKind,
     /// Its previous name, if it was renamed.
     pub was: Option<&'a str>,
     /// Why the image itself differs.
     #[serde(flatten)]
     pub cause: Option<&'a Cause>,
     /// The rebuilt images among its parents.
-    pub needs: Vec<&'a str>,
+    #[serde(rename = "needs")]
+    pub parents: Vec<&'a str>,
     /// The expected build time, if known.
     #[serde(flatten)]
-    pub time: Option<Expected>,
+    pub time: Option<ExpectedTime>,
 }
 
 /// The kind of reason for which an image is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Because {
+pub enum RebuildKind {
     /// The image itself changed.
     Changed,
     /// The image was renamed.
@@ -101,9 +102,9 @@ pub enum Because {
 
 /// The expected build time of an image.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Expected {
+pub struct ExpectedTime {
     /// The time.
-    #[serde(rename = "expected_ms", serialize_with = "words::write_millis")]
+    #[serde(rename = "expected_ms", serialize_with = "phrases::write_millis")]
     pub time: Duration,
     /// Whether the time is a guess based on the commands because the image was never built here.
     #[serde(rename = "guessed")]
@@ -112,14 +113,14 @@ pub struct Expected {
 
 /// The expected duration of all builds.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Estimate {
+pub struct DiffEstimate {
     /// The number of images built at the same time.
     pub jobs: usize,
     /// The expected duration.
-    #[serde(rename = "time_ms", serialize_with = "words::write_millis")]
+    #[serde(rename = "time_ms", serialize_with = "phrases::write_millis")]
     pub time: Duration,
     /// The expected duration if the images are built one after the other.
-    #[serde(rename = "work_ms", serialize_with = "words::write_millis")]
+    #[serde(rename = "work_ms", serialize_with = "phrases::write_millis")]
     pub work: Duration,
 }
 
@@ -131,19 +132,19 @@ fn write_count<S: Serializer>(graph: &Graph, to: S) -> Result<S::Ok, S::Error> {
 ///
 /// # Errors
 /// Does not fail in practice: all content is text and numbers.
-pub fn draw_json(told: &Told<'_>) -> anyhow::Result<String> {
-    clean::json(told)
+pub fn draw_json(report: &DiffReport<'_>) -> anyhow::Result<String> {
+    clean::json(report)
 }
 
 /// Returns the report as Markdown for GitHub and GitLab.
-pub fn draw(told: &Told<'_>) -> String {
+pub fn draw(report: &DiffReport<'_>) -> String {
     // The command that shows everything.
-    let all = code(&format!("layers diff {} --json", told.range.text));
-    let difference = told.difference;
-    let mut text = format!("## Images: {}\n\n{}\n", heading(told.range), summary(told));
+    let all = code(&format!("layers diff {} --json", report.range.text));
+    let difference = report.difference;
+    let mut text = format!("## Images: {}\n\n{}\n", heading(report.range), summary(report));
     let mut after = String::new();
-    if !told.rows.is_empty() {
-        after.push_str(&drawing::draw(told.graph, &told.rows));
+    if !report.rows.is_empty() {
+        after.push_str(&drawing::draw(report.graph, &report.rows));
     }
     if !difference.externals.is_empty() {
         let rows: Vec<String> = difference.externals.iter().map(describe_moved).collect();
@@ -164,14 +165,14 @@ pub fn draw(told: &Told<'_>) -> String {
         after.push_str("\n### Added, removed, and renamed images\n\n");
         after.push_str(&within(&images, MOST_OF_A_LIST, "image", &all));
     }
-    if !told.rows.is_empty() {
+    if !report.rows.is_empty() {
         let room = MOST.saturating_sub(text.len() + after.len());
-        text.push_str(&table(told, room, &all));
+        text.push_str(&table(report, room, &all));
     }
     text + &after
 }
 
-fn heading(range: Range<'_>) -> String {
+fn heading(range: ComparedRange<'_>) -> String {
     match range.head {
         Some(_) => code(range.text),
         None => format!("{} and the work tree", code(range.text)),
@@ -179,55 +180,55 @@ fn heading(range: Range<'_>) -> String {
 }
 
 /// Returns two sentences: how many images are rebuilt, why, and how long that takes.
-fn summary(told: &Told<'_>) -> String {
-    let total = count(told.graph.images.len(), "image");
-    let errors = match told.base_errors {
+fn summary(report: &DiffReport<'_>) -> String {
+    let total = count(report.graph.images.len(), "image");
+    let errors = match report.base_errors {
         0 => String::new(),
         errors => format!(
             "\n\nThe files of {} have {}. The parts with errors are not compared.",
-            code(told.range.base),
+            code(report.range.base),
             count(errors, "error")
         ),
     };
-    if told.rows.is_empty() {
-        let why = if told.difference.is_empty() { ": their inputs are the same" } else { "" };
+    if report.rows.is_empty() {
+        let why = if report.difference.is_empty() { ": their inputs are the same" } else { "" };
         return format!("**None of {total} will be rebuilt**{why}.{errors}");
     }
-    let for_parents = told.rows.iter().filter(|row| row.because == Because::Parent).count();
-    let themselves = told.rows.len() - for_parents;
+    let for_parents = report.rows.iter().filter(|row| row.because == RebuildKind::Parent).count();
+    let themselves = report.rows.len() - for_parents;
     let why = match for_parents {
-        0 if themselves == 1 => Words::from("it changed"),
+        0 if themselves == 1 => Phrase::from("it changed"),
         0 => "all of them changed".into(),
         _ => format!("{themselves} changed, {for_parents} because of a dependency").into(),
     };
-    let time: Words = match &told.estimate {
+    let time: Phrase = match &report.estimate {
         None => "The duration is unknown: no past builds were found.".into(),
-        Some(Estimate { jobs, time, work }) => format!(
+        Some(DiffEstimate { jobs, time, work }) => format!(
             "This takes about {} with `-j {jobs}`, and {} with `-j 1`.",
-            words::rough(*time),
-            words::rough(*work)
+            phrases::rough(*time),
+            phrases::rough(*work)
         )
         .into(),
     };
-    format!("**{} of {total} will be rebuilt**: {why}. {time}{errors}", told.rows.len())
+    format!("**{} of {total} will be rebuilt**: {why}. {time}{errors}", report.rows.len())
 }
 
 /// Returns the table of rebuilt images. Those that changed themselves come first because there may be no
 /// space for the others.
-fn table(told: &Told<'_>, room: usize, all: &str) -> String {
-    let (of_parents, themselves): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
-        told.rows.iter().partition(|row| row.because == Because::Parent);
-    let has_times = told.estimate.is_some();
-    let row = |row: &Row<'_>| {
+fn table(report: &DiffReport<'_>, room: usize, all: &str) -> String {
+    let (of_parents, themselves): (Vec<&RebuiltImage<'_>>, Vec<&RebuiltImage<'_>>) =
+        report.rows.iter().partition(|row| row.because == RebuildKind::Parent);
+    let has_times = report.estimate.is_some();
+    let row = |row: &RebuiltImage<'_>| {
         let time = match row.time {
             None => String::new(),
-            Some(Expected { time, is_guess: false }) => format!(" {} |", words::rough(time)),
-            Some(Expected { time, is_guess: true }) => format!(" ~{} |", words::rough(time)),
+            Some(ExpectedTime { time, is_guess: false }) => format!(" {} |", phrases::rough(time)),
+            Some(ExpectedTime { time, is_guess: true }) => format!(" ~{} |", phrases::rough(time)),
         };
         format!("| {} | {} |{time}\n", code(row.image), why(row))
     };
     let rows: Vec<String> = themselves.into_iter().chain(of_parents).map(row).collect();
-    let is_guessed = told.rows.iter().any(|row| row.time.is_some_and(|time| time.is_guess));
+    let is_guessed = report.rows.iter().any(|row| row.time.is_some_and(|time| time.is_guess));
     let head = if has_times { ["| time ", "|---"] } else { [""; 2] };
     let mut text = format!("\n| image | reason {}|\n|---|---{}|\n", head[0], head[1]);
     text.push_str(&within(&rows, room.saturating_sub(500), "image", all));
@@ -237,15 +238,15 @@ fn table(told: &Told<'_>, room: usize, all: &str) -> String {
     text
 }
 
-fn why(row: &Row<'_>) -> String {
+fn why(row: &RebuiltImage<'_>) -> String {
     match (row.because, row.cause, row.was) {
-        (Because::Renamed, _, Some(was)) => format!("renamed from {}", code(was)),
-        (Because::Parent, ..) | (_, None, _) => format!("depends on {}", names(&row.needs)),
+        (RebuildKind::Renamed, _, Some(was)) => format!("renamed from {}", code(was)),
+        (RebuildKind::Parent, ..) | (_, None, _) => format!("depends on {}", names(&row.parents)),
         (_, Some(cause), _) => affected::describe_by(cause, &code).into_owned(),
     }
 }
 
-fn describe_moved(moved: &Moved) -> String {
+fn describe_moved(moved: &ExternalChange) -> String {
     let short = |text: &String| code(&short_reference(text));
     let what = match (&moved.from, &moved.to) {
         (Some(from), Some(to)) => format!("{} → {}", short(from), short(to)),
@@ -258,8 +259,8 @@ fn describe_moved(moved: &Moved) -> String {
 }
 
 fn describe_edge(what: &str, edge: &EdgeBetween) -> String {
-    let EdgeBetween { image, needs, kind, at } = edge;
-    format!("- {what}: {} depends on {} ({kind}, {})\n", code(image), code(needs), code(at))
+    let EdgeBetween { image, parent, kind, at } = edge;
+    format!("- {what}: {} depends on {} ({kind}, {})\n", code(image), code(parent), code(at))
 }
 
 fn describe_images(difference: &Difference) -> Vec<String> {

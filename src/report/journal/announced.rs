@@ -6,28 +6,28 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::event::{Event, RunImage, Stamped, StepInfo, TAIL};
+use crate::event::{Event, RunImage, StepInfo, TAIL, TimedEvent};
 
 /// The images and steps introduced so far.
 #[derive(Debug, Default)]
-pub(super) struct Announced {
+pub(super) struct IntroducedNames {
     /// Whether lines refer to steps by number.
     pub(super) by_number: bool,
     ids: HashMap<Arc<str>, usize>,
     /// The steps of each unfinished image, by their identifying fields.
-    steps: HashMap<usize, HashMap<StepInfo, Announcement>>,
+    steps: HashMap<usize, HashMap<StepInfo, IntroducedStep>>,
 }
 
 /// A step and its last output lines.
 #[derive(Debug)]
-struct Announcement {
+struct IntroducedStep {
     step: Arc<StepInfo>,
     tail: VecDeque<String>,
 }
 
-impl Announced {
+impl IntroducedNames {
     /// Completes an event with earlier information, and records what it introduces.
-    pub(super) fn complete(&mut self, stamped: &mut Stamped) {
+    pub(super) fn complete(&mut self, stamped: &mut TimedEvent) {
         if let Event::RunStarted { images, .. } = &stamped.event {
             images.iter().for_each(|image| drop(self.image(image)));
         }
@@ -69,7 +69,7 @@ impl Announced {
         RunImage { id: next, name: Arc::clone(name) }
     }
 
-    fn step(&mut self, image: usize, step: &Arc<StepInfo>) -> &mut Announcement {
+    fn step(&mut self, image: usize, step: &Arc<StepInfo>) -> &mut IntroducedStep {
         let key = match self.by_number {
             true => StepInfo { id: step.id, ..StepInfo::default() },
             false => StepInfo { id: 0, ..(**step).clone() },
@@ -77,6 +77,6 @@ impl Announced {
         let steps = self.steps.entry(image).or_default();
         let id = if self.by_number { step.id } else { steps.len() };
         let new = || Arc::new(StepInfo { id, ..(**step).clone() });
-        steps.entry(key).or_insert_with(|| Announcement { step: new(), tail: VecDeque::new() })
+        steps.entry(key).or_insert_with(|| IntroducedStep { step: new(), tail: VecDeque::new() })
     }
 }

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::announced::Announced;
+use super::announced::IntroducedNames;
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
-use crate::event::{Event, Stamped};
-use crate::state::runs::{EVENTS, FORM, Head, RunLog};
+use crate::event::{Event, TimedEvent};
+use crate::state::runs::{EVENTS, FORM, LogHeader, RunLog};
 
 /// The format in which each line contains all fields of its step, and a failure the last lines of its output.
 const FIRST_FORM: u32 = 1;
@@ -30,7 +30,7 @@ pub struct Events {
     only_facts: bool,
     /// The last skipped line.
     passed: Vec<u8>,
-    announced: Announced,
+    announced: IntroducedNames,
 }
 
 impl Events {
@@ -39,7 +39,7 @@ impl Events {
     /// # Errors
     /// Returns an error if they cannot be read or have a newer format.
     pub fn of(run: &RunLog) -> anyhow::Result<Events> {
-        let path = &run.folder().join(EVENTS);
+        let path = &run.directory().join(EVENTS);
         let file = run.events_file().and_then(File::open);
         let file = file.map_err(|error| cannot_read(path, &error))?;
         let lines = BufReader::new(file);
@@ -50,10 +50,10 @@ impl Events {
             first: true,
             only_facts: false,
             passed: Vec::new(),
-            announced: Announced::default(),
+            announced: IntroducedNames::default(),
         };
         events.read_line()?;
-        let head: Option<Head> = serde_json::from_slice(&events.line).ok();
+        let head: Option<LogHeader> = serde_json::from_slice(&events.line).ok();
         let version = head.map_or(FORM, |head| head.version);
         events.announced.by_number = version > FIRST_FORM;
         if version > FORM {
@@ -77,7 +77,7 @@ impl Events {
     }
 
     /// Parses the event on a line. Returns `None` if it is not a known event.
-    fn event(&mut self, line: &[u8]) -> Option<Stamped> {
+    fn event(&mut self, line: &[u8]) -> Option<TimedEvent> {
         let mut event = serde_json::from_slice(line).ok()?;
         self.announced.complete(&mut event);
         Some(event)
@@ -92,9 +92,9 @@ impl Events {
 }
 
 impl Iterator for Events {
-    type Item = anyhow::Result<Stamped>;
+    type Item = anyhow::Result<TimedEvent>;
 
-    fn next(&mut self) -> Option<anyhow::Result<Stamped>> {
+    fn next(&mut self) -> Option<anyhow::Result<TimedEvent>> {
         loop {
             if !std::mem::take(&mut self.first)
                 && let Err(error) = self.read_line()
@@ -123,7 +123,7 @@ impl Iterator for Events {
 
 /// Whether an image was started in a run, so that it has a log.
 pub fn has_log_of(run: &RunLog, image: &str) -> bool {
-    let is_start = |it: &Stamped| {
+    let is_start = |it: &TimedEvent| {
         matches!(it.event, Event::ImageStarted)
             && it.image.as_ref().is_some_and(|it| *it.name == *image)
     };

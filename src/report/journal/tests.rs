@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::clock::UnixTime;
-use crate::base::{Place, Platform, RelPath};
+use crate::base::{Location, Platform, RelPath};
 use crate::event::{
-    Edge, Event, Excerpt, Failure, FailureKind, RunImage, Skip, Stamped, StepCounts, StepInfo,
+    Event, Excerpt, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, StepInfo,
+    TimedEvent,
 };
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::Reference;
 use crate::inputs::Change;
 use crate::plan::Reason;
-use crate::report::{Reporter, plain, retell};
-use crate::state::Memory;
-use crate::state::runs::{EVENTS, Head, RunLog, all};
+use crate::report::{Reporter, plain, replay};
+use crate::state::RepositoryState;
+use crate::state::runs::{EVENTS, LogHeader, RunLog, all};
 
-fn place() -> Place {
-    Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 }
+fn place() -> Location {
+    Location { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 }
 }
 
 fn step() -> Arc<StepInfo> {
@@ -122,7 +123,7 @@ fn of_run_started(took: Duration) -> Event {
         engine: "fake 1".to_owned(),
         jobs: 2,
         images: vec![image()],
-        edges: vec![Edge { image: image(), parent: image(), kind: NeedKind::Copy }],
+        edges: vec![ImageEdge { image: image(), parent: image(), kind: DependencyKind::Copy }],
         expected: [(image(), took)].into(),
     }
 }
@@ -144,7 +145,7 @@ fn fresh(id: &str, tagged: Vec<String>, size: Option<u64>) -> Event {
 }
 
 /// Returns events of every kind, the last one of the run at the end.
-fn every_event() -> Vec<Stamped> {
+fn every_event() -> Vec<TimedEvent> {
     let took = Duration::from_micros(1_234_567);
     let evil = "a\x1b[31m\r\u{202e}\u{fffd}\0\"\\\u{2028}é".to_owned();
     let build = Failure {
@@ -178,7 +179,7 @@ fn every_event() -> Vec<Stamped> {
             took,
         },
         Event::ImageSkipped { because: Skip::Stopped },
-        Event::ImageSkipped { because: Skip::NeedFailed { image: "dev".into() } },
+        Event::ImageSkipped { because: Skip::ParentFailed { image: "dev".into() } },
         Event::ImageCanceled { took },
     ];
     of_image.extend(every_reason().into_iter().map(|reason| Event::ImageStale { reason }));
@@ -195,47 +196,47 @@ fn every_event() -> Vec<Stamped> {
     events.extend(of_run.into_iter().map(|event| (None, event)));
     events.iter().for_each(|(_, event)| must_be_listed(event));
     let at = (0..).map(|number| Duration::from_micros(number * 1001));
-    at.zip(events).map(|(at, (image, event))| Stamped { at, image, event }).collect()
+    at.zip(events).map(|(at, (image, event))| TimedEvent { at, image, event }).collect()
 }
 
 /// Formats events as plain lines.
-fn lines(events: impl IntoIterator<Item = Stamped>) -> Vec<String> {
+fn lines(events: impl IntoIterator<Item = TimedEvent>) -> Vec<String> {
     events.into_iter().filter_map(|event| plain::line(&event)).collect()
 }
 
-struct Logged {
-    folder: tempfile::TempDir,
+struct TestLog {
+    directory: tempfile::TempDir,
 }
 
-impl Logged {
-    fn new() -> Logged {
-        Logged { folder: tempfile::tempdir().unwrap() }
+impl TestLog {
+    fn new() -> TestLog {
+        TestLog { directory: tempfile::tempdir().unwrap() }
     }
 
-    fn memory(&self) -> Memory {
-        Memory::of(self.folder.path())
+    fn state(&self) -> RepositoryState {
+        RepositoryState::of(self.directory.path())
     }
 
     /// Writes the log of a run that starts at a second since 1970 and has `events`.
-    fn log(&self, second: u64, events: &[Stamped]) -> Journal {
+    fn log(&self, second: u64, events: &[TimedEvent]) -> Journal {
         let mut journal =
-            Journal::new(&self.memory(), UnixTime::after_epoch(Duration::from_secs(second)));
+            Journal::new(&self.state(), UnixTime::after_epoch(Duration::from_secs(second)));
         events.iter().for_each(|event| journal.show(event).unwrap());
         journal.flush().unwrap();
         journal
     }
 
     fn only(&self) -> RunLog {
-        let mut runs = all(&self.memory());
+        let mut runs = all(&self.state());
         assert_eq!(runs.len(), 1);
         runs.remove(0)
     }
 
     fn events_file(&self) -> PathBuf {
-        self.memory().runs().below(&self.only().id).file(EVENTS).unwrap()
+        self.state().runs().below(&self.only().id).file(EVENTS).unwrap()
     }
 
-    fn read(&self) -> Vec<Stamped> {
+    fn read(&self) -> Vec<TimedEvent> {
         Events::of(&self.only()).unwrap().map(Result::unwrap).collect()
     }
 }
@@ -244,7 +245,7 @@ impl Logged {
 fn every_event_comes_back_from_json() {
     for event in every_event() {
         let text = serde_json::to_string(&event).unwrap();
-        let again: Stamped = serde_json::from_str(&text).unwrap();
+        let again: TimedEvent = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), text);
         assert!(!text.contains('\n'), "{text}");
     }
@@ -258,12 +259,12 @@ fn every_event_fits_the_schema() {
         let value = serde_json::to_value(&event).unwrap();
         assert!(schema.is_valid(&value), "{value}");
     }
-    assert!(schema.is_valid(&serde_json::to_value(Head::of(UnixTime::default())).unwrap()));
+    assert!(schema.is_valid(&serde_json::to_value(LogHeader::of(UnixTime::default())).unwrap()));
 }
 
 #[test]
 fn a_log_is_read_as_it_was_written() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     let journal = logged.log(1_795_595_472, &every_event());
     let run = logged.only();
     assert_eq!(run.id, format!("20261125-083112-{}", process::id()));
@@ -272,14 +273,14 @@ fn a_log_is_read_as_it_was_written() {
     drop(journal);
     assert!(!run.is_written());
     assert_eq!(format!("{:?}", logged.read()), format!("{:?}", every_event()));
-    assert!(logged.folder.path().join(".layers/.gitignore").is_file());
+    assert!(logged.directory.path().join(".layers/.gitignore").is_file());
 }
 
 #[test]
 fn what_steps_wrote_can_be_passed_over() {
     let is_output = |event: &Event| matches!(event, Event::Output { .. });
-    let check = |events: &[Stamped], expected: &[Stamped]| {
-        let logged = Logged::new();
+    let check = |events: &[TimedEvent], expected: &[TimedEvent]| {
+        let logged = TestLog::new();
         drop(logged.log(1, events));
         let facts = Events::of(&logged.only()).unwrap().only_facts().map(Result::unwrap);
         let facts = serde_json::to_string(&facts.collect::<Vec<_>>()).unwrap();
@@ -297,19 +298,19 @@ fn what_steps_wrote_can_be_passed_over() {
 
 #[test]
 fn a_run_that_begins_nothing_leaves_nothing() {
-    let logged = Logged::new();
-    let is_start = |event: &&Stamped| matches!(event.event, Event::ImageStarted);
+    let logged = TestLog::new();
+    let is_start = |event: &&TimedEvent| matches!(event.event, Event::ImageStarted);
     let all_events = every_event();
-    let without: Vec<Stamped> = all_events.iter().filter(|it| !is_start(it)).cloned().collect();
+    let without: Vec<TimedEvent> = all_events.iter().filter(|it| !is_start(it)).cloned().collect();
     drop(logged.log(1, &without));
-    assert_eq!(fs::read_dir(logged.folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(logged.directory.path()).unwrap().count(), 0);
     drop(logged.log(1, &all_events[..2]));
     assert_eq!(logged.read().len(), 2, "what came before the start is there too");
 }
 
 #[test]
 fn torn_and_damaged_lines_are_passed_over() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     let events = every_event();
     drop(logged.log(1, &events));
     let path = logged.events_file();
@@ -332,7 +333,7 @@ fn torn_and_damaged_lines_are_passed_over() {
 
 #[test]
 fn a_newer_form_is_refused() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     drop(logged.log(1, &every_event()));
     let path = logged.events_file();
     let text = fs::read_to_string(&path).unwrap();
@@ -343,16 +344,16 @@ fn a_newer_form_is_refused() {
 
 #[test]
 fn the_last_ten_are_kept_and_what_is_being_written() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     let events = every_event();
     let writing = logged.log(1, &events);
-    let strange = logged.memory().runs().path().join("20260231-000000-1");
+    let strange = logged.state().runs().path().join("20260231-000000-1");
     fs::create_dir_all(&strange).unwrap();
     for second in 2..=12 {
         drop(logged.log(second, &events));
     }
     let began = || -> Vec<u64> {
-        all(&logged.memory()).iter().map(|run| run.began.since_epoch().as_secs()).collect()
+        all(&logged.state()).iter().map(|run| run.began.since_epoch().as_secs()).collect()
     };
     assert_eq!(began(), [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     drop(writing);
@@ -360,24 +361,24 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
     assert_eq!(began(), (4..=13).collect::<Vec<_>>());
     assert!(strange.is_dir(), "it is no run of ours");
     // A run that died before its first line, and one that is partly deleted.
-    let empty = logged.memory().runs().path().join("19700101-000004-1");
+    let empty = logged.state().runs().path().join("19700101-000004-1");
     fs::create_dir(&empty).unwrap();
     fs::write(empty.join(EVENTS), "").unwrap();
-    fs::create_dir(logged.memory().runs().path().join("19700101-000005-1")).unwrap();
+    fs::create_dir(logged.state().runs().path().join("19700101-000005-1")).unwrap();
     drop(logged.log(14, &events));
     assert_eq!(began(), (5..=14).collect::<Vec<_>>());
 }
 
 #[test]
 fn runs_of_one_second_are_told_apart() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     for millis in [2_500, 2_100, 2_900] {
         let mut journal =
-            Journal::new(&logged.memory(), UnixTime::after_epoch(Duration::from_millis(millis)));
+            Journal::new(&logged.state(), UnixTime::after_epoch(Duration::from_millis(millis)));
         every_event().iter().for_each(|event| journal.show(event).unwrap());
         journal.flush().unwrap();
     }
-    let runs = all(&logged.memory());
+    let runs = all(&logged.state());
     let began: Vec<u128> = runs.iter().map(|run| run.began.since_epoch().as_millis()).collect();
     assert_eq!(began, [2_100, 2_500, 2_900]);
     let process = process::id();
@@ -388,7 +389,7 @@ fn runs_of_one_second_are_told_apart() {
 
 #[test]
 fn steps_that_run_at_once_take_turns_in_the_log_of_their_image() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     let other = || {
         Arc::new(StepInfo { id: 1, stage: None, number: 1, total: 2, text: "RUN other".to_owned() })
     };
@@ -406,9 +407,12 @@ fn steps_that_run_at_once_take_turns_in_the_log_of_their_image() {
         output(other(), "after the end"),
     ];
     let image = || Some(RunImage::new(0, "dev/é"));
-    drop(logged.log(1, &events.map(|event| Stamped { at: Duration::ZERO, image: image(), event })));
+    drop(
+        logged
+            .log(1, &events.map(|event| TimedEvent { at: Duration::ZERO, image: image(), event })),
+    );
     let mut log = Vec::new();
-    retell::image(&logged.only(), "dev/é", &mut log).unwrap();
+    replay::image(&logged.only(), "dev/é", &mut log).unwrap();
     let expected = "\
 ==> started
 ==> [build 2/3] RUN make
@@ -429,7 +433,7 @@ four
 
 #[test]
 fn a_line_is_in_the_log_once_and_comes_back_where_it_is_needed() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     drop(logged.log(1, &every_event()));
     let text = fs::read_to_string(logged.events_file()).unwrap();
     assert_eq!(text.matches("RUN make\",").count() + text.matches("RUN make\"}").count(), 3);
@@ -443,7 +447,7 @@ fn a_line_is_in_the_log_once_and_comes_back_where_it_is_needed() {
 /// the failure.
 #[test]
 fn logs_of_the_first_form_are_read_like_those_of_today() {
-    let logged = Logged::new();
+    let logged = TestLog::new();
     drop(logged.log(1, &every_event()));
     let step = |text: &str| format!(r#""step":{{"number":1,"total":2,"text":"{text}"}}"#);
     let (one, other) = (step("RUN one"), step("RUN other"));

@@ -10,26 +10,26 @@ use std::path::Path;
 use super::super::{Reporter, clean};
 use super::Events;
 use crate::base::clock::UnixTime;
-use crate::event::{Event, Stamped};
-use crate::state::runs::{Head, RunLog, forget_oldest, make};
-use crate::state::{Memory, StateDir};
+use crate::event::{Event, TimedEvent};
+use crate::state::runs::{LogHeader, RunLog, forget_oldest, make};
+use crate::state::{RepositoryState, StateDir};
 
 /// The maximum number of buffered bytes while events keep arriving.
 const MOST_WAITING: usize = 64 << 10;
 
 /// Writes the log of a run. Dropping it releases the lock on the log.
 pub struct Journal {
-    memory: Memory,
+    state: RepositoryState,
     began: UnixTime,
     /// The events before the first image was started.
-    early: Vec<Stamped>,
+    early: Vec<TimedEvent>,
     log: Option<Log>,
 }
 
 impl Journal {
     /// Creates the log of a run that starts at this time. Writes nothing yet.
-    pub fn new(memory: &Memory, began: UnixTime) -> Journal {
-        Journal { memory: memory.clone(), began, early: Vec::new(), log: None }
+    pub fn new(state: &RepositoryState, began: UnixTime) -> Journal {
+        Journal { state: state.clone(), began, early: Vec::new(), log: None }
     }
 
     /// Whether the log was started.
@@ -38,8 +38,8 @@ impl Journal {
     }
 
     /// Returns the directory of the log, if it was started. Its name is the ID of the run.
-    pub fn folder(&self) -> Option<&Path> {
-        self.log.as_ref().map(|log| log.folder.path())
+    pub fn directory(&self) -> Option<&Path> {
+        self.log.as_ref().map(|log| log.directory.path())
     }
 
     /// Writes the buffer, which contains only complete lines. If the process is killed meanwhile, at most the
@@ -52,9 +52,9 @@ impl Journal {
     }
 
     fn begin(&mut self) -> io::Result<Log> {
-        let (folder, events) = make(&self.memory.prepare_runs()?, self.began)?;
-        let mut log = Log { folder, events, waiting: Vec::new() };
-        serde_json::to_writer(&mut log.waiting, &Head::of(self.began))?;
+        let (directory, events) = make(&self.state.prepare_runs()?, self.began)?;
+        let mut log = Log { directory, events, waiting: Vec::new() };
+        serde_json::to_writer(&mut log.waiting, &LogHeader::of(self.began))?;
         log.waiting.push(b'\n');
         let begun = log.flush().and_then(|()| {
             let early = std::mem::take(&mut self.early);
@@ -62,12 +62,12 @@ impl Journal {
         });
         match begun {
             Ok(()) => {
-                forget_oldest(&self.memory, &has_end);
+                forget_oldest(&self.state, &has_end);
                 Ok(log)
             }
             Err(error) => {
                 // Do not leave a log without content: its purpose would be unknown.
-                drop(log.folder.remove());
+                drop(log.directory.remove());
                 Err(error)
             }
         }
@@ -81,7 +81,7 @@ fn has_end(run: &RunLog) -> bool {
 }
 
 impl Reporter for Journal {
-    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+    fn show(&mut self, event: &TimedEvent) -> io::Result<()> {
         if self.log.is_none() {
             if !matches!(event.event, Event::ImageStarted) {
                 self.early.push(event.clone());
@@ -101,14 +101,14 @@ impl Reporter for Journal {
 
 /// The open files of a log.
 struct Log {
-    folder: StateDir,
+    directory: StateDir,
     events: File,
     /// The lines that are not written yet.
     waiting: Vec<u8>,
 }
 
 impl Log {
-    fn take(&mut self, event: &Stamped) -> io::Result<()> {
+    fn take(&mut self, event: &TimedEvent) -> io::Result<()> {
         self.waiting.extend(clean::visible_json(serde_json::to_string(event)?).into_bytes());
         self.waiting.push(b'\n');
         if self.waiting.len() > MOST_WAITING {

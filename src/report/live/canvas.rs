@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::TermLike;
 
-use super::super::clean::{Allowed, printed};
+use super::super::clean::{AllowedOutput, printed};
 use unicode_width::UnicodeWidthStr;
 
 /// Returns the current number of columns and rows of a terminal.
@@ -29,10 +29,10 @@ const WIDE: u16 = 4096;
 pub struct Canvas {
     size: Size,
     rewraps: bool,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CanvasState>>,
 }
 
-struct State {
+struct CanvasState {
     to: Box<dyn Write + Send>,
     /// The displayed lines. The cursor is after the last one.
     shown: Vec<String>,
@@ -52,7 +52,7 @@ impl Canvas {
     /// Creates a canvas on a terminal. `rewraps` is whether the terminal rewraps lines when it becomes
     /// narrower.
     pub fn new(to: Box<dyn Write + Send>, size: Size, rewraps: bool) -> Canvas {
-        let state = State {
+        let state = CanvasState {
             to,
             shown: Vec::new(),
             wanted: Vec::new(),
@@ -90,12 +90,12 @@ impl Canvas {
         state.to.flush()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CanvasState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl CanvasState {
     fn show(&mut self, columns: usize, rows: usize, rewraps: bool) -> io::Result<()> {
         let both = self.shown.iter().zip(&self.wanted);
         let mut same = both.take_while(|(shown, wanted)| shown == wanted).count();
@@ -146,7 +146,7 @@ impl State {
 
 /// Returns a line without control sequences that would move the cursor.
 fn shown(text: &str) -> String {
-    printed(text, Allowed { colors: true, commands: true }).into_owned()
+    printed(text, AllowedOutput { colors: true, commands: true }).into_owned()
 }
 
 fn width(line: &str) -> usize {

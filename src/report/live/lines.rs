@@ -12,7 +12,7 @@ use crate::base::text::count;
 use crate::event::{Event, Skip, StepInfo};
 
 use super::super::paint::Paint;
-use super::super::{Words, clean, words};
+use super::super::{Phrase, clean, phrases};
 
 /// The minimum width of a terminal and the width of the bar, in columns. The bar must not change its width
 /// each time the displayed time changes.
@@ -22,7 +22,7 @@ const BARS: [(usize, usize); 3] = [(96, 24), (56, 12), (0, 6)];
 const LONGEST_NAME: usize = 28;
 
 /// An image that is being built.
-pub struct Row<'a> {
+pub struct ImageLine<'a> {
     /// Its name.
     pub name: &'a str,
     /// The time since it was started.
@@ -35,12 +35,12 @@ pub struct Row<'a> {
 
 /// Formats a row: `   12.4s  dev  [2/5] RUN make  gcc -o x x.c`. The column of names is at least `names`
 /// wide.
-pub fn row(row: &Row<'_>, names: usize, width: usize, paint: Paint) -> String {
-    let time = format!("{:>8}  ", words::duration(row.time));
+pub fn row(row: &ImageLine<'_>, names: usize, width: usize, paint: Paint) -> String {
+    let time = format!("{:>8}  ", phrases::duration(row.time));
     let name = clean::fit(row.name, width.saturating_sub(time.width()));
     let pad = names.saturating_sub(name.width());
     let left = width.saturating_sub(time.width() + name.width() + pad);
-    let step = row.step.map(words::describe_step).unwrap_or_default();
+    let step = row.step.map(phrases::describe_step).unwrap_or_default();
     let rest = describe(&step, row.last, left, paint);
     let pad = if rest.is_empty() { String::new() } else { " ".repeat(pad) };
     format!("{time}{}{pad}{rest}", paint.strong(&name))
@@ -97,8 +97,8 @@ pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
         facts.push(format!("{} failed", run.failed));
     }
     facts.extend([format!("{} running", run.running), format!("{waiting} waiting")]);
-    let time = words::duration(run.time);
-    let left = run.left.map(|left| format!("about {} left", words::rough(left)));
+    let time = phrases::duration(run.time);
+    let left = run.left.map(|left| format!("about {} left", phrases::rough(left)));
     let all: Vec<String> =
         facts.iter().chain([&time]).chain(left.as_ref()).cloned().collect::<Vec<_>>();
     let short = [facts[..facts.len() - 1].to_vec(), vec![time.clone()]].concat();
@@ -126,29 +126,31 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
     let (mark, time, what) = match event {
         Event::ImageBuilt { steps, size, took, .. } => {
             let how = if steps.are_all_cached() { "built, all steps cached" } else { "built" };
-            let size = size.map(|size| format!("  {}", words::size(size))).unwrap_or_default();
+            let size = size.map(|size| format!("  {}", phrases::size(size))).unwrap_or_default();
             (paint.good("✓"), Some(took), format!("{how}{size}").into())
         }
         Event::ImageFresh { tagged, registry, .. } => {
-            (paint.good("•"), None, words::fresh(tagged, registry.is_some()).into())
+            (paint.good("•"), None, phrases::fresh(tagged, registry.is_some()).into())
         }
         Event::ImagePulled { reference, took } => {
             (paint.faint("↓"), Some(took), format!("pulled {}", clean::line(reference)).into())
         }
-        Event::ImagePushed { took, .. } => (paint.good("↑"), Some(took), Words::from("pushed")),
-        Event::PushFailed { message } => (paint.bad("✗"), None, words::push_failed(message).into()),
+        Event::ImagePushed { took, .. } => (paint.good("↑"), Some(took), Phrase::from("pushed")),
+        Event::PushFailed { message } => {
+            (paint.bad("✗"), None, phrases::push_failed(message).into())
+        }
         Event::ImageFailed { failure, took } => {
-            (paint.bad("✗"), Some(took), format!("failed{}", words::failed_at(failure)).into())
+            (paint.bad("✗"), Some(took), format!("failed{}", phrases::failed_at(failure)).into())
         }
         // The summary lists all images that were not started in one line.
         Event::ImageSkipped { because: Skip::Stopped } => return None,
         Event::ImageSkipped { because } => {
-            (paint.careful("-"), None, format!("skipped: {}", words::why_skipped(because)).into())
+            (paint.careful("-"), None, format!("skipped: {}", phrases::why_skipped(because)).into())
         }
         Event::ImageCanceled { took } => (paint.careful("-"), Some(took), "canceled".into()),
         _ => return None,
     };
-    let time = time.map(|took| format!("{}  ", words::duration(*took))).unwrap_or_default();
+    let time = time.map(|took| format!("{}  ", phrases::duration(*took))).unwrap_or_default();
     let text = format!("{image}  {time}{what}");
     Some(format!("{mark} {}", clean::fit(&text, width.saturating_sub(2))))
 }
@@ -173,7 +175,7 @@ mod tests {
         let step = step();
         let draw = |name: &str, last: &str, width| {
             let time = Duration::from_millis(12_400);
-            row(&Row { name, time, step: Some(&step), last }, 6, width, Paint::plain())
+            row(&ImageLine { name, time, step: Some(&step), last }, 6, width, Paint::plain())
         };
         let check = |name, last, width, expected: &str| {
             assert_eq!(draw(name, last, width), expected);

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::event::{Edge, Failure, FailureKind, Skip, StepCounts};
-use crate::graph::evaluate::NeedKind;
+use crate::event::{Failure, FailureKind, ImageEdge, Skip, StepCounts};
+use crate::graph::evaluate::DependencyKind;
 
 /// A terminal emulator.
 #[derive(Clone)]
-struct Virtual(Arc<Mutex<vt100::Parser>>);
+struct TerminalEmulator(Arc<Mutex<vt100::Parser>>);
 
-impl Write for Virtual {
+impl Write for TerminalEmulator {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().process(bytes);
         Ok(bytes.len())
@@ -24,8 +24,8 @@ impl Write for Virtual {
 }
 
 /// A screen with a manually set clock and width.
-struct Shown {
-    terminal: Virtual,
+struct TestScreen {
+    terminal: TerminalEmulator,
     screen: Screen,
     /// The images of the run.
     images: Vec<Arc<str>>,
@@ -33,15 +33,15 @@ struct Shown {
     width: Arc<AtomicUsize>,
 }
 
-impl Shown {
-    fn new(height: u16, width: u16) -> Shown {
-        Shown::painted(height, width, Paint::plain())
+impl TestScreen {
+    fn new(height: u16, width: u16) -> TestScreen {
+        TestScreen::painted(height, width, Paint::plain())
     }
 
-    fn painted(height: u16, width: u16, paint: Paint) -> Shown {
+    fn painted(height: u16, width: u16, paint: Paint) -> TestScreen {
         let side = |length| NonZero::new(length).unwrap();
         let parser = vt100::Parser::new(side(height), side(width), 0);
-        let terminal = Virtual(Arc::new(Mutex::new(parser)));
+        let terminal = TerminalEmulator(Arc::new(Mutex::new(parser)));
         let now = Arc::new(AtomicU64::new(0));
         let clock = Arc::clone(&now);
         let columns = Arc::new(AtomicUsize::new(usize::from(width)));
@@ -53,14 +53,14 @@ impl Shown {
         };
         let clock = Box::new(move || Duration::from_millis(clock.load(Ordering::Relaxed)));
         let screen = Screen::new(described, paint, clock);
-        Shown { terminal, screen, images: Vec::new(), now, width }
+        TestScreen { terminal, screen, images: Vec::new(), now, width }
     }
 
     fn contents(&self) -> String {
         self.terminal.0.lock().unwrap().screen().contents()
     }
 
-    fn at(&mut self, millis: u64, events: Vec<Fact>) -> &mut Shown {
+    fn at(&mut self, millis: u64, events: Vec<Fact>) -> &mut TestScreen {
         self.now.store(millis, Ordering::Relaxed);
         for (image, event) in events {
             if let Event::RunStarted { images, .. } = &event {
@@ -68,7 +68,7 @@ impl Shown {
             }
             let id = self.images.iter().position(|it| **it == image);
             let image = id.map(|id| RunImage::new(id, &image));
-            self.screen.take(&Stamped { at: Duration::from_millis(millis), image, event });
+            self.screen.take(&TimedEvent { at: Duration::from_millis(millis), image, event });
         }
         self.screen.draw();
         self
@@ -88,7 +88,7 @@ type Fact = (String, Event);
 fn begun(images: &[&str], jobs: usize, expected: &[(&str, u64)]) -> Fact {
     let edge = |image: &str, parent: &str| {
         let (image, parent) = (image.into(), parent.into());
-        Edge { image, parent, kind: NeedKind::From }
+        ImageEdge { image, parent, kind: DependencyKind::From }
     };
     let times = expected.iter().map(|(image, time)| ((*image).into(), Duration::from_secs(*time)));
     let event = Event::RunStarted {
@@ -149,12 +149,12 @@ fn failed(image: &str) -> Fact {
 }
 
 fn skipped(image: &str, because: &str) -> Fact {
-    of(image, Event::ImageSkipped { because: Skip::NeedFailed { image: because.into() } })
+    of(image, Event::ImageSkipped { because: Skip::ParentFailed { image: because.into() } })
 }
 
 #[test]
 fn a_run_from_its_beginning_to_its_end() {
-    let mut shown = Shown::new(12, 80);
+    let mut shown = TestScreen::new(12, 80);
     let expected = [("builder", 20), ("dev", 30)];
     let begin = begun(&["base", "builder", "dev", "release"], 2, &expected);
     shown.at(0, vec![begin, fresh("base"), started("builder")]).check(
@@ -177,7 +177,7 @@ fn a_run_from_its_beginning_to_its_end() {
     );
     shown.at(14_400, vec![failed("dev"), skipped("release", "dev"), of("", Event::RunFinished)]);
     let (_, nothing) = mpsc::channel();
-    let Shown { screen, terminal, .. } = shown;
+    let TestScreen { screen, terminal, .. } = shown;
     screen.run(&nothing);
     let left = "• base  fresh
 ✓ builder  12.4s  built  312 MB
@@ -188,7 +188,7 @@ fn a_run_from_its_beginning_to_its_end() {
 
 #[test]
 fn forty_columns_are_enough() {
-    let mut shown = Shown::new(8, 40);
+    let mut shown = TestScreen::new(8, 40);
     let begin = begun(&["漢字漢字漢字漢字", "b"], 2, &[]);
     let events = vec![
         begin,
@@ -212,7 +212,7 @@ fn forty_columns_are_enough() {
 
 #[test]
 fn two_hundred_columns_are_used() {
-    let mut shown = Shown::new(8, 200);
+    let mut shown = TestScreen::new(8, 200);
     let text = "RUN apt-get update && apt-get install --yes gcc make libssl-dev";
     let line = "Get:1 http://example.org/debian bookworm InRelease [151 kB]";
     let events = vec![
@@ -234,11 +234,11 @@ fn two_hundred_columns_are_used() {
 fn at_most_eight_rows_run() {
     let names: Vec<String> = (0..12).map(|number| format!("image{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut shown = Shown::new(20, 80);
+    let mut shown = TestScreen::new(20, 80);
     let mut events = vec![begun(&names, 12, &[])];
     events.extend(names.iter().map(|name| started(name)));
     shown.at(0, events);
-    let rows = |shown: &Shown| shown.contents().matches("image").count() - 1;
+    let rows = |shown: &TestScreen| shown.contents().matches("image").count() - 1;
     assert_eq!(rows(&shown), 8);
     // The image that has waited longest gets the next row.
     shown.at(0, vec![fresh("image03")]);
@@ -251,7 +251,7 @@ fn at_most_eight_rows_run() {
 fn many_that_are_fresh_are_one_line() {
     let names: Vec<String> = (0..40).map(|number| format!("image{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut shown = Shown::new(20, 80);
+    let mut shown = TestScreen::new(20, 80);
     let mut events = vec![begun(&names, 2, &[])];
     events.extend(names[1..].iter().map(|name| fresh(name)));
     events.push(started("image00"));
@@ -263,7 +263,7 @@ fn many_that_are_fresh_are_one_line() {
 }
 
 /// Rewraps the lines as a terminal does when it becomes narrower. The cursor stays after the same character.
-fn rewrap(terminal: &Virtual, height: u16, width: u16) {
+fn rewrap(terminal: &TerminalEmulator, height: u16, width: u16) {
     let mut parser = terminal.0.lock().unwrap();
     let lines = parser.screen().contents().replace('\n', "\r\n");
     let side = |length| NonZero::new(length).unwrap();
@@ -273,7 +273,7 @@ fn rewrap(terminal: &Virtual, height: u16, width: u16) {
 
 #[test]
 fn nothing_stays_behind_when_the_terminal_becomes_narrower_or_wider() {
-    let mut shown = Shown::new(20, 80);
+    let mut shown = TestScreen::new(20, 80);
     let events = vec![
         begun(&["base", "dev", "x"], 2, &[]),
         fresh("base"),
@@ -299,9 +299,9 @@ fn nothing_stays_behind_when_the_terminal_becomes_narrower_or_wider() {
 
 #[test]
 fn colors_are_those_that_are_wished_for() {
-    let wish = |no_color| super::super::paint::Wish { no_color, ..Default::default() };
+    let wish = |no_color| super::super::paint::ColorSettings { no_color, ..Default::default() };
     let color = |paint| {
-        let mut shown = Shown::painted(8, 80, paint);
+        let mut shown = TestScreen::painted(8, 80, paint);
         shown.at(0, vec![begun(&["a", "b"], 2, &[]), started("a"), built("a", 1000)]);
         let parser = shown.terminal.0.lock().unwrap();
         parser.screen().cell(0, 0).unwrap().fgcolor()

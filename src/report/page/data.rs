@@ -8,14 +8,14 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::super::Words;
-use super::super::timeline::{Link, Outcome};
+use super::super::Phrase;
+use super::super::timeline::{CriticalImage, Outcome};
 use crate::event::StepCounts;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
 /// The content of a page.
 #[derive(Debug, Serialize)]
-pub(super) struct Page<'a> {
+pub(super) struct PageData<'a> {
     /// The subject of the page: the ID of a run or the name of the repository.
     pub title: Cow<'a, str>,
     /// The run. `None` on the page of a graph.
@@ -41,11 +41,11 @@ pub(super) struct RunData<'a> {
     /// The time of its last event.
     pub took: u64,
     /// The state: `finished`, `still running`, `died`, or `stopped by SIGINT`.
-    pub state: Words,
+    pub state: Phrase,
     /// The counts as text.
     pub counts: String,
     /// The critical path from its start, with what each image waited for.
-    pub chain: Vec<Link>,
+    pub chain: Vec<CriticalImage>,
     /// The run that this run is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<PriorRun<'a>>,
@@ -79,16 +79,16 @@ pub(super) struct ImageData {
     /// When all its dependencies were available, if it got a slot.
     pub ready: u64,
     /// Its slot, from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<usize>,
+    #[serde(rename = "place", skip_serializing_if = "Option::is_none")]
+    pub slot: Option<usize>,
     /// Its expected build time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
     /// Why it was built or not, as text.
-    pub why: Words,
+    pub why: Phrase,
     /// All differences, if the reason names only the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Words>,
+    pub changes: Vec<Phrase>,
     /// The numbers of steps that ran and that were cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<StepCounts>,
@@ -112,10 +112,11 @@ pub(super) struct ImageData {
     pub id: Option<String>,
     /// The edges to its parents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub needs: Vec<NeedData>,
+    #[serde(rename = "needs")]
+    pub parents: Vec<ParentData>,
     /// Warnings of the engine, failed attempts, and other notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<Words>,
+    pub notes: Vec<Phrase>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureData>,
@@ -146,11 +147,11 @@ pub(super) struct PriorImage {
 
 /// An edge to a parent.
 #[derive(Debug, Serialize)]
-pub(super) struct NeedData {
+pub(super) struct ParentData {
     /// The parent.
     pub image: usize,
     /// The kind of dependency.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// Its position in the Dockerfile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
@@ -162,7 +163,7 @@ pub(super) struct ExternalData {
     /// The reference.
     pub name: String,
     /// The kind of dependency.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// Its position in the Dockerfile.
     pub place: String,
 }
@@ -206,7 +207,7 @@ pub(super) struct LineData {
     /// The child.
     pub child: usize,
     /// The kind of dependency that is drawn.
-    pub kind: NeedKind,
+    pub kind: DependencyKind,
     /// The rows at the ranks in between.
     pub bends: Vec<(usize, f64)>,
 }

@@ -20,7 +20,7 @@ mod of_run;
 #[cfg(test)]
 mod tests;
 
-pub use of_run::{Prior, Standing};
+pub use of_run::{PreviousRun, RunMetadata};
 
 /// The page, with placeholders for its parts.
 const TEMPLATE: &str = include_str!("page.html");
@@ -42,8 +42,12 @@ const SCRIPTS: [&str; 9] = [
 ];
 
 /// Returns the page of a run.
-pub fn of_run(run: &Timeline, standing: &Standing<'_>, prior: Option<&Prior<'_>>) -> String {
-    assemble(&of_run::describe(run, standing, prior))
+pub fn of_run(
+    run: &Timeline,
+    metadata: &RunMetadata<'_>,
+    prior: Option<&PreviousRun<'_>>,
+) -> String {
+    assemble(&of_run::describe(run, metadata, prior))
 }
 
 /// Returns the page of a graph or of the part that a view shows. `name` is the name of the repository.
@@ -51,7 +55,7 @@ pub fn of_graph(view: &View<'_>, name: &str) -> String {
     assemble(&of_graph::describe(view, name))
 }
 
-fn assemble(page: &data::Page<'_>) -> String {
+fn assemble(page: &data::PageData<'_>) -> String {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
     // The data is text and numbers, so serialization cannot fail. `<` occurs only in strings, where the
     // escape has the same meaning and cannot end the element.

@@ -8,11 +8,11 @@ use crate::export::layout::lay_out;
 use crate::graph::reference::Reference;
 
 use super::super::clean;
-use super::data::{ExternalData, FilesData, ImageData, NeedData, Page, rounded};
+use super::data::{ExternalData, FilesData, ImageData, PageData, ParentData, rounded};
 use super::of_run;
 
 /// Returns the data of a graph's page.
-pub(super) fn describe(view: &View<'_>, name: &str) -> Page<'static> {
+pub(super) fn describe(view: &View<'_>, name: &str) -> PageData<'static> {
     let shown: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
     let index: BTreeMap<ImageId, usize> =
         shown.iter().enumerate().map(|(at, image)| (*image, at)).collect();
@@ -30,7 +30,7 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> Page<'static> {
         row: rounded(spot.row),
         ..describe_image(view, *image, &index)
     });
-    Page {
+    PageData {
         title: clean::line(name).into(),
         run: None,
         images: images.collect(),
@@ -41,18 +41,18 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> Page<'static> {
 
 fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>) -> ImageData {
     let image = view.image(id);
-    let needs = view.parents(id).iter().map(|edge| {
-        let place = Some(edge.place().to_string());
-        NeedData { image: index[&edge.parent], kind: edge.kind, place }
+    let parents = view.parents(id).iter().map(|edge| {
+        let place = Some(edge.location().to_string());
+        ParentData { image: index[&edge.parent], kind: edge.kind, place }
     });
     let externals = view.externals(id).iter().map(|external| {
         let name = clean::line(&view.reference(external).familiar());
-        ExternalData { name, kind: external.kind, place: external.place().to_string() }
+        ExternalData { name, kind: external.kind, place: external.location().to_string() }
     });
     ImageData {
         name: clean::line(&image.name),
         references: image.references.iter().map(Reference::familiar).collect(),
-        needs: needs.collect(),
+        parents: parents.collect(),
         files: Some(FilesData {
             dockerfile: image.dockerfile.to_string(),
             context: image.context.to_string(),

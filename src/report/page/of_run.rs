@@ -6,15 +6,15 @@
 use crate::base::clock::UnixTime;
 use crate::event::Failure;
 use crate::export::layout::{Layout, lay_out};
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
 
 use super::super::paint::Paint;
-use super::super::timeline::{Outcome, Timeline, Track, Work};
-use super::super::{Words, clean, reasons, words};
+use super::super::timeline::{ImageTimeline, Outcome, StepSpan, Timeline};
+use super::super::{Phrase, clean, phrases, reasons};
 use super::data::{
-    ExcerptData, FailureData, ImageData, LineData, NeedData, Page, PriorImage, PriorRun, RunData,
-    StepData, rounded,
+    ExcerptData, FailureData, ImageData, LineData, PageData, ParentData, PriorImage, PriorRun,
+    RunData, StepData, rounded,
 };
 
 /// The maximum width of an instruction, enough to recognize it.
@@ -31,7 +31,7 @@ const MOST_CHANGES: usize = 50;
 
 /// The facts about a run that its log does not contain.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
+pub struct RunMetadata<'a> {
     /// The ID of the run. Empty if it has no log.
     pub id: &'a str,
     /// When it started.
@@ -42,7 +42,7 @@ pub struct Standing<'a> {
 
 /// A run that another run is compared with.
 #[derive(Debug, Clone, Copy)]
-pub struct Prior<'a> {
+pub struct PreviousRun<'a> {
     /// Its ID.
     pub id: &'a str,
     /// When it started.
@@ -54,35 +54,35 @@ pub struct Prior<'a> {
 /// Returns the data of a run's page.
 pub(super) fn describe<'a>(
     run: &Timeline,
-    standing: &Standing<'a>,
-    prior: Option<&Prior<'a>>,
-) -> Page<'a> {
-    let needs = |track: &Track| track.needs.iter().map(|(need, _)| *need).collect();
-    let layout = lay_out(&run.images.iter().map(needs).collect::<Vec<_>>());
+    metadata: &RunMetadata<'a>,
+    prior: Option<&PreviousRun<'a>>,
+) -> PageData<'a> {
+    let parents = |track: &ImageTimeline| track.parents.iter().map(|(other, _)| *other).collect();
+    let layout = lay_out(&run.images.iter().map(parents).collect::<Vec<_>>());
     let images = (0..run.images.len()).map(|image| ImageData {
         rank: layout.spots[image].rank,
         row: rounded(layout.spots[image].row),
         prior: prior.and_then(|prior| before(prior.run, &run.images[image].name)),
         ..describe_image(run, image)
     });
-    let title = if standing.id.is_empty() { "run" } else { standing.id };
-    Page {
+    let title = if metadata.id.is_empty() { "run" } else { metadata.id };
+    PageData {
         title: title.into(),
         images: images.collect(),
         extent: (layout.ranks, rounded(layout.rows)),
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
-            began: standing.began.to_string(),
+            began: metadata.began.to_string(),
             jobs: run.jobs,
-            took: words::millis(run.took),
-            state: state(run, standing.is_written),
-            counts: words::counts(&run.tally, Paint::plain()),
+            took: phrases::millis(run.took),
+            state: state(run, metadata.is_written),
+            counts: phrases::counts(&run.tally, Paint::plain()),
             chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id,
                 began: prior.began.to_string(),
-                took: words::millis(prior.run.took),
+                took: phrases::millis(prior.run.took),
             }),
         }),
     }
@@ -91,11 +91,11 @@ pub(super) fn describe<'a>(
 /// Returns the lines of a drawing. `kinds` returns the kinds of the edges between two images.
 pub(super) fn lines(
     layout: &Layout,
-    kinds: impl Fn(usize, usize) -> Vec<NeedKind>,
+    kinds: impl Fn(usize, usize) -> Vec<DependencyKind>,
 ) -> Vec<LineData> {
-    let line = |line: &crate::export::layout::Line| {
+    let line = |line: &crate::export::layout::EdgeLine| {
         // If there are several edges, draw the strongest kind.
-        let kind = kinds(line.child, line.parent).into_iter().min().unwrap_or(NeedKind::From);
+        let kind = kinds(line.child, line.parent).into_iter().min().unwrap_or(DependencyKind::From);
         let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();
         let bends = inner.iter().map(|spot| (spot.rank, rounded(spot.row))).collect();
         LineData { parent: line.parent, child: line.child, kind, bends }
@@ -103,16 +103,16 @@ pub(super) fn lines(
     layout.lines.iter().map(line).collect()
 }
 
-fn kinds(track: &Track, parent: usize) -> Vec<NeedKind> {
-    let needs = track.needs.iter().filter(|(need, _)| *need == parent);
-    needs.map(|(_, kind)| *kind).collect()
+fn kinds(track: &ImageTimeline, parent: usize) -> Vec<DependencyKind> {
+    let parents = track.parents.iter().filter(|(other, _)| *other == parent);
+    parents.map(|(_, kind)| *kind).collect()
 }
 
-fn state(run: &Timeline, is_written: bool) -> Words {
+fn state(run: &Timeline, is_written: bool) -> Phrase {
     match (run.tally.is_over, run.tally.signal) {
         // A run that was interrupted waits for its builds to end.
         (false, _) if is_written => "still running".into(),
-        (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)).into(),
+        (_, Some(signal)) => format!("stopped by {}", phrases::signal_name(signal)).into(),
         (true, None) => "finished".into(),
         (false, None) => "died".into(),
     }
@@ -122,7 +122,7 @@ fn state(run: &Timeline, is_written: bool) -> Words {
 fn before(prior: &Timeline, image: &str) -> Option<PriorImage> {
     let track = prior.find(image)?;
     let was_built = matches!(track.outcome, Outcome::Built | Outcome::Cached);
-    let took = track.took().filter(|_| was_built).map(words::millis);
+    let took = track.took().filter(|_| was_built).map(phrases::millis);
     Some(PriorImage { outcome: track.outcome, took })
 }
 
@@ -134,11 +134,11 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
     ImageData {
         name: clean::line(&track.name),
         outcome: Some(track.outcome),
-        start: track.started.map(|moment| words::millis(moment.at)),
-        end: track.ended.filter(|_| is_shown).map(|moment| words::millis(moment.at)),
-        ready: if begun { words::millis(run.ready(image)) } else { 0 },
-        place: track.place,
-        expected: track.expected.map(words::millis),
+        start: track.started.map(|moment| phrases::millis(moment.at)),
+        end: track.ended.filter(|_| is_shown).map(|moment| phrases::millis(moment.at)),
+        ready: if begun { phrases::millis(run.ready(image)) } else { 0 },
+        slot: track.slot,
+        expected: track.expected.map(phrases::millis),
         why,
         changes,
         counts: track.counts,
@@ -147,10 +147,10 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         added: added(run, track),
         references: track.references.iter().map(|text| clean::line(text)).collect(),
         id: track.image_id.as_deref().map(clean::line),
-        needs: track
-            .needs
+        parents: track
+            .parents
             .iter()
-            .map(|(image, kind)| NeedData { image: *image, kind: *kind, place: None })
+            .map(|(image, kind)| ParentData { image: *image, kind: *kind, place: None })
             .collect(),
         notes: notes(track),
         failure: track.failure.as_ref().map(describe_failure),
@@ -163,18 +163,18 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
     }
 }
 
-fn describe_step(run: &Timeline, work: &Work) -> StepData {
-    let from = words::millis(work.from);
-    let to = words::millis(work.to.unwrap_or(run.took)).max(from);
-    let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP).into_owned();
-    let Work { cached, broke, .. } = *work;
+fn describe_step(run: &Timeline, work: &StepSpan) -> StepData {
+    let from = phrases::millis(work.from);
+    let to = phrases::millis(work.to.unwrap_or(run.took)).max(from);
+    let text = clean::fit(&phrases::describe_step(&work.step), LONGEST_STEP).into_owned();
+    let StepSpan { cached, broke, .. } = *work;
     StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
 }
 
 /// Returns why an image was built or not started, and the list of differences if there are several.
-fn why(track: &Track) -> (Words, Vec<Words>) {
+fn why(track: &ImageTimeline) -> (Phrase, Vec<Phrase>) {
     if let Some(because) = &track.because {
-        return (clean::line(&words::why_skipped(because)).into(), Vec::new());
+        return (clean::line(&phrases::why_skipped(because)).into(), Vec::new());
     }
     match &track.reason {
         Some(reason @ Reason::Changed { changes }) if changes.len() > 1 => {
@@ -183,28 +183,28 @@ fn why(track: &Track) -> (Words, Vec<Words>) {
         }
         Some(reason) => (reasons::describe(reason), Vec::new()),
         None if track.outcome == Outcome::Fresh => ("nothing changed".into(), Vec::new()),
-        None => (Words::default(), Vec::new()),
+        None => (Phrase::default(), Vec::new()),
     }
 }
 
 /// Returns the size that an image adds to its base, if it has exactly one base in the run.
-fn added(run: &Timeline, track: &Track) -> Option<u64> {
-    let mut bases = track.needs.iter().filter(|(_, kind)| *kind == NeedKind::From);
+fn added(run: &Timeline, track: &ImageTimeline) -> Option<u64> {
+    let mut bases = track.parents.iter().filter(|(_, kind)| *kind == DependencyKind::From);
     let (base, _) = bases.next()?;
     let is_single = bases.all(|(other, _)| other == base);
     // An image that is smaller than its base is based on another image.
     run.images[*base].size.filter(|_| is_single).and_then(|base| track.size?.checked_sub(base))
 }
 
-fn notes(track: &Track) -> Vec<Words> {
+fn notes(track: &ImageTimeline) -> Vec<Phrase> {
     let mut notes = Vec::new();
     if track.was_blocked {
         notes.push("waited for another run that built this image".into());
     }
-    notes.extend(track.retries.iter().chain(&track.passages).cloned().map(Words::from));
+    notes.extend(track.retries.iter().chain(&track.passages).cloned().map(Phrase::from));
     for warning in &track.warnings {
         let lines = lines_of(warning.lines()).into_iter();
-        notes.extend(lines.map(|line| Words::from(format!("warning: {line}"))));
+        notes.extend(lines.map(|line| Phrase::from(format!("warning: {line}"))));
     }
     notes
 }
@@ -216,7 +216,7 @@ fn describe_failure(failure: &Failure) -> FailureData {
         place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
         excerpt: excerpt
             .map(|it| ExcerptData { line: it.place.line, lines: lines_of(it.text.lines()) }),
-        step: failure.step.as_deref().map(words::describe_step),
+        step: failure.step.as_deref().map(phrases::describe_step),
         tail: lines_of(failure.log_tail.iter().map(String::as_str)),
     }
 }

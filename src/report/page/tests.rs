@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::super::timeline::Timeline;
 use super::super::timeline::fixture::{at, begun, built, edge, events, fresh, shop, started};
-use super::{Prior, Standing, escape, of_run};
+use super::{PreviousRun, RunMetadata, escape, of_run};
 use std::time::Duration;
 
 use crate::base::clock::UnixTime;
 use crate::event::Event;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
-const STANDING: Standing<'_> = Standing {
+const STANDING: RunMetadata<'_> = RunMetadata {
     id: "20261127-053000-1",
     began: UnixTime::after_epoch(Duration::from_secs(1_795_757_400)),
     is_written: false,
@@ -23,7 +23,7 @@ fn data(page: &str) -> Value {
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
-fn of(run: &Timeline, prior: Option<&Prior<'_>>) -> Value {
+fn of(run: &Timeline, prior: Option<&PreviousRun<'_>>) -> Value {
     data(&of_run(run, &STANDING, prior))
 }
 
@@ -113,7 +113,7 @@ fn runs_without_an_end_say_so() {
     let all = events();
     let torn = Timeline::of(&all[..all.len() - 1]);
     assert_eq!(of(&torn, None)["run"]["state"], "died");
-    let running = Standing { is_written: true, ..STANDING };
+    let running = RunMetadata { is_written: true, ..STANDING };
     assert_eq!(data(&of_run(&torn, &running, None))["run"]["state"], "still running");
     let mut stopped = Timeline::of(&all[..5]);
     stopped.take(&at(9, ("", Event::Interrupted { signal: 2 })));
@@ -130,7 +130,7 @@ fn the_run_before_is_compared() {
         at(700, built("base", 1, 90)),
         at(700, fresh("dev", None)),
     ]);
-    let prior = Prior { id: "earlier", began: UnixTime::default(), run: &earlier };
+    let prior = PreviousRun { id: "earlier", began: UnixTime::default(), run: &earlier };
     let data = of(&shop(), Some(&prior));
     assert_eq!(data["run"]["prior"]["id"], "earlier");
     assert_eq!(image(&data, "base")["prior"], json!({"outcome": "built", "took": 700}));
@@ -141,10 +141,10 @@ fn the_run_before_is_compared() {
 #[test]
 fn lines_bend_and_show_the_kind_that_binds_most() {
     let edges = vec![
-        edge("b", "a", NeedKind::Mount),
-        edge("b", "a", NeedKind::Copy),
-        edge("c", "b", NeedKind::From),
-        edge("c", "a", NeedKind::Context),
+        edge("b", "a", DependencyKind::Mount),
+        edge("b", "a", DependencyKind::Copy),
+        edge("c", "b", DependencyKind::From),
+        edge("c", "a", DependencyKind::Context),
     ];
     let data = of(&Timeline::of(&[at(0, begun(1, &["a", "b", "c"], edges))]), None);
     let lines = data["lines"].as_array().unwrap();

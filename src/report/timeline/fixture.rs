@@ -4,27 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Timeline;
-use crate::base::{Place, RelPath};
+use crate::base::{Location, RelPath};
 use crate::event::{
-    Edge, Event, Excerpt, Failure, FailureKind, RunImage, Skip, Stamped, StepCounts, StepInfo,
+    Event, Excerpt, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, StepInfo,
+    TimedEvent,
 };
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
 
 /// An event and its image; the name is empty for an event of the run.
 pub(in crate::report) type Fact<'a> = (&'a str, Event);
 
-pub(in crate::report) fn at(ms: u64, (image, event): Fact<'_>) -> Stamped {
+pub(in crate::report) fn at(ms: u64, (image, event): Fact<'_>) -> TimedEvent {
     let image = (!image.is_empty()).then(|| RunImage::new(0, image));
-    Stamped { at: Duration::from_millis(ms), image, event }
+    TimedEvent { at: Duration::from_millis(ms), image, event }
 }
 
 pub(in crate::report) fn step(number: u32, text: &str) -> Arc<StepInfo> {
     Arc::new(StepInfo { id: 0, stage: None, number, total: 3, text: text.to_owned() })
 }
 
-pub(in crate::report) fn edge(image: &str, parent: &str, kind: NeedKind) -> Edge {
-    Edge { image: image.into(), parent: parent.into(), kind }
+pub(in crate::report) fn edge(image: &str, parent: &str, kind: DependencyKind) -> ImageEdge {
+    ImageEdge { image: image.into(), parent: parent.into(), kind }
 }
 
 pub(in crate::report) fn started(image: &str) -> Fact<'_> {
@@ -53,7 +54,11 @@ pub(in crate::report) fn finished(image: &str, step: Arc<StepInfo>, took: u64) -
 }
 
 /// Starts a run of images with edges.
-pub(in crate::report) fn begun(jobs: usize, images: &[&str], edges: Vec<Edge>) -> Fact<'static> {
+pub(in crate::report) fn begun(
+    jobs: usize,
+    images: &[&str],
+    edges: Vec<ImageEdge>,
+) -> Fact<'static> {
     let two = Duration::from_secs(2);
     let event = Event::RunStarted {
         engine: "fake 1".to_owned(),
@@ -67,8 +72,9 @@ pub(in crate::report) fn begun(jobs: usize, images: &[&str], edges: Vec<Edge>) -
 
 /// base (0 to 1 s) ← dev (1.0 to 3 s), and agent (0 to 2 s), tools (2 to 2.5 s, in agent's slot), in two
 /// slots. old is fresh. web, a child of tools, fails at 4 s, and site, a child of web, is skipped.
-pub(in crate::report) fn events() -> Vec<Stamped> {
-    let place = Place { file: RelPath::new("docker/web/Dockerfile").unwrap(), line: 3, column: 1 };
+pub(in crate::report) fn events() -> Vec<TimedEvent> {
+    let place =
+        Location { file: RelPath::new("docker/web/Dockerfile").unwrap(), line: 3, column: 1 };
     let failure = Failure {
         kind: FailureKind::Build,
         message: "exit code: 2".to_owned(),
@@ -77,16 +83,16 @@ pub(in crate::report) fn events() -> Vec<Stamped> {
         log_tail: vec!["\u{1b}[31mno rule\u{1b}[0m <b>".to_owned()],
     };
     let edges = vec![
-        edge("dev", "base", NeedKind::From),
-        edge("dev", "old", NeedKind::Copy),
-        edge("web", "tools", NeedKind::Mount),
-        edge("site", "web", NeedKind::From),
+        edge("dev", "base", DependencyKind::From),
+        edge("dev", "old", DependencyKind::Copy),
+        edge("web", "tools", DependencyKind::Mount),
+        edge("site", "web", DependencyKind::From),
     ];
     let began = |number, text: &str| Event::StepStarted { step: step(number, text) };
     let beside = || step(2, "RUN beside one");
     let line = "\u{1b}[1mdone".to_owned();
     let took = Duration::from_millis(1500);
-    let need = Skip::NeedFailed { image: "web".into() };
+    let dependency = Skip::ParentFailed { image: "web".into() };
     vec![
         at(0, begun(2, &["agent", "base", "dev", "old", "tools", "web", "site"], edges)),
         at(0, fresh("old", Some(5))),
@@ -108,7 +114,7 @@ pub(in crate::report) fn events() -> Vec<Stamped> {
         at(3000, built("dev", 1, 130)),
         at(3000, ("web", began(2, "RUN </script> make"))),
         at(4000, ("web", Event::ImageFailed { failure, took })),
-        at(4000, ("site", Event::ImageSkipped { because: need })),
+        at(4000, ("site", Event::ImageSkipped { because: dependency })),
         at(4000, ("", Event::RunFinished)),
     ]
 }

@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{clean, words};
-use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo, TAIL, Tally};
-use crate::graph::evaluate::NeedKind;
+use super::{clean, phrases};
+use crate::event::{Event, Failure, Skip, StepCounts, StepInfo, TAIL, Tally, TimedEvent};
+use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
 
-mod chain;
+mod critical_path;
 #[cfg(test)]
 pub(in crate::report) mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Link, Wait};
+pub use critical_path::{CriticalImage, WaitCause};
 
 /// A run, by image.
 #[derive(Debug, Default)]
@@ -31,14 +31,14 @@ pub struct Timeline {
     /// The maximum number of images built at the same time.
     pub jobs: usize,
     /// The images in dependency order.
-    pub images: Vec<Track>,
+    pub images: Vec<ImageTimeline>,
     /// The time of the last event.
     pub took: Duration,
     /// The counts.
     pub tally: Tally,
     by_name: HashMap<Arc<str>, usize>,
     /// The slots that are in use.
-    places: Vec<bool>,
+    slots: Vec<bool>,
     /// The number of events so far.
     heard: usize,
 }
@@ -77,11 +77,11 @@ pub struct Moment {
 
 /// The events about one image.
 #[derive(Debug, Default)]
-pub struct Track {
+pub struct ImageTimeline {
     /// Its name.
     pub name: Arc<str>,
     /// Its parents among the images of the run, with the kinds of dependency.
-    pub needs: Vec<(usize, NeedKind)>,
+    pub parents: Vec<(usize, DependencyKind)>,
     /// The expected build time.
     pub expected: Option<Duration>,
     /// Its outcome.
@@ -91,11 +91,11 @@ pub struct Track {
     /// When its outcome was known.
     pub ended: Option<Moment>,
     /// Its slot: the lowest one that was free.
-    pub place: Option<usize>,
+    pub slot: Option<usize>,
     /// Why it was built.
     pub reason: Option<Reason>,
     /// Its steps in the order in which they started.
-    pub steps: Vec<Work>,
+    pub steps: Vec<StepSpan>,
     /// The numbers of steps that ran and that were cached, if the build succeeded.
     pub counts: Option<StepCounts>,
     /// Its ID.
@@ -122,7 +122,7 @@ pub struct Track {
 
 /// A step of an image.
 #[derive(Debug, Default)]
-pub struct Work {
+pub struct StepSpan {
     /// The step.
     pub step: Arc<StepInfo>,
     /// When it started.
@@ -135,21 +135,21 @@ pub struct Work {
     pub broke: bool,
 }
 
-impl Track {
+impl ImageTimeline {
     /// Returns how long it had a slot, if it had one and released it.
     pub fn took(&self) -> Option<Duration> {
         Some(self.ended?.at.saturating_sub(self.started?.at))
     }
 
     fn begin_step(&mut self, step: &Arc<StepInfo>, at: Duration) {
-        self.steps.push(Work { step: Arc::clone(step), from: at, ..Work::default() });
+        self.steps.push(StepSpan { step: Arc::clone(step), from: at, ..StepSpan::default() });
     }
 
     fn end_step(&mut self, step: &Arc<StepInfo>, cached: bool, (at, took): (Duration, Duration)) {
         let begun = self.started.map(|moment| moment.at).unwrap_or_default();
         let from = at.saturating_sub(as_written(took)).max(begun).min(at);
-        let done = Work { step: Arc::clone(step), from, to: Some(at), cached, broke: false };
-        let is_it = |work: &&mut Work| work.to.is_none() && work.step == *step;
+        let done = StepSpan { step: Arc::clone(step), from, to: Some(at), cached, broke: false };
+        let is_it = |work: &&mut StepSpan| work.to.is_none() && work.step == *step;
         match self.steps.iter_mut().rev().find(is_it) {
             Some(open) => *open = done,
             // The start of a cached step is not reported.
@@ -173,14 +173,14 @@ fn as_written(time: Duration) -> Duration {
 
 impl Timeline {
     /// Returns the timeline of all events of a run.
-    pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Timeline {
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a TimedEvent>) -> Timeline {
         let mut timeline = Timeline::default();
         events.into_iter().for_each(|event| timeline.take(event));
         timeline
     }
 
     /// Records an event.
-    pub fn take(&mut self, event: &Stamped) {
+    pub fn take(&mut self, event: &TimedEvent) {
         let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
         self.heard += 1;
         self.tally.take(event);
@@ -199,7 +199,7 @@ impl Timeline {
                 }
                 for edge in edges {
                     let (image, parent) = (self.index(&edge.image), self.index(&edge.parent));
-                    self.images[image].needs.push((parent, edge.kind));
+                    self.images[image].parents.push((parent, edge.kind));
                 }
             }
             happened => {
@@ -217,32 +217,32 @@ impl Timeline {
 
     /// Returns the time at which all dependencies of an image were available.
     pub fn ready(&self, image: usize) -> Duration {
-        let needs = self.images[image].needs.iter();
-        let ends = needs.filter_map(|(need, _)| self.images.get(*need)?.ended);
+        let parents = self.images[image].parents.iter();
+        let ends = parents.filter_map(|(dependency, _)| self.images.get(*dependency)?.ended);
         ends.map(|end| end.at).max().unwrap_or_default()
     }
 
     /// Returns the image with this name.
-    pub fn find(&self, name: &str) -> Option<&Track> {
+    pub fn find(&self, name: &str) -> Option<&ImageTimeline> {
         self.by_name.get(name).map(|index| &self.images[*index])
     }
 
     fn index(&mut self, image: &Arc<str>) -> usize {
         *self.by_name.entry(Arc::clone(image)).or_insert_with(|| {
-            self.images.push(Track { name: Arc::clone(image), ..Track::default() });
+            self.images.push(ImageTimeline { name: Arc::clone(image), ..ImageTimeline::default() });
             self.images.len() - 1
         })
     }
 
     fn start(&mut self, image: usize, now: Moment) {
-        let place = self.places.iter().position(|taken| !taken).unwrap_or_else(|| {
-            self.places.push(false);
-            self.places.len() - 1
+        let slot = self.slots.iter().position(|taken| !taken).unwrap_or_else(|| {
+            self.slots.push(false);
+            self.slots.len() - 1
         });
-        self.places[place] = true;
+        self.slots[slot] = true;
         let track = &mut self.images[image];
         track.started = Some(now);
-        track.place = Some(place);
+        track.slot = Some(slot);
         track.outcome = Outcome::Running;
     }
 
@@ -251,13 +251,13 @@ impl Timeline {
         track.outcome = outcome;
         track.ended = Some(now);
         track.end_steps(now.at);
-        if let Some(place) = track.place {
-            self.places[place] = false;
+        if let Some(slot) = track.slot {
+            self.slots[slot] = false;
         }
     }
 }
 
-impl Track {
+impl ImageTimeline {
     /// Records an event about the image. Returns its outcome if the event is its end.
     fn take(&mut self, event: &Event, at: Duration) -> Option<Outcome> {
         match event {
@@ -265,7 +265,7 @@ impl Track {
             Event::ImageBlocked => self.was_blocked = true,
             Event::ImageRetried { attempt, message, wait } => {
                 self.end_steps(at);
-                self.retries.push(words::tried_again(*attempt, message, *wait));
+                self.retries.push(phrases::tried_again(*attempt, message, *wait));
             }
             Event::StepStarted { step } => self.begin_step(step, at),
             Event::StepFinished { step, cached, took } => {
@@ -279,14 +279,14 @@ impl Track {
             }
             Event::Warning { message } => self.warnings.push(message.clone()),
             Event::ImagePulled { reference, took } => {
-                let (what, took) = (clean::line(reference), words::duration(*took));
+                let (what, took) = (clean::line(reference), phrases::duration(*took));
                 self.passages.push(format!("pulled {what} in {took}"));
             }
             Event::ImagePushed { reference, took } => {
-                let (what, took) = (clean::line(reference), words::duration(*took));
+                let (what, took) = (clean::line(reference), phrases::duration(*took));
                 self.passages.push(format!("pushed as {what} in {took}"));
             }
-            Event::PushFailed { message } => self.passages.push(words::push_failed(message)),
+            Event::PushFailed { message } => self.passages.push(phrases::push_failed(message)),
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
                 let held = registry.as_deref().map(clean::line);
                 self.passages.extend(held.map(|at| format!("in the registry as {at}")));

@@ -3,28 +3,28 @@
 use std::time::Duration;
 
 use super::fixture::{at, begun, built, edge, events, finished, shop, started, step};
-use super::{Link, Outcome, Timeline, Wait};
+use super::{CriticalImage, Outcome, Timeline, WaitCause};
 use crate::event::Event;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 
 fn index(run: &Timeline, name: &str) -> usize {
     run.images.iter().position(|track| *track.name == *name).unwrap()
 }
 
-fn chain(run: &Timeline) -> Vec<(&str, Wait)> {
-    let named = |link: &Link| (&*run.images[link.image].name, link.waited);
+fn chain(run: &Timeline) -> Vec<(&str, WaitCause)> {
+    let named = |link: &CriticalImage| (&*run.images[link.image].name, link.waited);
     run.chain().iter().map(named).collect()
 }
 
 #[test]
 fn images_get_the_lowest_place_that_is_free() {
     let run = shop();
-    let place = |name: &str| run.find(name).unwrap().place;
-    assert_eq!(place("base"), Some(0));
-    assert_eq!(place("agent"), Some(1));
-    assert_eq!(place("dev"), Some(0));
-    assert_eq!(place("tools"), Some(1));
-    assert_eq!(place("old"), None);
+    let slot = |name: &str| run.find(name).unwrap().slot;
+    assert_eq!(slot("base"), Some(0));
+    assert_eq!(slot("agent"), Some(1));
+    assert_eq!(slot("dev"), Some(0));
+    assert_eq!(slot("tools"), Some(1));
+    assert_eq!(slot("old"), None);
 }
 
 #[test]
@@ -50,21 +50,22 @@ fn an_image_is_ready_when_the_last_of_its_needs_ended() {
 #[test]
 fn the_chain_leads_over_needs_and_places() {
     let run = shop();
-    let expected = [("agent", Wait::Nothing), ("tools", Wait::Place), ("web", Wait::Need)];
+    let expected =
+        [("agent", WaitCause::Nothing), ("tools", WaitCause::Slot), ("web", WaitCause::Parent)];
     assert_eq!(chain(&run), expected);
     assert_eq!(chain(&Timeline::default()), []);
 }
 
 #[test]
 fn one_that_could_have_begun_earlier_waited_for_its_place() {
-    let edges = vec![edge("x", "a", NeedKind::From), edge("c", "a", NeedKind::From)];
+    let edges = vec![edge("x", "a", DependencyKind::From), edge("c", "a", DependencyKind::From)];
     let begun = begun(2, &["a", "b", "c", "x"], edges);
     let mut all = vec![at(0, begun), at(0, started("a")), at(0, started("b"))];
     all.extend([at(1, built("a", 1, 1)), at(1, started("c"))]);
     // b and c end at the same time. The event directly before the start of x permitted it.
     all.extend([at(5, built("b", 1, 1)), at(5, started("x")), at(5, built("c", 1, 1))]);
     all.push(at(9, built("x", 1, 1)));
-    let expected = [("b", Wait::Nothing), ("x", Wait::Place)];
+    let expected = [("b", WaitCause::Nothing), ("x", WaitCause::Slot)];
     assert_eq!(chain(&Timeline::of(&all)), expected);
 }
 
@@ -75,7 +76,7 @@ fn a_run_that_died_has_a_chain_and_open_steps() {
     let web = run.find("web").unwrap();
     assert_eq!(web.outcome, Outcome::Running);
     assert_eq!(web.steps[0].to, None);
-    assert_eq!(chain(&run).last(), Some(&("web", Wait::Need)));
+    assert_eq!(chain(&run).last(), Some(&("web", WaitCause::Parent)));
     assert_eq!(run.find("site").unwrap().outcome, Outcome::Waiting);
 }
 
@@ -102,7 +103,7 @@ fn a_log_without_its_head_is_told_all_the_same() {
     // Neither before the start of its image nor backward in time.
     assert_eq!(run.images[0].steps[0].from, Duration::from_millis(10));
     assert_eq!(run.images[0].ended.unwrap().at, Duration::from_millis(20));
-    assert_eq!(chain(&run), [("x", Wait::Nothing), ("y", Wait::Place)]);
+    assert_eq!(chain(&run), [("x", WaitCause::Nothing), ("y", WaitCause::Slot)]);
 }
 
 #[test]
@@ -116,10 +117,10 @@ fn only_the_last_lines_are_kept() {
 
 #[test]
 fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
-    let begun = begun(1, &["a"], vec![edge("a", "gone", NeedKind::From)]);
+    let begun = begun(1, &["a"], vec![edge("a", "gone", DependencyKind::From)]);
     let run = Timeline::of(&[at(0, begun), at(1, started("a")), at(2, built("a", 1, 1))]);
     assert_eq!(run.ready(0), Duration::ZERO);
-    assert_eq!(chain(&run), [("a", Wait::Nothing)]);
+    assert_eq!(chain(&run), [("a", WaitCause::Nothing)]);
 }
 
 #[test]

@@ -20,27 +20,27 @@ impl OneOrMore {
     }
 }
 
-enum Written {
+enum OneOrMoreValue {
     One(String),
     Several(Vec<Setting>),
 }
 
 impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMore, D::Error> {
-        let written = toml::Spanned::<Written>::deserialize(deserializer)?;
+        let written = toml::Spanned::<OneOrMoreValue>::deserialize(deserializer)?;
         let span = written.span();
         match written.into_inner() {
-            Written::One(text) => Ok(OneOrMore(vec![toml::Spanned::new(span, text)])),
-            Written::Several(settings) if settings.is_empty() => {
+            OneOrMoreValue::One(text) => Ok(OneOrMore(vec![toml::Spanned::new(span, text)])),
+            OneOrMoreValue::Several(settings) if settings.is_empty() => {
                 Err(D::Error::custom("the list must not be empty"))
             }
-            Written::Several(settings) => Ok(OneOrMore(settings)),
+            OneOrMoreValue::Several(settings) => Ok(OneOrMore(settings)),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Written, D::Error> {
+impl<'de> Deserialize<'de> for OneOrMoreValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMoreValue, D::Error> {
         deserializer.deserialize_any(Either)
     }
 }
@@ -48,21 +48,21 @@ impl<'de> Deserialize<'de> for Written {
 struct Either;
 
 impl<'de> Visitor<'de> for Either {
-    type Value = Written;
+    type Value = OneOrMoreValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string or a list of strings")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
-        Ok(Written::One(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMoreValue, E> {
+        Ok(OneOrMoreValue::One(text.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Written, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMoreValue, A::Error> {
         let mut settings = Vec::new();
         while let Some(setting) = list.next_element()? {
             settings.push(setting);
         }
-        Ok(Written::Several(settings))
+        Ok(OneOrMoreValue::Several(settings))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// The sources of secrets by ID.
-pub type Secrets = BTreeMap<String, toml::Spanned<SecretSource>>;
+pub type SecretSettings = BTreeMap<String, toml::Spanned<SecretSource>>;
 
 /// The source of a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

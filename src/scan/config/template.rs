@@ -27,11 +27,11 @@ const FILTERS: [&str; 2] = ["lower", "kebab"];
 /// A template, split into text and placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template<'a> {
-    pieces: Vec<Piece<'a>>,
+    pieces: Vec<TemplatePart<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece<'a> {
+enum TemplatePart<'a> {
     Text(&'a str),
     Placeholder {
         name: &'a str,
@@ -42,7 +42,7 @@ enum Piece<'a> {
 }
 
 /// A filled template, or the diagnostic for what is wrong with it.
-pub type Filled = Result<String, Box<Diagnostic>>;
+pub type FillResult = Result<String, Box<Diagnostic>>;
 
 impl<'a> Template<'a> {
     /// Parses a template. Every text is a valid template.
@@ -62,7 +62,7 @@ impl<'a> Template<'a> {
         while let Some(open) = rest.find('{') {
             let at = template.len() - rest.len() + open;
             let (before, braced) = rest.split_at(open);
-            pieces.push(Piece::Text(before));
+            pieces.push(TemplatePart::Text(before));
             let doubled = braced.starts_with("{{");
             let inner = &braced[1 + usize::from(doubled)..];
             let found = inner.split_once('}').and_then(|(inside, after)| {
@@ -73,21 +73,21 @@ impl<'a> Template<'a> {
             });
             match found {
                 Some((inside, _, _, after)) if doubled && after.starts_with('}') => {
-                    pieces.push(Piece::Text(&braced[1..inside.len() + 3]));
+                    pieces.push(TemplatePart::Text(&braced[1..inside.len() + 3]));
                     rest = &after[1..];
                 }
                 Some((inside, name, filter, after)) if !doubled => {
                     let at = at..at + inside.len() + 2;
-                    pieces.push(Piece::Placeholder { name, filter, at });
+                    pieces.push(TemplatePart::Placeholder { name, filter, at });
                     rest = after;
                 }
                 _ => {
-                    pieces.push(Piece::Text("{"));
+                    pieces.push(TemplatePart::Text("{"));
                     rest = &braced[1..];
                 }
             }
         }
-        pieces.push(Piece::Text(rest));
+        pieces.push(TemplatePart::Text(rest));
         Template { pieces }
     }
 
@@ -95,12 +95,12 @@ impl<'a> Template<'a> {
     pub fn mentions(&self, wanted: &str) -> bool {
         self.pieces
             .iter()
-            .any(|piece| matches!(piece, Piece::Placeholder { name, .. } if *name == wanted))
+            .any(|piece| matches!(piece, TemplatePart::Placeholder { name, .. } if *name == wanted))
     }
 
     /// Returns whether the template contains a placeholder.
     pub fn has_placeholders(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder { .. }))
+        self.pieces.iter().any(|piece| matches!(piece, TemplatePart::Placeholder { .. }))
     }
 
     /// Fills every placeholder with the result of `value`.
@@ -110,20 +110,20 @@ impl<'a> Template<'a> {
     /// the placeholder in the template.
     pub fn fill(
         &self,
-        value: &dyn Fn(&str) -> Result<String, Unfilled>,
-    ) -> Result<String, (Range<usize>, Unfilled)> {
+        value: &dyn Fn(&str) -> Result<String, PlaceholderError>,
+    ) -> Result<String, (Range<usize>, PlaceholderError)> {
         let mut filled = String::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => filled.push_str(text),
-                Piece::Placeholder { name, filter, at } => {
+                TemplatePart::Text(text) => filled.push_str(text),
+                TemplatePart::Placeholder { name, filter, at } => {
                     let value = value(name).map_err(|unfilled| (at.clone(), unfilled))?;
                     let value = match *filter {
                         None => value,
                         Some("lower") => value.to_lowercase(),
                         Some("kebab") => kebab(&value),
                         Some(other) => {
-                            let unfilled = Unfilled::unknown("filter", other, FILTERS);
+                            let unfilled = PlaceholderError::unknown("filter", other, FILTERS);
                             return Err((at.clone(), unfilled));
                         }
                     };
@@ -137,17 +137,17 @@ impl<'a> Template<'a> {
 
 /// The reason why a placeholder has no value, with a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfilled {
+pub struct PlaceholderError {
     /// The message.
     pub message: String,
     /// The hint.
     pub hint: String,
 }
 
-impl Unfilled {
+impl PlaceholderError {
     /// Returns an error with this message and hint.
-    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Unfilled {
-        Unfilled { message: message.into(), hint: hint.into() }
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> PlaceholderError {
+        PlaceholderError { message: message.into(), hint: hint.into() }
     }
 
     /// Returns the error for an unknown name.
@@ -155,18 +155,18 @@ impl Unfilled {
         what: &str,
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
-    ) -> Unfilled {
+    ) -> PlaceholderError {
         let known: Vec<&str> = known.into_iter().collect();
         let hint = match text::closest(name, known.iter().copied()) {
             Some(closest) => format!("did you mean `{closest}`?"),
             None => format!("valid {what}s are {}", text::list(&known)),
         };
-        Unfilled { message: format!("unknown {what} `{name}`"), hint }
+        PlaceholderError { message: format!("unknown {what} `{name}`"), hint }
     }
 
     /// Returns the error for a known placeholder that is not set.
-    pub fn unset(name: &str, hint: impl Into<String>) -> Unfilled {
-        Unfilled { message: format!("`{{{name}}}` is not set"), hint: hint.into() }
+    pub fn unset(name: &str, hint: impl Into<String>) -> PlaceholderError {
+        PlaceholderError { message: format!("`{{{name}}}` is not set"), hint: hint.into() }
     }
 }
 
@@ -179,13 +179,13 @@ impl ConfigFile {
         &self,
         (text, span): (&str, Span),
         captures: &BTreeMap<String, String>,
-        built_in: &dyn Fn(&str) -> Option<Result<String, Unfilled>>,
-    ) -> Filled {
+        built_in: &dyn Fn(&str) -> Option<Result<String, PlaceholderError>>,
+    ) -> FillResult {
         let value = |name: &str| match captures.get(name) {
             Some(value) => Ok(value.clone()),
             None => built_in(name).unwrap_or_else(|| {
                 let captures = captures.keys().map(String::as_str);
-                Err(Unfilled::unknown("placeholder", name, captures.chain(BUILT_IN)))
+                Err(PlaceholderError::unknown("placeholder", name, captures.chain(BUILT_IN)))
             }),
         };
         Template::parse(text)
@@ -198,7 +198,7 @@ impl ConfigFile {
         &self,
         (text, span): (&str, Span),
         at: Range<usize>,
-        unfilled: Unfilled,
+        unfilled: PlaceholderError,
     ) -> Diagnostic {
         Diagnostic::new(Rule::Config, unfilled.message)
             .at(&self.source, part_of(&self.source, span, text, at), "")
@@ -206,7 +206,7 @@ impl ConfigFile {
     }
 
     /// Returns the text and the span of a setting, as [`ConfigFile::fill`] takes them.
-    pub fn said(setting: &Setting) -> (&str, Span) {
+    pub fn spanned(setting: &Setting) -> (&str, Span) {
         (setting.get_ref(), ConfigFile::span(setting))
     }
 }
@@ -262,7 +262,7 @@ mod tests {
         let value = |name: &str| match name {
             "dir" => Ok("NodeChrome".to_owned()),
             "name" => Ok("x".to_owned()),
-            _ => Err(Unfilled::unknown("placeholder", name, ["dir", "name"])),
+            _ => Err(PlaceholderError::unknown("placeholder", name, ["dir", "name"])),
         };
         let shown = match Template::parse(template).fill(&value) {
             Ok(filled) => filled,

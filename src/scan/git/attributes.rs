@@ -17,7 +17,7 @@ const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "filter", "workin
 /// The settings of a repository that determine what a checkout writes and which of its changes git
 /// detects.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
+pub(super) struct CheckoutSettings {
     /// Whether the executable bit is read from the disk (`core.fileMode`).
     pub(super) file_mode: bool,
     /// Whether symlinks are written as symlinks (`core.symlinks`).
@@ -33,12 +33,13 @@ pub(super) struct Settings {
     pub(super) filters: Vec<(String, OsString)>,
 }
 
-impl Settings {
-    pub(super) fn read(caller: &Caller) -> anyhow::Result<Settings> {
+impl CheckoutSettings {
+    pub(super) fn read(caller: &Caller) -> anyhow::Result<CheckoutSettings> {
         let wanted = r"^(core\.(autocrlf|eol|filemode|symlinks|sparsecheckout)|filter\..*\.(smudge|process))$";
         // git exits with status 1 if no setting matches.
         let answer = caller.run(&["config", "-z", "--get-regexp", wanted], None)?.stdout;
-        let mut settings = Settings { file_mode: true, symlinks: true, ..Settings::default() };
+        let mut settings =
+            CheckoutSettings { file_mode: true, symlinks: true, ..CheckoutSettings::default() };
         for line in split(&answer) {
             // A name without `=` has no value, which means true.
             let (name, value) = split_once(line, b'\n').unwrap_or((line, b"true"));
@@ -118,7 +119,7 @@ pub(super) fn conversions(
     }
     let asked = list_of(paths.iter().map(|path| module.own_path(path)));
     let words: Vec<&str> = ["check-attr", "-z", "--stdin"].into_iter().chain(ATTRIBUTES).collect();
-    let answer = caller.ask(&words, Some(&asked))?;
+    let answer = caller.query(&words, Some(&asked))?;
     let mut words = answer.split(|byte| *byte == 0);
     let mut attributes: HashMap<&[u8], HashMap<&[u8], &[u8]>> = HashMap::new();
     while let (Some(path), Some(name), Some(value)) = (words.next(), words.next(), words.next()) {
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(settings: &Settings, attributes: &[(&str, &str)], expected: &str) {
+    fn check(settings: &CheckoutSettings, attributes: &[(&str, &str)], expected: &str) {
         let attributes = attributes.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         let found = settings.conversion(&attributes.collect());
         assert_eq!(found, expected);
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn only_what_changes_contents_is_a_conversion() {
-        let none = Settings::default();
+        let none = CheckoutSettings::default();
         check(&none, &[], "");
         check(&none, &[("text", "auto")], "");
         check(&none, &[("text", "set"), ("eol", "lf")], "");
@@ -154,15 +155,15 @@ mod tests {
         check(&none, &[("ident", "set"), ("filter", "x")], "ident");
         check(&none, &[("working-tree-encoding", "UTF-16")], "encoding=UTF-16");
         let smudge = vec![("filter.x.smudge".to_owned(), "cat".into())];
-        let filters = Settings { filters: smudge, ..Settings::default() };
+        let filters = CheckoutSettings { filters: smudge, ..CheckoutSettings::default() };
         check(&filters, &[("filter", "x")], "filter=x");
         check(&filters, &[("filter", "y")], "");
-        let auto = Settings { auto_crlf: Some(true), ..Settings::default() };
+        let auto = CheckoutSettings { auto_crlf: Some(true), ..CheckoutSettings::default() };
         check(&auto, &[], "auto-crlf");
         check(&auto, &[("text", "set")], "crlf");
         check(&auto, &[("crlf", "input")], "");
         check(&auto, &[("text", "unset")], "");
-        let eol = Settings { eol_is_crlf: true, ..Settings::default() };
+        let eol = CheckoutSettings { eol_is_crlf: true, ..CheckoutSettings::default() };
         check(&eol, &[], "");
         check(&eol, &[("text", "auto")], "auto-crlf");
     }

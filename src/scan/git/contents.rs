@@ -25,7 +25,7 @@ const UNKNOWN: &str = "work tree";
 
 /// The files of two states to compare, by path.
 #[derive(Debug, Default)]
-pub struct Wanted<'a> {
+pub struct ComparedPaths<'a> {
     /// Files to compare with the file at the same path.
     pub in_place: BTreeSet<&'a OsStr>,
     /// Files to compare with files at other paths.
@@ -52,7 +52,7 @@ impl Contents<'_> {
 }
 
 /// Two states, and the conversions of the compared files in checkouts of them.
-struct Pair<'a> {
+struct SnapshotPair<'a> {
     snapshots: [&'a Snapshot; 2],
     conversions: [HashMap<OsString, String>; 2],
 }
@@ -64,7 +64,7 @@ struct Pair<'a> {
 pub fn names_of_contents<'a>(
     now: &'a Snapshot,
     then: &'a Snapshot,
-    wanted: &Wanted<'a>,
+    wanted: &ComparedPaths<'a>,
 ) -> anyhow::Result<[Contents<'a>; 2]> {
     let have_same_attributes = now.has_attributes_of(then);
     let is_open = |path: &&&OsStr| {
@@ -76,7 +76,7 @@ pub fn names_of_contents<'a>(
     let mut open: BTreeSet<&OsStr> = wanted.in_place.iter().filter(is_open).copied().collect();
     open.extend(&wanted.moved);
     let (of_now, of_then) = rayon::join(|| now.conversions(&open), || then.conversions(&open));
-    let pair = Pair { snapshots: [now, then], conversions: [of_now?, of_then?] };
+    let pair = SnapshotPair { snapshots: [now, then], conversions: [of_now?, of_then?] };
     let shared: HashMap<&OsStr, String> =
         open.iter().filter_map(|path| Some((*path, pair.shared_name(path)?))).collect();
     let unshared: Vec<&OsStr> =
@@ -92,7 +92,7 @@ pub fn names_of_contents<'a>(
     Ok([Contents { snapshot: now, others: of_now }, Contents { snapshot: then, others: of_then }])
 }
 
-impl Pair<'_> {
+impl SnapshotPair<'_> {
     fn file(&self, side: usize, path: &OsStr) -> Option<&File> {
         self.snapshots[side].files.get(path).filter(|file| file.is_regular())
     }
@@ -219,7 +219,7 @@ pub(super) fn hash_files(
         asked.push('\n');
     }
     let words = ["hash-object", "--no-filters", "--stdin-paths"];
-    let answer = caller.ask(&words, Some(asked.as_bytes()))?;
+    let answer = caller.query(&words, Some(asked.as_bytes()))?;
     let answer = String::from_utf8_lossy(&answer);
     let mut ids = answer.lines().map(str::to_owned);
     Ok(readable.iter().map(|readable| if *readable { ids.next() } else { None }).collect())

@@ -32,8 +32,8 @@ impl Head {
     /// # Errors
     /// Returns git's message if it fails, or the reason why it cannot be run.
     pub fn commit(&self) -> &Answer {
-        let ask = || self.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "");
-        self.commit.get_or_init(ask)
+        let query = || self.query(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "");
+        self.commit.get_or_init(query)
     }
 
     /// Returns the branch that is checked out, or `None` if HEAD is detached.
@@ -41,8 +41,8 @@ impl Head {
     /// # Errors
     /// Returns the same errors as [`Head::commit`].
     pub fn branch(&self) -> &Answer {
-        let ask = || self.ask(&["symbolic-ref", "--quiet", "HEAD"], "refs/heads/");
-        self.branch.get_or_init(ask)
+        let query = || self.query(&["symbolic-ref", "--quiet", "HEAD"], "refs/heads/");
+        self.branch.get_or_init(query)
     }
 
     /// Returns the tag of its commit. Of several, returns the newest one, and of those the highest
@@ -59,12 +59,12 @@ impl Head {
             let [by_version, by_date, one] = sort;
             let format = "--format=%(refname)";
             let words = ["for-each-ref", &at, by_version, by_date, one, format, "refs/tags"];
-            self.ask(&words, "refs/tags/")
+            self.query(&words, "refs/tags/")
         })
     }
 
     /// Returns the first line of git's output without the prefix that all such lines have.
-    fn ask(&self, arguments: &[&str], prefix: &str) -> Answer {
+    fn query(&self, arguments: &[&str], prefix: &str) -> Answer {
         let first = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
         let finished =
             self.caller.run(arguments, None).map_err(|error| first(&error.to_string()))?;

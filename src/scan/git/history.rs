@@ -20,7 +20,7 @@ impl Git {
     /// fetch it.
     pub fn resolve(&self, revision: &str) -> anyhow::Result<String> {
         if is_null(revision.strip_suffix("...").unwrap_or(revision)) {
-            let empty = self.caller.ask(&["hash-object", "-t", "tree", "--stdin"], Some(b""))?;
+            let empty = self.caller.query(&["hash-object", "-t", "tree", "--stdin"], Some(b""))?;
             return Ok(String::from_utf8_lossy(&empty).trim().to_owned());
         }
         let base = match revision.strip_suffix("...").filter(|other| !other.is_empty()) {
@@ -98,7 +98,7 @@ impl Git {
         let excluded: Vec<String> = bases.iter().map(|base| format!("^{base}")).collect();
         let mut words = vec!["rev-list"];
         words.extend(ends.iter().chain(&excluded).map(String::as_str));
-        let after = self.caller.ask(&words, None)?;
+        let after = self.caller.query(&words, None)?;
         Ok(String::from_utf8_lossy(&after).lines().any(|commit| shallow.contains(commit)))
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
-use super::snapshot::{Landing, Snapshot, is_there};
+use super::snapshot::{ResolvedPath, Snapshot, is_there};
 use super::work_tree::link_on_disk;
 
 /// Files and symlinks of the work tree that git ignores, by their paths from its top.
@@ -32,7 +32,7 @@ impl Local {
                 Some(text)
             });
             local.links.extend(links);
-            if let Landing::Inside(path) = landing
+            if let ResolvedPath::Inside(path) = landing
                 && !snapshot.files.contains_key(&path)
                 && is_there(&snapshot.top, &path).is_some_and(|found| found.is_file())
             {

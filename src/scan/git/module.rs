@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::attributes::Settings;
+use super::attributes::CheckoutSettings;
 use super::{Caller, option, split, split_once};
 
 /// A repository: the main one, a submodule, or one that is nested without being a submodule.
@@ -22,13 +22,13 @@ pub(super) struct Module {
     /// The prefix of its paths in the main repository, with a trailing `/`; empty for the main one.
     pub(super) prefix: OsString,
     /// The settings that a checkout depends on.
-    pub(super) settings: Settings,
+    pub(super) settings: CheckoutSettings,
 }
 
 impl Module {
     pub(super) fn main(top: &Path, dir: PathBuf) -> anyhow::Result<Module> {
         let caller = Caller::at(top);
-        let settings = Settings::read(&caller)?;
+        let settings = CheckoutSettings::read(&caller)?;
         Ok(Module { caller, dir, prefix: OsString::new(), settings })
     }
 
@@ -62,7 +62,7 @@ impl Module {
         let options = vec![option("--git-dir=", &dir), option("--work-tree=", at)];
         let variables = vec![("GIT_INDEX_FILE", dir.join("index").into_os_string())];
         let caller = Caller { at: at.to_owned(), options, variables };
-        let settings = Settings::read(&caller)?;
+        let settings = CheckoutSettings::read(&caller)?;
         let mut prefix = path.to_owned();
         prefix.push("/");
         Ok(Module { caller, dir, prefix, settings })
@@ -83,7 +83,7 @@ impl Module {
     pub(super) fn names_in(&self, gitmodules: &[u8]) -> Vec<(OsString, OsString)> {
         let words = ["config", "-z", "--file", "-", "--get-regexp", r"^submodule\..*\.path$"];
         // If the text is invalid, no submodule is known by name.
-        let answer = self.caller.ask(&words, Some(gitmodules)).unwrap_or_default();
+        let answer = self.caller.query(&words, Some(gitmodules)).unwrap_or_default();
         let pairs = split(&answer).filter_map(|line| {
             let (key, path) = split_once(line, b'\n')?;
             let name = key.strip_prefix(b"submodule.")?.strip_suffix(b".path")?;

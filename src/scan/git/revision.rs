@@ -31,13 +31,13 @@ impl Snapshot {
     fn read_revision(git: &Git, tree: &str, is_whole: bool) -> anyhow::Result<Snapshot> {
         let mut snapshot = Snapshot::empty(git, false);
         let (caller, prefix) = git.lister(is_whole);
-        let listed = caller.ask(&["ls-tree", "-r", "-z", tree], None)?;
+        let listed = caller.query(&["ls-tree", "-r", "-z", tree], None)?;
         let mut submodules = snapshot.add_tree(0, prefix, &listed)?;
         if !is_whole && !git.root.is_empty() {
             let mut words: Vec<OsString> =
                 ["ls-tree", "-z", "--full-tree", tree, "--"].map(OsString::from).to_vec();
             words.extend(paths_above(&git.root));
-            let listed = git.main.caller.ask(&words, None)?;
+            let listed = git.main.caller.query(&words, None)?;
             snapshot.add_tree(0, OsStr::new(""), &listed)?;
         }
         while let Some((path, commit, around)) = submodules.pop() {
@@ -45,7 +45,7 @@ impl Snapshot {
             let tree = module.and_then(|module| {
                 let words = ["ls-tree", "-r", "-z", "--full-tree", commit.as_str()];
                 // A commit that was not fetched has no known files.
-                Some((module.caller.ask(&words, None).ok()?, module))
+                Some((module.caller.query(&words, None).ok()?, module))
             });
             let Some((listed, module)) = tree else {
                 let (kind, blob) = (FileKind::Submodule, Some(commit));

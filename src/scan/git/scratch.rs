@@ -82,7 +82,7 @@ impl<'a> Scratch<'a> {
             lines.extend_from_slice(self.module.own_path(path).as_bytes());
             lines.push(0);
         }
-        self.caller.ask(&["update-index", "-z", "--index-info"], Some(&lines)).map(drop)
+        self.caller.query(&["update-index", "-z", "--index-info"], Some(&lines)).map(drop)
     }
 
     /// Returns the conversions of files by their paths in the main repository.

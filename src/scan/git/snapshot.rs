@@ -64,7 +64,7 @@ pub enum FileKind {
 
 /// The result of resolving a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Landing {
+pub enum ResolvedPath {
     /// A path in the repository that contains no symlinks. It does not necessarily exist.
     Inside(OsString),
     /// A path outside of the repository.
@@ -73,12 +73,12 @@ pub enum Landing {
     Loop,
 }
 
-impl Landing {
+impl ResolvedPath {
     /// Returns the path if it is in the repository.
     pub fn inside(self) -> Option<OsString> {
         match self {
-            Landing::Inside(path) => Some(path),
-            Landing::Outside(_) | Landing::Loop => None,
+            ResolvedPath::Inside(path) => Some(path),
+            ResolvedPath::Outside(_) | ResolvedPath::Loop => None,
         }
     }
 }
@@ -105,7 +105,7 @@ impl Snapshot {
     }
 
     /// Resolves the symlinks in a path.
-    pub fn resolve(&self, path: &OsStr) -> Landing {
+    pub fn resolve(&self, path: &OsStr) -> ResolvedPath {
         self.resolve_with(path, &mut |_| None)
     }
 
@@ -115,7 +115,7 @@ impl Snapshot {
         &self,
         path: &OsStr,
         link: &mut dyn FnMut(&OsStr) -> Option<OsString>,
-    ) -> Landing {
+    ) -> ResolvedPath {
         let mut at: Vec<u8> = Vec::new();
         let mut ahead: Vec<Vec<u8>> = parts(path.as_bytes());
         let mut links = 0;
@@ -125,7 +125,7 @@ impl Snapshot {
                     let above = self.top.parent().unwrap_or(Path::new("/"));
                     match self.come_back(above, ahead) {
                         Ok(again) => ahead = again,
-                        Err(outside) => return Landing::Outside(outside),
+                        Err(outside) => return ResolvedPath::Outside(outside),
                     }
                 }
                 at.truncate(at.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
@@ -145,7 +145,7 @@ impl Snapshot {
             let Some(text) = text else { continue };
             links += 1;
             if links > MOST_LINKS {
-                return Landing::Loop;
+                return ResolvedPath::Loop;
             }
             at.truncate(before);
             ahead.extend(parts(text.as_bytes()));
@@ -153,11 +153,11 @@ impl Snapshot {
                 at.clear();
                 match self.come_back(Path::new("/"), ahead) {
                     Ok(again) => ahead = again,
-                    Err(outside) => return Landing::Outside(outside),
+                    Err(outside) => return ResolvedPath::Outside(outside),
                 }
             }
         }
-        Landing::Inside(OsString::from_vec(at))
+        ResolvedPath::Inside(OsString::from_vec(at))
     }
 
     /// Follows the rest of a path from a directory outside of the repository. Returns the parts

@@ -20,7 +20,7 @@ use super::snapshot::{File, FileKind, Snapshot, is_there};
 use super::{Caller, Git, UNREADABLE, join, split, split_once};
 
 /// The output of git for a work tree.
-struct Listed {
+struct GitListing {
     tracked: Vec<u8>,
     changed: Vec<u8>,
     others: Vec<u8>,
@@ -78,7 +78,7 @@ impl Snapshot {
         &mut self,
         module: usize,
         prefix: &OsStr,
-        listed: &Listed,
+        listed: &GitListing,
     ) -> anyhow::Result<Vec<OsString>> {
         let changed: HashSet<&[u8]> = split(&listed.changed).collect();
         let mut nested = Vec::new();
@@ -201,15 +201,15 @@ impl Tracked<'_> {
 }
 
 /// Runs three slow commands in parallel.
-fn list(caller: &Caller) -> anyhow::Result<Listed> {
-    let ask = |words: &str| caller.ask(&words.split(' ').collect::<Vec<_>>(), None);
+fn list(caller: &Caller) -> anyhow::Result<GitListing> {
+    let query = |words: &str| caller.query(&words.split(' ').collect::<Vec<_>>(), None);
     let changed = "diff --name-only -z --no-renames --no-ext-diff --relative \
                    --ignore-submodules=all -- .";
     let (tracked, (changed, others)) = rayon::join(
-        || ask("ls-files -z -v --stage -- ."),
-        || rayon::join(|| ask(changed), || ask("ls-files -z --others --exclude-standard -- .")),
+        || query("ls-files -z -v --stage -- ."),
+        || rayon::join(|| query(changed), || query("ls-files -z --others --exclude-standard -- .")),
     );
-    Ok(Listed { tracked: tracked?, changed: changed?, others: others? })
+    Ok(GitListing { tracked: tracked?, changed: changed?, others: others? })
 }
 
 /// Returns the target of a path on disk if it is a symlink.

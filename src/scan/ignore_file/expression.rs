@@ -16,25 +16,27 @@ use super::Problem;
 pub(super) fn rust_regex(go: &str) -> Result<String, Problem> {
     let mut rust = String::with_capacity(go.len() + 16);
     let mut chars = go.chars();
-    let mut before = Before::Nothing;
+    let mut before = PrecedingItem::Nothing;
     while let Some(c) = chars.next() {
         if let Some(count) = repetition(c, chars.as_str())? {
             match before {
-                Before::Nothing => return Err(format!("`{{{count}` has nothing to repeat").into()),
-                Before::Repetition => {
+                PrecedingItem::Nothing => {
+                    return Err(format!("`{{{count}` has nothing to repeat").into());
+                }
+                PrecedingItem::Repetition => {
                     return Err(format!("`{{{count}` follows another repetition").into());
                 }
-                Before::Item => {}
+                PrecedingItem::Item => {}
             }
             rust.extend(["{", count]);
             chars = chars.as_str()[count.len()..].chars();
-            before = Before::Repetition;
+            before = PrecedingItem::Repetition;
             continue;
         }
         before = match c {
-            '(' | '|' => Before::Nothing,
-            '*' | '?' => Before::Repetition,
-            _ => Before::Item,
+            '(' | '|' => PrecedingItem::Nothing,
+            '*' | '?' => PrecedingItem::Repetition,
+            _ => PrecedingItem::Item,
         };
         match c {
             '\\' => match escape(&mut chars)? {
@@ -51,7 +53,7 @@ pub(super) fn rust_regex(go: &str) -> Result<String, Problem> {
 }
 
 /// The item before a position at which a repetition can occur.
-enum Before {
+enum PrecedingItem {
     Nothing,
     Item,
     Repetition,

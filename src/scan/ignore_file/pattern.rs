@@ -19,9 +19,9 @@ const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '^'];
 
 /// A compiled pattern.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(super) struct IgnorePattern {
     text: String,
-    kind: Kind,
+    kind: PatternKind,
     /// The expression, for the kind that needs one.
     regex: Option<Regex>,
     /// The length in bytes of the literal prefix that every match has.
@@ -31,7 +31,7 @@ pub(super) struct Pattern {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum PatternKind {
     /// Matches the text itself.
     Exact,
     /// Matches everything that starts with the text before its `**`: `dir/**`, `x**`.
@@ -51,16 +51,16 @@ pub(super) struct Fault {
     pub(super) message: Problem,
 }
 
-impl Pattern {
+impl IgnorePattern {
     /// Compiles a cleaned text without its `!`.
-    pub(super) fn new(text: &str) -> Result<Pattern, Fault> {
+    pub(super) fn new(text: &str) -> Result<IgnorePattern, Fault> {
         check_syntax(text)?;
         let whole = |message| Fault { at: 0..text.len(), message };
         // Docker's scanner drops a byte-order mark only when it creates the expression.
         let scanned = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (kind, go) = translate(scanned);
         let regex = match kind {
-            Kind::Regex => {
+            PatternKind::Regex => {
                 let rust = rust_regex(&go).map_err(whole)?;
                 Some(Regex::new(&rust).map_err(|error| whole(error.to_string().into()))?)
             }
@@ -81,20 +81,20 @@ impl Pattern {
                 _ => at + 1,
             })
         });
-        Ok(Pattern { text: text.to_owned(), kind, regex, head, tail })
+        Ok(IgnorePattern { text: text.to_owned(), kind, regex, head, tail })
     }
 
     /// Returns whether the pattern matches this exact path. The caller handles parent directories.
-    pub(super) fn matches(&self, path: &Name<'_>) -> bool {
+    pub(super) fn matches(&self, path: &PathForms<'_>) -> bool {
         let text = self.text.as_bytes();
         match self.kind {
-            Kind::Exact => path.bytes == text,
-            Kind::Prefix => path.bytes.starts_with(&text[..text.len() - 2]),
-            Kind::Suffix => {
+            PatternKind::Exact => path.bytes == text,
+            PatternKind::Prefix => path.bytes.starts_with(&text[..text.len() - 2]),
+            PatternKind::Suffix => {
                 let suffix = &text[2..];
                 path.bytes.ends_with(suffix) || suffix.strip_prefix(b"/") == Some(path.bytes)
             }
-            Kind::Regex => {
+            PatternKind::Regex => {
                 // Most paths fail these two checks, which are cheap.
                 path.bytes.starts_with(&text[..self.head])
                     && path.bytes.ends_with(&text[self.tail..])
@@ -103,38 +103,40 @@ impl Pattern {
         }
     }
 
-    /// Returns whether a path below `folder` (which ends in `/`) can match.
-    pub(super) fn can_match_below(&self, folder: &[u8]) -> bool {
+    /// Returns whether a path below `directory` (which ends in `/`) can match.
+    pub(super) fn can_match_below(&self, directory: &[u8]) -> bool {
         let head = &self.text.as_bytes()[..self.head];
         match self.kind {
-            Kind::Exact => self.text.as_bytes().starts_with(folder),
-            Kind::Suffix => true,
-            Kind::Prefix | Kind::Regex => head.starts_with(folder) || folder.starts_with(head),
+            PatternKind::Exact => self.text.as_bytes().starts_with(directory),
+            PatternKind::Suffix => true,
+            PatternKind::Prefix | PatternKind::Regex => {
+                head.starts_with(directory) || directory.starts_with(head)
+            }
         }
     }
 
     /// Returns the text without a trailing `/**` and then `/*`. BuildKit's walker treats it as the
     /// directory that an exception re-includes.
-    pub(super) fn folder(&self) -> &str {
+    pub(super) fn directory(&self) -> &str {
         let text = self.text.strip_suffix("/**").unwrap_or(&self.text);
         text.strip_suffix("/*").unwrap_or(text)
     }
 
     /// Returns whether that directory is a plain path, as the walker defines it.
-    pub(super) fn folder_is_plain(&self) -> bool {
-        !self.folder().contains(SPECIAL)
+    pub(super) fn directory_is_plain(&self) -> bool {
+        !self.directory().contains(SPECIAL)
     }
 }
 
 /// A path in the forms that patterns compare.
-pub(super) struct Name<'a> {
+pub(super) struct PathForms<'a> {
     bytes: &'a [u8],
     text: Cow<'a, str>,
 }
 
-impl<'a> Name<'a> {
+impl<'a> PathForms<'a> {
     /// Converts a path. Go's expressions read each byte that is not valid UTF-8 as one U+FFFD.
-    pub(super) fn new(bytes: &'a [u8]) -> Name<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> PathForms<'a> {
         let text = std::str::from_utf8(bytes).map_or_else(
             |_| {
                 let mut text = String::with_capacity(bytes.len() + 8);
@@ -146,7 +148,7 @@ impl<'a> Name<'a> {
             },
             Cow::Borrowed,
         );
-        Name { bytes, text }
+        PathForms { bytes, text }
     }
 }
 
@@ -200,27 +202,27 @@ fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
 /// Translates a pattern as Docker does, to one of three literal comparisons or to a regular
 /// expression in Go's syntax. The order in which one kind replaces another is Docker's, including
 /// its surprises (`**foo` compares the end of the path, `**fo?` needs a whole name).
-fn translate(text: &str) -> (Kind, String) {
+fn translate(text: &str) -> (PatternKind, String) {
     let mut go = String::from("^");
-    let mut shape = Kind::Exact;
+    let mut shape = PatternKind::Exact;
     let mut chars = text.chars().peekable();
     let mut first = true;
     while let Some(c) = chars.next() {
         match c {
             '*' if chars.next_if_eq(&'*').is_some() => {
                 chars.next_if_eq(&'/');
-                let exact = shape == Kind::Exact;
+                let exact = shape == PatternKind::Exact;
                 if chars.peek().is_some() {
                     go.push_str("(.*/)?");
-                    shape = Kind::Regex;
+                    shape = PatternKind::Regex;
                 } else if exact {
-                    shape = Kind::Prefix;
+                    shape = PatternKind::Prefix;
                 } else {
                     go.push_str(".*");
-                    shape = Kind::Regex;
+                    shape = PatternKind::Regex;
                 }
                 if first {
-                    shape = Kind::Suffix;
+                    shape = PatternKind::Suffix;
                 }
             }
             '*' | '?' | '[' | ']' => {
@@ -229,13 +231,13 @@ fn translate(text: &str) -> (Kind, String) {
                     '?' => go.push_str("[^/]"),
                     c => go.push(c),
                 }
-                shape = Kind::Regex;
+                shape = PatternKind::Regex;
             }
             '\\' => {
                 go.push('\\');
                 if let Some(quoted) = chars.next() {
                     go.push(quoted);
-                    shape = Kind::Regex;
+                    shape = PatternKind::Regex;
                 }
             }
             // Docker intends to escape `|`, `{`, and `}` too, but does not: `a|b*` is two patterns,
@@ -254,10 +256,11 @@ mod tests {
 
     /// Checks two lists of paths separated by blanks: `yes` has matches and `no` has none.
     fn check(pattern: &str, yes: &str, no: &str) {
-        let compiled = Pattern::new(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault:?}"));
+        let compiled =
+            IgnorePattern::new(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault:?}"));
         for (paths, expected) in [(yes, true), (no, false)] {
             for path in paths.split(' ').filter(|path| !path.is_empty()) {
-                let found = compiled.matches(&Name::new(path.as_bytes()));
+                let found = compiled.matches(&PathForms::new(path.as_bytes()));
                 assert_eq!(found, expected, "{pattern} on {path}");
             }
         }
@@ -333,8 +336,9 @@ mod tests {
 
     #[test]
     fn names_that_are_not_utf8() {
-        let matches =
-            |pattern: &str, name: &[u8]| Pattern::new(pattern).unwrap().matches(&Name::new(name));
+        let matches = |pattern: &str, name: &[u8]| {
+            IgnorePattern::new(pattern).unwrap().matches(&PathForms::new(name))
+        };
         assert!(matches("a?b", b"a\xffb"));
         assert!(!matches("a?b", b"a\xe2\x82b"));
         assert!(matches("a??b", b"a\xe2\x82b"));
@@ -345,7 +349,7 @@ mod tests {
     #[test]
     fn bad_patterns_say_where() {
         let check = |pattern: &str, at: Range<usize>| {
-            assert_eq!(Pattern::new(pattern).map(|_| ()).unwrap_err().at, at, "{pattern}");
+            assert_eq!(IgnorePattern::new(pattern).map(|_| ()).unwrap_err().at, at, "{pattern}");
         };
         check("a[", 1..2);
         check("a[b", 1..3);
@@ -367,10 +371,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_can_hold_a_match() {
-        let check = |pattern: &str, folder: &str, expected: bool| {
-            let pattern = Pattern::new(pattern).unwrap();
-            assert_eq!(pattern.can_match_below(folder.as_bytes()), expected, "{folder}");
+    fn directories_that_can_hold_a_match() {
+        let check = |pattern: &str, directory: &str, expected: bool| {
+            let pattern = IgnorePattern::new(pattern).unwrap();
+            assert_eq!(pattern.can_match_below(directory.as_bytes()), expected, "{directory}");
         };
         check("a/b", "a/", true);
         check("a/b", "a/b/", false);

@@ -62,12 +62,12 @@ fn surprises_are_docker_s() {
 }
 
 #[test]
-fn folders_that_nothing_brings_back_are_skipped() {
-    let check = |text: &str, folder: &str, expected: bool| {
+fn directories_that_nothing_brings_back_are_skipped() {
+    let check = |text: &str, directory: &str, expected: bool| {
         assert_eq!(
-            parse(text).0.matcher().can_skip_folder(folder),
+            parse(text).0.matcher().can_skip_directory(directory),
             expected,
-            "{text:?} on {folder}"
+            "{text:?} on {directory}"
         );
     };
     check("node_modules", "node_modules", true);
@@ -91,7 +91,7 @@ fn wrong_lines_are_shown_where_they_are_wrong() {
         assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
         let label = &problems[0].labels[0];
         let place = format!("c/.dockerignore:{place}");
-        assert_eq!(label.source.place(label.span).to_string(), place, "{text:?}");
+        assert_eq!(label.source.location(label.span).to_string(), place, "{text:?}");
         assert_eq!(label.source.slice(label.span), token, "{text:?}");
         assert!(problems[0].is_error());
         assert!(!file.ignored("zz"));
@@ -128,25 +128,25 @@ fn the_deciding_line_is_known() {
 
 #[test]
 fn the_file_beside_the_dockerfile_comes_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let dockerfile = folder.path().join("Build.df");
-    let context = folder.path().join("context");
+    let directory = tempfile::tempdir().unwrap();
+    let dockerfile = directory.path().join("Build.df");
+    let context = directory.path().join("context");
     fs::create_dir(&context).unwrap();
     let find = || find_ignore_file(&dockerfile, &context).unwrap();
     assert_eq!(find(), None);
     fs::write(context.join(".dockerignore"), "a").unwrap();
     assert_eq!(find(), Some(context.join(".dockerignore")));
-    fs::write(folder.path().join("Build.df.dockerignore"), "").unwrap();
-    assert_eq!(find(), Some(folder.path().join("Build.df.dockerignore")));
+    fs::write(directory.path().join("Build.df.dockerignore"), "").unwrap();
+    assert_eq!(find(), Some(directory.path().join("Build.df.dockerignore")));
 }
 
 #[test]
 fn loading_finds_names_and_complains() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let rel = |path: &str| RelPath::new(path).unwrap();
-    let load = || IgnoreFile::load(folder.path(), &rel("docker/a/Dockerfile"), &rel("docker/a"));
+    let load = || IgnoreFile::load(directory.path(), &rel("docker/a/Dockerfile"), &rel("docker/a"));
     assert!(load().unwrap().0.is_empty());
-    let place = folder.path().join("docker/a/.dockerignore");
+    let place = directory.path().join("docker/a/.dockerignore");
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::write(&place, "x\nb[\n").unwrap();
     let (file, problems) = load().unwrap();
@@ -155,7 +155,7 @@ fn loading_finds_names_and_complains() {
     fs::write(&place, b"x\ncaf\xe9\n").unwrap();
     let (_, problems) = load().unwrap();
     let label = &problems[0].labels[0];
-    assert_eq!(label.source.place(label.span).to_string(), "docker/a/.dockerignore:2:4");
+    assert_eq!(label.source.location(label.span).to_string(), "docker/a/.dockerignore:2:4");
     fs::remove_file(&place).unwrap();
     fs::create_dir(&place).unwrap();
     assert!(load().unwrap_err().to_string().contains(".dockerignore"));

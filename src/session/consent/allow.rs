@@ -13,23 +13,23 @@ use super::{OutsideSource, with_home};
 
 /// What the command line allows.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
+pub struct AllowOptions {
     any_file: bool,
     paths: Vec<PathBuf>,
     agent: bool,
 }
 
-impl Allowed {
-    /// Parses `fs.read=PATH`, `fs=PATH`, and `ssh`. Relative paths start at `folder`.
+impl AllowOptions {
+    /// Parses `fs.read=PATH`, `fs=PATH`, and `ssh`. Relative paths start at `directory`.
     ///
     /// # Errors
     /// Returns an error if a value is anything else.
     pub fn read(
         words: &[String],
-        folder: &Path,
+        directory: &Path,
         environment: &Environment,
-    ) -> anyhow::Result<Allowed> {
-        let mut allowed = Allowed::default();
+    ) -> anyhow::Result<AllowOptions> {
+        let mut allowed = AllowOptions::default();
         for word in words {
             let (key, value) = match word.split_once('=') {
                 Some((key, value)) => (key, Some(value)),
@@ -50,7 +50,7 @@ impl Allowed {
                 }
                 ("fs" | "fs.read", Some("*")) => allowed.any_file = true,
                 ("fs" | "fs.read", Some(path)) => {
-                    let path = with_home(path, folder, environment.path("HOME"));
+                    let path = with_home(path, directory, environment.path("HOME"));
                     allowed.paths.push(resolve(&path));
                 }
                 _ => {

@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::session::secrets::Lacking;
+use crate::session::secrets::UnavailableSecret;
 
 /// The canonical root of a repository.
 #[derive(Debug, Clone)]
@@ -35,11 +35,11 @@ impl Boundary {
 
 /// A path from `layers.toml` or the command line.
 #[derive(Debug, Clone)]
-pub struct Located<'a> {
+pub struct LocatedPath<'a> {
     /// The path as written.
     pub written: &'a str,
     /// The path that it resolves to, or why that is unknown.
-    pub path: Result<PathBuf, Lacking>,
+    pub path: Result<PathBuf, UnavailableSecret>,
 }
 
 /// Returns the canonical form of a path that exists. The directory of this process is written as `/proc/self`: with its
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn paths_are_resolved_as_far_as_they_exist() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("a/b")).unwrap();
         symlink(root.join("a/b"), root.join("link")).unwrap();
         let check = |path: &str, expected: &str| {
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_name_that_begins_like_the_root_is_outside() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap().join("shop");
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap().join("shop");
         std::fs::create_dir(&root).unwrap();
         let boundary = Boundary::of(&root).unwrap();
         assert!(!boundary.is_outside(&root));

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::usage;
 use crate::graph::Image;
-use crate::report::say;
+use crate::report::printer;
 use crate::workspace::Invocation;
 use crate::workspace::load::Workspace;
 
-use super::secrets::{Configured, Needed};
+use super::secrets::{ConfiguredSecret, SecretRequests};
 
 mod allow;
 mod location;
@@ -22,8 +22,8 @@ mod pipeline;
 mod remembered;
 mod wording;
 
-pub use allow::Allowed;
-pub use location::{Boundary, Located, canonical};
+pub use allow::AllowOptions;
+pub use location::{Boundary, LocatedPath, canonical};
 pub use pipeline::allow_options;
 pub use wording::{announce, withheld};
 
@@ -31,7 +31,7 @@ use remembered::Remembered;
 
 /// What a build would get from outside the repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Outside<'a> {
+pub struct OutsideAccess<'a> {
     /// Its role in the build.
     pub role: Role,
     /// The ID of the secret or agent, or the name of the image.
@@ -68,10 +68,10 @@ pub enum OutsideSource {
 pub fn outside_of<'a>(
     workspace: &Workspace,
     images: &[&'a Image],
-    needed: &Needed<'a>,
-    configured: &[Configured<'a>],
+    needed: &SecretRequests<'a>,
+    configured: &[ConfiguredSecret<'a>],
     boundary: &Boundary,
-) -> Vec<Outside<'a>> {
+) -> Vec<OutsideAccess<'a>> {
     let mut found = BTreeSet::new();
     for image in images {
         let places = [(Role::Context, &image.context), (Role::Dockerfile, &image.dockerfile)];
@@ -79,7 +79,7 @@ pub fn outside_of<'a>(
             let Ok(path) = canonical(&path.under(&workspace.root)) else { continue };
             if boundary.is_outside(&path) {
                 let (id, source) = (image.name.as_str(), OutsideSource::Path(path));
-                found.insert(Outside { role, id, source, images: vec![id] });
+                found.insert(OutsideAccess { role, id, source, images: vec![id] });
             }
         }
     }
@@ -90,7 +90,7 @@ pub fn outside_of<'a>(
         }
         for source in one.outside(boundary) {
             let (role, id, images) = (one.role(), one.id, images.clone());
-            found.insert(Outside { role, id, source, images });
+            found.insert(OutsideAccess { role, id, source, images });
         }
     }
     found.into_iter().collect()
@@ -98,7 +98,7 @@ pub fn outside_of<'a>(
 
 /// What the user has consented to.
 pub struct Consents {
-    allowed: Allowed,
+    allowed: AllowOptions,
     remembered: Remembered,
     /// What the user consented to in this run.
     answered: Vec<(Role, String, OutsideSource)>,
@@ -110,13 +110,13 @@ impl Consents {
     /// # Errors
     /// Returns an error if a warning about the remembered answers cannot be printed.
     pub fn open(
-        allowed: Allowed,
+        allowed: AllowOptions,
         boundary: &Boundary,
         at: &Invocation,
     ) -> anyhow::Result<Consents> {
         let (remembered, problem) = Remembered::open(boundary.root(), &at.environment);
         if let Some(problem) = problem {
-            say::warning(&problem, at.paint)?;
+            printer::warning(&problem, at.paint)?;
         }
         Ok(Consents { allowed, remembered, answered: Vec::new() })
     }
@@ -132,9 +132,9 @@ impl Consents {
     ///
     /// # Errors
     /// Returns an error if consent is missing or refused.
-    pub fn obtain(&mut self, wanted: &[Outside<'_>], at: &Invocation) -> anyhow::Result<()> {
+    pub fn obtain(&mut self, wanted: &[OutsideAccess<'_>], at: &Invocation) -> anyhow::Result<()> {
         let open = wanted.iter().filter(|it| !self.cover(it.role, it.id, &it.source));
-        let open: Vec<&Outside<'_>> = open.collect();
+        let open: Vec<&OutsideAccess<'_>> = open.collect();
         if open.is_empty() {
             return Ok(());
         }
@@ -144,11 +144,11 @@ impl Consents {
             return Err(usage(format!("{}\n{list}", wording::NEEDS_CONSENT)).hint(hint).into());
         }
         let remembers = self.remembered.place().is_some();
-        if !say::ask(&wording::question(&list, remembers))? {
+        if !printer::ask(&wording::question(&list, remembers))? {
             return Err(usage("consent was refused").hint(hint).into());
         }
         if let Err(problem) = self.remembered.add(&open) {
-            say::warning(&format!("can't save the answer: {problem:#}"), at.paint)?;
+            printer::warning(&format!("can't save the answer: {problem:#}"), at.paint)?;
         }
         let answered = open.iter().map(|it| (it.role, it.id.into(), it.source.clone()));
         self.answered.extend(answered);
@@ -157,10 +157,10 @@ impl Consents {
 }
 
 /// Joins a path to a directory, and replaces `~` by the home directory: shells do not expand it after a `=`.
-pub fn with_home(written: &str, folder: &Path, home: Option<PathBuf>) -> PathBuf {
+pub fn with_home(written: &str, directory: &Path, home: Option<PathBuf>) -> PathBuf {
     match (home, written.strip_prefix("~/")) {
         (Some(home), Some(rest)) => home.join(rest),
         (Some(home), None) if written == "~" => home,
-        _ => folder.join(written),
+        _ => directory.join(written),
     }
 }

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::text::shell_word;
 use crate::base::{IdMap, ImageId, RelPath};
 use crate::graph::Image;
-use crate::session::secrets::{Configured, Needed, Origin};
+use crate::session::secrets::{ConfiguredSecret, SecretOrigin, SecretRequests};
 use crate::workspace::environment::Environment;
 use crate::workspace::load::Workspace;
 
-use super::{Boundary, Located, canonical};
+use super::{Boundary, LocatedPath, canonical};
 
 /// Returns the options for the builds of images. A job may have to build the dependencies of its image, so it also has
 /// their options.
@@ -24,7 +24,7 @@ pub fn allow_options(
     workspace: &Workspace,
     environment: &Environment,
 ) -> anyhow::Result<BTreeMap<ImageId, Vec<String>>> {
-    let configured = Configured::all(workspace, environment);
+    let configured = ConfiguredSecret::all(workspace, environment);
     let boundary = Boundary::of(&workspace.root)?;
     let graph = &workspace.graph;
     let mut of_image: IdMap<BTreeSet<String>> =
@@ -44,17 +44,17 @@ pub fn allow_options(
 fn own(
     workspace: &Workspace,
     image: &Image,
-    configured: &[Configured<'_>],
+    configured: &[ConfiguredSecret<'_>],
     boundary: &Boundary,
 ) -> BTreeSet<String> {
-    let needed = Needed::of([image]);
+    let needed = SecretRequests::of([image]);
     let mut options = BTreeSet::new();
     let wanted = configured.iter().filter(|one| !needed.by(one.kind, one.id).is_empty());
     for one in wanted {
         match &one.origin {
-            Origin::Variable(_) => {}
-            Origin::Agent { .. } => drop(options.insert("--allow ssh".to_owned())),
-            Origin::Paths(paths) => {
+            SecretOrigin::Variable(_) => {}
+            SecretOrigin::Agent { .. } => drop(options.insert("--allow ssh".to_owned())),
+            SecretOrigin::Paths(paths) => {
                 let outside = paths.iter().filter(|path| is_outside(path, boundary));
                 options.extend(outside.map(|path| allow(path.written)));
             }
@@ -69,7 +69,7 @@ fn own(
     options
 }
 
-fn is_outside(path: &Located<'_>, boundary: &Boundary) -> bool {
+fn is_outside(path: &LocatedPath<'_>, boundary: &Boundary) -> bool {
     path.written.starts_with(['/', '~'])
         || match &path.path {
             Ok(path) => boundary.is_outside(path),

@@ -19,7 +19,7 @@ use crate::base::screen::visible_path;
 use crate::workspace::environment::Environment;
 
 use super::location::resolve;
-use super::{Outside, OutsideSource, Role};
+use super::{OutsideAccess, OutsideSource, Role};
 
 const FILE: &str = "consents.json";
 
@@ -32,7 +32,7 @@ const AGENT: &str = "SSH_AUTH_SOCK";
 /// The answers for one repository.
 pub(super) struct Remembered {
     /// The directory that they are kept in, or `None` if they cannot be kept.
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
     /// The repository's canonical path, if it is UTF-8.
     repository: Option<String>,
     consents: Vec<Consent<'static>>,
@@ -56,17 +56,18 @@ impl Remembered {
     /// Reads the answers for the repository at a canonical path. Also returns what is wrong with their file. A file
     /// that others can write, or that cannot be read, counts as empty.
     pub(super) fn open(root: &Path, environment: &Environment) -> (Remembered, Option<String>) {
-        let folder = folder_of(environment).filter(|folder| !resolve(folder).starts_with(root));
+        let directory =
+            directory_of(environment).filter(|directory| !resolve(directory).starts_with(root));
         let repository = root.to_str().map(str::to_owned);
-        let consents = folder.as_deref().map_or(Ok(Vec::new()), read);
+        let consents = directory.as_deref().map_or(Ok(Vec::new()), read);
         let problem = consents.as_ref().err();
         let problem = problem.map(|error| format!("saved answers are ignored: {error:#}"));
-        (Remembered { folder, repository, consents: consents.unwrap_or_default() }, problem)
+        (Remembered { directory, repository, consents: consents.unwrap_or_default() }, problem)
     }
 
     /// The directory for new answers, or `None` if they cannot be kept.
     pub(super) fn place(&self) -> Option<&Path> {
-        self.repository.as_ref().and(self.folder.as_deref())
+        self.repository.as_ref().and(self.directory.as_deref())
     }
 
     /// Returns whether there was consent to a source.
@@ -78,15 +79,15 @@ impl Remembered {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written, which leaves it unchanged.
-    pub(super) fn add(&self, given: &[&Outside<'_>]) -> anyhow::Result<()> {
-        let Some(folder) = self.place() else { return Ok(()) };
+    pub(super) fn add(&self, given: &[&OutsideAccess<'_>]) -> anyhow::Result<()> {
+        let Some(directory) = self.place() else { return Ok(()) };
         // Another run may have added its own answers meanwhile.
-        let mut consents: Vec<Consent<'_>> = read(folder).unwrap_or_default();
+        let mut consents: Vec<Consent<'_>> = read(directory).unwrap_or_default();
         for outside in given {
             let consent = self.describe(outside.role, outside.id, &outside.source);
             consents.extend(consent.filter(|consent| !consents.contains(consent)));
         }
-        write(folder, &ConsentFile { consents })
+        write(directory, &ConsentFile { consents })
     }
 
     fn describe<'a>(
@@ -116,15 +117,15 @@ impl Remembered {
 
 /// Returns the user's state directory. Relative paths are ignored
 /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
-fn folder_of(environment: &Environment) -> Option<PathBuf> {
+fn directory_of(environment: &Environment) -> Option<PathBuf> {
     let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
     let state = environment.path("XDG_STATE_HOME").and_then(absolute);
     let of_home = || Some(environment.path("HOME").and_then(absolute)?.join(".local/state"));
     Some(state.or_else(of_home)?.join("layers"))
 }
 
-fn read(folder: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
-    let path = folder.join(FILE);
+fn read(directory: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
+    let path = directory.join(FILE);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -132,7 +133,7 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
         }
         Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(&path))),
     };
-    for place in [folder, &path] {
+    for place in [directory, &path] {
         let mode = fs::metadata(place).map_or(0, |it| it.mode());
         if mode & WRITABLE_BY_OTHERS != 0 {
             anyhow::bail!("other users can write to `{}`", visible_path(place));
@@ -144,10 +145,10 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
 }
 
 /// Writes the file atomically, and readable only by the user.
-fn write(folder: &Path, file: &ConsentFile<'_>) -> anyhow::Result<()> {
-    let path = folder.join(FILE);
+fn write(directory: &Path, file: &ConsentFile<'_>) -> anyhow::Result<()> {
+    let path = directory.join(FILE);
     let cant = || format!("can't write `{}`", visible_path(&path));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cant)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(cant)?;
     let text = serde_json::to_vec_pretty(file).with_context(cant)?;
     write_private(&path, &text).with_context(cant)
 }

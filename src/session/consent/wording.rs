@@ -11,7 +11,7 @@ use crate::base::screen::is_unseen;
 use crate::base::text::{count, shell_word};
 use crate::graph::evaluate::SecretKind;
 
-use super::{Outside, OutsideSource, Role};
+use super::{OutsideAccess, OutsideSource, Role};
 
 /// Why a command stops if the user cannot answer.
 pub(super) const NEEDS_CONSENT: &str =
@@ -24,7 +24,7 @@ const LONGEST_ID: usize = 64;
 const MOST_IMAGES: usize = 20;
 
 /// Formats one line per item outside the repository.
-pub(super) fn list(wanted: &[&Outside<'_>]) -> String {
+pub(super) fn list(wanted: &[&OutsideAccess<'_>]) -> String {
     let lines: Vec<String> = wanted.iter().map(|outside| format!("- {}", line(outside))).collect();
     lines.join("\n")
 }
@@ -40,7 +40,7 @@ pub(super) fn question(list: &str, remembers: bool) -> String {
 }
 
 /// Returns the command line that consents.
-pub(super) fn hint(wanted: &[&Outside<'_>], arguments: &[OsString]) -> String {
+pub(super) fn hint(wanted: &[&OutsideAccess<'_>], arguments: &[OsString]) -> String {
     let options = options(wanted).join(" ");
     match typed(arguments) {
         Some((before, after)) => {
@@ -77,7 +77,7 @@ pub fn withheld(kind: SecretKind, id: &str, names: &[&str]) -> String {
     )
 }
 
-fn line(outside: &Outside<'_>) -> String {
+fn line(outside: &OutsideAccess<'_>) -> String {
     let id = shown(outside.id);
     let images = || images(&outside.images);
     let source = match &outside.source {
@@ -101,7 +101,7 @@ fn images(names: &[&str]) -> String {
 }
 
 /// Returns the `--allow` options that cover everything. A directory covers everything below it.
-fn options(wanted: &[&Outside<'_>]) -> Vec<String> {
+fn options(wanted: &[&OutsideAccess<'_>]) -> Vec<String> {
     let mut paths: Vec<&Path> = Vec::new();
     // A directory sorts before what is below it.
     let mut all: Vec<&Path> = wanted.iter().filter_map(|outside| path(outside)).collect();
@@ -119,7 +119,7 @@ fn options(wanted: &[&Outside<'_>]) -> Vec<String> {
     files.chain(is_agent.then(|| "--allow ssh".to_owned())).collect()
 }
 
-fn path<'a>(outside: &'a Outside<'_>) -> Option<&'a Path> {
+fn path<'a>(outside: &'a OutsideAccess<'_>) -> Option<&'a Path> {
     match &outside.source {
         OutsideSource::Path(path) => Some(path),
         OutsideSource::Agent => None,
@@ -200,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    fn file(id: &'static str, path: &str) -> Outside<'static> {
-        Outside {
+    fn file(id: &'static str, path: &str) -> OutsideAccess<'static> {
+        OutsideAccess {
             role: Role::Secret,
             id,
             source: OutsideSource::Path(PathBuf::from(path)),
@@ -226,12 +226,12 @@ mod tests {
 
     #[test]
     fn the_hint_is_the_command_with_the_options() {
-        let check = |wanted: &[Outside<'_>], arguments: &[&str], expected: &str| {
+        let check = |wanted: &[OutsideAccess<'_>], arguments: &[&str], expected: &str| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            let wanted: Vec<&Outside<'_>> = wanted.iter().collect();
+            let wanted: Vec<&OutsideAccess<'_>> = wanted.iter().collect();
             assert_eq!(hint(&wanted, &arguments), expected);
         };
-        let agent = Outside { source: OutsideSource::Agent, ..file("default", "") };
+        let agent = OutsideAccess { source: OutsideSource::Agent, ..file("default", "") };
         let npm = file("npm", "/home/a b/.npmrc");
         check(
             &[npm.clone(), agent.clone()],
@@ -240,10 +240,10 @@ mod tests {
         );
         check(&[agent], &["build", "a*", "--", "-x"], "layers build 'a*' --allow ssh -- -x");
         // What is below a directory does not need its own option.
-        let (folder, other) = (file("a", "/x/y"), file("b", "/x/y/z"));
+        let (directory, other) = (file("a", "/x/y"), file("b", "/x/y/z"));
         let near = file("c", "/x/y-z");
         check(
-            &[other, near, folder],
+            &[other, near, directory],
             &["build"],
             "layers build --allow fs.read=/x/y --allow fs.read=/x/y-z",
         );

@@ -15,18 +15,22 @@ fn world() -> (World, Stub<'static>) {
     (world, store)
 }
 
-fn planned(world: &World, judge: &mut Judge<'_>, aliases: &ParentAliases) -> (Vec<String>, usize) {
-    let (plan, held) = make_plan(judge, &world.order(), Some(aliases)).unwrap();
-    (world.lines(&plan), held.len())
+fn planned(
+    world: &World,
+    freshness: &mut FreshnessCheck<'_>,
+    aliases: &ParentAliases,
+) -> (Vec<String>, usize) {
+    let (plan, aliased) = make_plan(freshness, &world.order(), Some(aliases)).unwrap();
+    (world.lines(&plan), aliased.len())
 }
 
 #[test]
 fn what_something_is_built_on_has_a_name_of_its_own() {
     let (world, store) = world();
     let aliases = ParentAliases::default();
-    let (lines, held) = planned(&world, &mut world.judge(&store), &aliases);
+    let (lines, aliased) = planned(&world, &mut world.freshness(&store), &aliases);
     assert_eq!(lines, ["base: fresh sha256:base-one", "dev: build changed instruction"]);
-    assert_eq!(held, 1);
+    assert_eq!(aliased, 1);
     let references = store.image("sha256:base-one").unwrap().references;
     assert_eq!(references.len(), 2, "{references:?}");
     aliases.remove_all(&store);
@@ -38,28 +42,28 @@ fn where_nothing_is_built_nothing_is_named() {
     let (mut world, store) = world();
     world.edit("dev", "FROM acme/shop-base\nENV B=1\n");
     let aliases = ParentAliases::default();
-    let (lines, held) = planned(&world, &mut world.judge(&store), &aliases);
+    let (lines, aliased) = planned(&world, &mut world.freshness(&store), &aliases);
     assert_eq!(lines, ["base: fresh sha256:base-one", "dev: fresh sha256:dev-two"]);
-    assert_eq!(held, 0);
+    assert_eq!(aliased, 0);
     assert!(!store.take_calls().iter().any(|call| call.starts_with("tag ")));
 }
 
 #[test]
 fn an_engine_without_named_contexts_is_asked_for_no_names() {
     let (world, store) = world();
-    let mut judge = world.judge(&store);
-    judge.contexts = NamedContexts::None;
-    let (_, held) = planned(&world, &mut judge, &ParentAliases::default());
-    assert_eq!(held, 0);
+    let mut freshness = world.freshness(&store);
+    freshness.contexts = NamedContexts::None;
+    let (_, aliased) = planned(&world, &mut freshness, &ParentAliases::default());
+    assert_eq!(aliased, 0);
     assert!(!store.take_calls().iter().any(|call| call.starts_with("tag ")));
 }
 
 #[test]
 fn images_are_judged_again_when_a_parent_has_gone() {
     let (world, store) = world();
-    let mut judge = world.judge(&store);
+    let mut freshness = world.freshness(&store);
     ImageStore::remove(&store, "sha256:base-one").unwrap();
-    let (lines, _) = planned(&world, &mut judge, &ParentAliases::default());
+    let (lines, _) = planned(&world, &mut freshness, &ParentAliases::default());
     assert_eq!(
         lines,
         ["base: build tag-moved acme/shop-base:latest", "dev: build changed instruction"]
@@ -70,8 +74,8 @@ fn images_are_judged_again_when_a_parent_has_gone() {
 fn images_that_disappear_again_and_again_end_the_planning() {
     let (world, store) = world();
     let store = store.losing_tagged_images();
-    let mut judge = world.judge(&store);
-    let ended = make_plan(&mut judge, &world.order(), Some(&ParentAliases::default()));
+    let mut freshness = world.freshness(&store);
+    let ended = make_plan(&mut freshness, &world.order(), Some(&ParentAliases::default()));
     let message = ended.unwrap_err().to_string();
     assert_eq!(message, "images disappeared from the engine's store during 5 attempts to plan");
 }
@@ -80,9 +84,9 @@ fn images_that_disappear_again_and_again_end_the_planning() {
 fn an_image_that_cannot_be_tagged_ends_the_planning_at_once() {
     let (world, store) = world();
     let store = store.rejecting_tags();
-    let mut judge = world.judge(&store);
+    let mut freshness = world.freshness(&store);
     store.take_calls();
-    let ended = make_plan(&mut judge, &world.order(), Some(&ParentAliases::default()));
+    let ended = make_plan(&mut freshness, &world.order(), Some(&ParentAliases::default()));
     assert_eq!(ended.unwrap_err().to_string(), "tags are rejected");
     assert!(!store.take_calls().iter().any(|call| call.starts_with("list ")));
 }

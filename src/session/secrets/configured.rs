@@ -8,16 +8,16 @@ use std::path::PathBuf;
 use crate::base::Span;
 use crate::graph::evaluate::SecretKind;
 use crate::scan::config::{ConfigFile, SecretSource};
-use crate::session::consent::{Boundary, Located, OutsideSource, Role};
+use crate::session::consent::{Boundary, LocatedPath, OutsideSource, Role};
 use crate::workspace::environment::Environment;
 use crate::workspace::load::Workspace;
 
-use super::source::Place;
-use super::words;
+use super::source::SecretContext;
+use super::syntax;
 
 /// A secret or an agent from `layers.toml`.
 #[derive(Debug, Clone)]
-pub struct Configured<'a> {
+pub struct ConfiguredSecret<'a> {
     /// Whether it is a secret or an agent.
     pub kind: SecretKind,
     /// Its ID.
@@ -25,12 +25,12 @@ pub struct Configured<'a> {
     /// The position of the setting.
     pub span: Span,
     /// Where it is.
-    pub origin: Origin<'a>,
+    pub origin: SecretOrigin<'a>,
 }
 
 /// Where a secret or an agent from `layers.toml` is.
 #[derive(Debug, Clone)]
-pub enum Origin<'a> {
+pub enum SecretOrigin<'a> {
     /// In the environment variable with this name.
     Variable(&'a str),
     /// The agent of SSH_AUTH_SOCK.
@@ -39,35 +39,50 @@ pub enum Origin<'a> {
         is_set: bool,
     },
     /// A file, or the socket or the keys of an agent.
-    Paths(Vec<Located<'a>>),
+    Paths(Vec<LocatedPath<'a>>),
 }
 
-impl<'a> Configured<'a> {
-    /// Returns all secrets and agents of a repository, as [`Configured::all_at`] does.
-    pub fn all(workspace: &'a Workspace, environment: &Environment) -> Vec<Configured<'a>> {
-        Configured::all_at(workspace, Place { folder: &workspace.root, environment })
+impl<'a> ConfiguredSecret<'a> {
+    /// Returns all secrets and agents of a repository, as [`ConfiguredSecret::all_at`] does.
+    pub fn all(workspace: &'a Workspace, environment: &Environment) -> Vec<ConfiguredSecret<'a>> {
+        ConfiguredSecret::all_at(
+            workspace,
+            SecretContext { directory: &workspace.root, environment },
+        )
     }
 
     /// Returns all secrets and agents of a repository: first the secrets by ID, then the agents in the order of the
     /// file.
-    pub(super) fn all_at(workspace: &'a Workspace, place: Place<'_>) -> Vec<Configured<'a>> {
+    pub(super) fn all_at(
+        workspace: &'a Workspace,
+        place: SecretContext<'_>,
+    ) -> Vec<ConfiguredSecret<'a>> {
         let config = &workspace.config.config;
-        let secrets = config.secrets.iter().map(|(id, setting)| Configured {
+        let secrets = config.secrets.iter().map(|(id, setting)| ConfiguredSecret {
             kind: SecretKind::Value,
             id,
             span: ConfigFile::span(setting),
             origin: match setting.get_ref() {
-                SecretSource::Variable(name) => Origin::Variable(name),
-                SecretSource::File(path) => Origin::Paths(vec![place.resolve(path)]),
+                SecretSource::Variable(name) => SecretOrigin::Variable(name),
+                SecretSource::File(path) => SecretOrigin::Paths(vec![place.resolve(path)]),
             },
         });
         let agents = config.ssh.iter().map(|setting| {
-            let (id, paths) = words::read_agent(setting.get_ref());
+            let (id, paths) = syntax::read_agent(setting.get_ref());
             let origin = match paths.as_slice() {
-                [] => Origin::Agent { is_set: place.environment.path("SSH_AUTH_SOCK").is_some() },
-                paths => Origin::Paths(paths.iter().map(|path| place.resolve(path)).collect()),
+                [] => SecretOrigin::Agent {
+                    is_set: place.environment.path("SSH_AUTH_SOCK").is_some(),
+                },
+                paths => {
+                    SecretOrigin::Paths(paths.iter().map(|path| place.resolve(path)).collect())
+                }
             };
-            Configured { kind: SecretKind::Agent, id, span: ConfigFile::span(setting), origin }
+            ConfiguredSecret {
+                kind: SecretKind::Agent,
+                id,
+                span: ConfigFile::span(setting),
+                origin,
+            }
         });
         secrets.chain(agents).collect()
     }
@@ -83,11 +98,11 @@ impl<'a> Configured<'a> {
     /// Returns its sources that exist and are outside the repository. An agent is always outside.
     pub fn outside(&self, boundary: &Boundary) -> Vec<OutsideSource> {
         match &self.origin {
-            Origin::Variable(_) => Vec::new(),
-            Origin::Agent { is_set } => {
+            SecretOrigin::Variable(_) => Vec::new(),
+            SecretOrigin::Agent { is_set } => {
                 is_set.then_some(OutsideSource::Agent).into_iter().collect()
             }
-            Origin::Paths(paths) => {
+            SecretOrigin::Paths(paths) => {
                 let found = paths.iter().filter_map(|path| path.path.as_ref().ok());
                 let outside = found.filter(|path| boundary.is_outside(path));
                 outside.map(|path: &PathBuf| OutsideSource::Path(path.clone())).collect()

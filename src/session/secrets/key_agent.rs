@@ -9,9 +9,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::base::error::usage;
-use crate::process::{self, Kept, Run};
+use crate::process::{self, ChildProcess, ProgramCommand};
 
-use super::source::Key;
+use super::source::KeyFile;
 
 const GET: &str =
     "install the OpenSSH client, or pass an agent's socket: `--ssh default=$SSH_AUTH_SOCK`";
@@ -29,7 +29,7 @@ const LONGEST_ANSWER: usize = 64 << 10;
 
 /// A running agent, which ends when it is dropped.
 pub struct KeyAgent {
-    kept: Kept,
+    kept: ChildProcess,
 }
 
 impl KeyAgent {
@@ -37,9 +37,9 @@ impl KeyAgent {
     ///
     /// # Errors
     /// Returns an error if `ssh-agent` is missing, or if a key cannot be used.
-    pub fn start(keys: &[Key]) -> anyhow::Result<KeyAgent> {
+    pub fn start(keys: &[KeyFile]) -> anyhow::Result<KeyAgent> {
         let arguments = ["sh", "-c", UNTIL_CLOSED].map(OsStr::new);
-        let agent = KeyAgent { kept: Kept::start("ssh-agent", &arguments, GET)? };
+        let agent = KeyAgent { kept: ChildProcess::start("ssh-agent", &arguments, GET)? };
         for key in keys {
             agent.add(key)?;
         }
@@ -51,8 +51,8 @@ impl KeyAgent {
         PathBuf::from(self.kept.first_line())
     }
 
-    fn add(&self, key: &Key) -> anyhow::Result<()> {
-        let finished = process::run(Run {
+    fn add(&self, key: &KeyFile) -> anyhow::Result<()> {
+        let finished = process::run(ProgramCommand {
             program: "ssh-add",
             arguments: &[OsStr::new("-q"), OsStr::new("-")],
             variables: &[("SSH_AUTH_SOCK", self.socket().as_os_str())],

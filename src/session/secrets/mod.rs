@@ -13,35 +13,35 @@ use std::path::Path;
 use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::text::suggest;
 use crate::base::{Diagnostic, Rule, Span};
-use crate::cli::Build;
+use crate::cli::BuildArgs;
 use crate::engine::Secrets;
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
-use crate::report::{diagnostics, say};
+use crate::report::{diagnostics, printer};
 use crate::scan::config::ConfigFile;
 use crate::workspace::load::once_each;
 use crate::workspace::{Invocation, proxies};
 
 use super::Session;
-use super::consent::{self, Allowed, Boundary, Consents};
+use super::consent::{self, AllowOptions, Boundary, Consents};
 
 mod configured;
 mod key_agent;
-mod needed;
+mod requests;
 mod source;
-mod words;
+mod syntax;
 
-pub use configured::{Configured, Origin};
+pub use configured::{ConfiguredSecret, SecretOrigin};
 use key_agent::KeyAgent;
-pub use needed::Needed;
-pub use source::Lacking;
-use source::{Agent, Place};
+pub use requests::SecretRequests;
+pub use source::UnavailableSecret;
+use source::{AgentSource, SecretContext};
 
 /// The secrets and agents from the command line, and later also from `layers.toml`.
 pub struct SecretOptions {
     secrets: BTreeMap<String, Vec<u8>>,
-    agents: BTreeMap<String, Agent>,
-    allowed: Allowed,
+    agents: BTreeMap<String, AgentSource>,
+    allowed: AllowOptions,
 }
 
 /// What a run gives to its builds.
@@ -66,20 +66,24 @@ fn once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// What `layers.toml` names and cannot be read, with the position of the setting.
-type Unread<'a> = BTreeMap<(SecretKind, &'a str), (Lacking, Span)>;
+type Unread<'a> = BTreeMap<(SecretKind, &'a str), (UnavailableSecret, Span)>;
 
 impl SecretOptions {
-    /// Reads what the command line names. Relative paths start at `folder`.
+    /// Reads what the command line names. Relative paths start at `directory`.
     ///
     /// # Errors
     /// Returns an error if an option is not valid, or if its source cannot be read.
-    pub fn read(options: &Build, folder: &Path, at: &Invocation) -> anyhow::Result<SecretOptions> {
-        let place = Place { folder, environment: &at.environment };
-        let allowed = Allowed::read(&options.allow, folder, &at.environment)?;
+    pub fn read(
+        options: &BuildArgs,
+        directory: &Path,
+        at: &Invocation,
+    ) -> anyhow::Result<SecretOptions> {
+        let place = SecretContext { directory, environment: &at.environment };
+        let allowed = AllowOptions::read(&options.allow, directory, &at.environment)?;
         let mut given =
             SecretOptions { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
         for text in &options.secret {
-            let word = words::read_secret(text)?;
+            let word = syntax::read_secret(text)?;
             let value = match &word.source {
                 Some(source) => place.value(source),
                 None => place.value_of(&word.id),
@@ -88,7 +92,7 @@ impl SecretOptions {
             put(&mut given.secrets, "secret", word.id, value)?;
         }
         for text in &options.ssh {
-            let (id, paths) = words::read_agent(text);
+            let (id, paths) = syntax::read_agent(text);
             let paths: Vec<_> = paths.iter().map(|path| place.locate(path)).collect();
             let agent = place.agent(&paths).map_err(|it| cant_be_read("ssh agent", id, &it))?;
             put(&mut given.agents, "ssh agent", id, agent)?;
@@ -121,14 +125,14 @@ impl SecretOptions {
         let missing = uses.filter_map(|it| self.missing(it, &unread, &workspace.config));
         let missing: Vec<Diagnostic> = once_each(missing);
         if !missing.is_empty() {
-            say::err(&diagnostics::draw(&missing, at.paint))?;
+            printer::err(&diagnostics::draw(&missing, at.paint))?;
             return Err(printed(ErrorKind::Usage).into());
         }
         let mut sockets = BTreeMap::new();
         for (id, agent) in self.agents {
             let socket = match agent {
-                Agent::Socket(path) => path,
-                Agent::Keys(keys) => {
+                AgentSource::Socket(path) => path,
+                AgentSource::Keys(keys) => {
                     let agent = KeyAgent::start(&keys)?;
                     let socket = agent.socket();
                     prepared._agents.push(agent);
@@ -152,11 +156,11 @@ impl SecretOptions {
         at: &Invocation,
     ) -> anyhow::Result<Unread<'a>> {
         let workspace = session.workspace;
-        let place = Place { folder: &workspace.root, environment: &at.environment };
-        let needed = Needed::of(images.iter().copied());
-        let hidden = needed.hidden(&session.provider.judge.externals);
+        let place = SecretContext { directory: &workspace.root, environment: &at.environment };
+        let needed = SecretRequests::of(images.iter().copied());
+        let hidden = needed.hidden(&session.provider.freshness.externals);
         let boundary = Boundary::of(&workspace.root)?;
-        let mut configured = Configured::all_at(workspace, place);
+        let mut configured = ConfiguredSecret::all_at(workspace, place);
         configured.retain(|one| !self.has(one.kind, one.id));
         let outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
         let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
@@ -178,7 +182,7 @@ impl SecretOptions {
                 unread.insert((one.kind, one.id), (lacking, one.span));
                 continue;
             }
-            if let Origin::Variable(variable) = one.origin {
+            if let SecretOrigin::Variable(variable) = one.origin {
                 let mounted = needed.mounted_by(one.kind, one.id);
                 let line = consent::announce(one.id, variable, &names(), &mounted);
                 prepared.announced.push_str(&line);
@@ -195,21 +199,25 @@ impl SecretOptions {
     }
 
     /// Reads something that `layers.toml` names.
-    fn take(&mut self, one: &Configured<'_>, place: Place<'_>) -> Result<(), Lacking> {
+    fn take(
+        &mut self,
+        one: &ConfiguredSecret<'_>,
+        place: SecretContext<'_>,
+    ) -> Result<(), UnavailableSecret> {
         match (one.kind, &one.origin) {
             (SecretKind::Value, origin) => {
                 let value = match origin {
-                    Origin::Variable(name) => place.variable(name)?,
-                    Origin::Paths(paths) => place.file(&paths[0])?,
+                    SecretOrigin::Variable(name) => place.variable(name)?,
+                    SecretOrigin::Paths(paths) => place.file(&paths[0])?,
                     // A secret is always in a variable or a file.
-                    Origin::Agent { .. } => return Ok(()),
+                    SecretOrigin::Agent { .. } => return Ok(()),
                 };
                 self.secrets.insert(one.id.into(), value);
             }
             (SecretKind::Agent, origin) => {
                 let paths = match origin {
-                    Origin::Paths(paths) => paths.as_slice(),
-                    Origin::Agent { .. } | Origin::Variable(_) => &[],
+                    SecretOrigin::Paths(paths) => paths.as_slice(),
+                    SecretOrigin::Agent { .. } | SecretOrigin::Variable(_) => &[],
                 };
                 self.agents.insert(one.id.into(), place.agent(paths)?);
             }
@@ -273,8 +281,8 @@ impl SecretOptions {
     }
 }
 
-fn cant_be_read(what: &str, id: &str, lacking: &Lacking) -> anyhow::Error {
-    let Lacking { why, hint } = lacking;
+fn cant_be_read(what: &str, id: &str, lacking: &UnavailableSecret) -> anyhow::Error {
+    let UnavailableSecret { why, hint } = lacking;
     usage(format!("the {what} `{id}` can't be read: {why}")).hint(hint).into()
 }
 

@@ -9,21 +9,21 @@ use anyhow::Context;
 
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::graph::Graph;
-use crate::graph::evaluate::NeedKind;
+use crate::graph::evaluate::DependencyKind;
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::git::Head;
 
 use super::Invocation;
 use super::load::{once_each, read_graph, read_unnamed};
-use super::root::folder_of;
+use super::root::directory_of;
 
 mod naming;
 mod survey;
 mod wording;
 
-use naming::Mention;
-use survey::Part;
-use wording::Text;
+use naming::RepositoryMention;
+use survey::DockerfileGroup;
+use wording::ProposalText;
 
 /// A proposed `layers.toml`.
 pub struct Proposal {
@@ -45,8 +45,8 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
         return Ok(None);
     }
     let mentions = mentions(root, &parts, at);
-    let choice = naming::choose(&parts, &mentions, &folder_of(root));
-    let text = Text::of(&parts, &choice);
+    let choice = naming::choose(&parts, &mentions, &directory_of(root));
+    let text = ProposalText::of(&parts, &choice);
     let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
     let (file, _) = config::parse(&Source::new(file, text.settings()));
     let (graph, _, problems) = read_graph(root, &file, at, Some(&Head::of(root)))?;
@@ -55,17 +55,19 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
 }
 
 /// Returns the images that the Dockerfiles name.
-fn mentions(root: &Path, parts: &[Part], at: &Invocation) -> Vec<Mention> {
+fn mentions(root: &Path, parts: &[DockerfileGroup], at: &Invocation) -> Vec<RepositoryMention> {
     let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
     let graph = read_unnamed(root, paths, at);
     let images = graph.images.values();
     images
         .flat_map(|image| {
-            let needs = image.evaluation.needs.iter();
-            needs.filter(|need| need.kind != NeedKind::Context).map(|need| Mention {
-                by: image.dockerfile.clone(),
-                repository: need.reference.familiar_repository(),
-            })
+            let dependencies = image.evaluation.dependencies.iter();
+            dependencies.filter(|dependency| dependency.kind != DependencyKind::Context).map(
+                |dependency| RepositoryMention {
+                    by: image.dockerfile.clone(),
+                    repository: dependency.reference.familiar_repository(),
+                },
+            )
         })
         .collect()
 }

@@ -10,14 +10,14 @@ use crate::base::RelPath;
 use crate::graph::images::templates::{PROPOSALS, name_by};
 use crate::graph::naming::as_app;
 
-use super::survey::Part;
+use super::survey::DockerfileGroup;
 
 /// The maximum number of prefixes of names that are considered.
 const MOST_PREFIXES: usize = 8;
 
 /// How all images are named.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct NamingChoice {
     /// The template of each part.
     pub(super) templates: Vec<&'static str>,
     /// The images that no template names well, with their own names.
@@ -25,14 +25,18 @@ pub(super) struct Choice {
 }
 
 /// A repository that a line of a Dockerfile names, in its familiar form.
-pub(super) struct Mention {
+pub(super) struct RepositoryMention {
     pub(super) by: RelPath,
     pub(super) repository: String,
 }
 
 /// Chooses a template for each part, or one for all parts if that is as good.
-pub(super) fn choose(parts: &[Part], mentions: &[Mention], folder: &str) -> Choice {
-    let table = Table::of(parts, folder);
+pub(super) fn choose(
+    parts: &[DockerfileGroup],
+    mentions: &[RepositoryMention],
+    directory: &str,
+) -> NamingChoice {
+    let table = NameTable::of(parts, directory);
     let votes = table.count(parts, mentions);
     let score = |prefix: &str, part: usize, template: usize| {
         votes.get(prefix).and_then(|votes| votes.get(&(part, template))).map_or(0, BTreeSet::len)
@@ -65,29 +69,29 @@ pub(super) fn choose(parts: &[Part], mentions: &[Mention], folder: &str) -> Choi
     match best {
         Some((_, templates)) => {
             let templates = templates.into_iter().map(|at| PROPOSALS[at]).collect();
-            Choice { templates, singles: Vec::new() }
+            NamingChoice { templates, singles: Vec::new() }
         }
         None => table.with_singles(parts),
     }
 }
 
 /// The names that the templates make, by part, template, and path.
-struct Table {
+struct NameTable {
     names: Vec<Vec<Vec<Option<String>>>>,
 }
 
 /// The mentioned names, by the prefix that they are mentioned with, and by part and template.
 type Votes<'a> = BTreeMap<&'a str, BTreeMap<(usize, usize), BTreeSet<&'a str>>>;
 
-impl Table {
-    fn of(parts: &[Part], folder: &str) -> Table {
-        let names_of = |part: &Part| {
+impl NameTable {
+    fn of(parts: &[DockerfileGroup], directory: &str) -> NameTable {
+        let names_of = |part: &DockerfileGroup| {
             let by = |template: &&str| {
-                part.paths.iter().map(|path| name_by(template, path, folder)).collect()
+                part.paths.iter().map(|path| name_by(template, path, directory)).collect()
             };
             PROPOSALS.iter().map(by).collect()
         };
-        Table { names: parts.iter().map(names_of).collect() }
+        NameTable { names: parts.iter().map(names_of).collect() }
     }
 
     /// Returns the names of a part, if they are all valid and distinct.
@@ -123,7 +127,7 @@ impl Table {
         Some(templates)
     }
 
-    fn count<'a>(&self, parts: &[Part], mentions: &'a [Mention]) -> Votes<'a> {
+    fn count<'a>(&self, parts: &[DockerfileGroup], mentions: &'a [RepositoryMention]) -> Votes<'a> {
         let mut owners: HashMap<&str, Vec<(usize, usize, &RelPath)>> = HashMap::new();
         for (at, part) in parts.iter().enumerate() {
             for (template, names) in self.names[at].iter().enumerate() {
@@ -135,7 +139,7 @@ impl Table {
             }
         }
         let mut votes = Votes::new();
-        for Mention { by, repository } in mentions {
+        for RepositoryMention { by, repository } in mentions {
             let ends = repository.char_indices().filter(|(_, it)| "-_./".contains(*it));
             for at in ends.map(|(at, _)| at + 1) {
                 let (prefix, name) = repository.split_at(at);
@@ -151,7 +155,7 @@ impl Table {
     }
 
     /// Returns the template that names the most of all parts well, and separate names for the rest.
-    fn with_singles(&self, parts: &[Part]) -> Choice {
+    fn with_singles(&self, parts: &[DockerfileGroup]) -> NamingChoice {
         let split = |template: usize| {
             let mut used: HashSet<String> = HashSet::new();
             let mut rest: Vec<&RelPath> = Vec::new();
@@ -177,7 +181,7 @@ impl Table {
             used.insert(name.clone());
             singles.push((name, path.clone()));
         }
-        Choice { templates: vec![PROPOSALS[least]; parts.len()], singles }
+        NamingChoice { templates: vec![PROPOSALS[least]; parts.len()], singles }
     }
 }
 
@@ -205,13 +209,16 @@ mod tests {
     #[track_caller]
     fn check(parts: &[&[&str]], mentions: &[(&str, &str)], templates: &[&str], singles: &[&str]) {
         let path = |path: &&str| RelPath::new(path).unwrap();
-        let parts: Vec<Part> = parts
+        let parts: Vec<DockerfileGroup> = parts
             .iter()
-            .map(|paths| Part { glob: None, paths: paths.iter().map(path).collect() })
+            .map(|paths| DockerfileGroup { glob: None, paths: paths.iter().map(path).collect() })
             .collect();
-        let mentions: Vec<Mention> = mentions
+        let mentions: Vec<RepositoryMention> = mentions
             .iter()
-            .map(|(by, repository)| Mention { by: path(by), repository: (*repository).to_owned() })
+            .map(|(by, repository)| RepositoryMention {
+                by: path(by),
+                repository: (*repository).to_owned(),
+            })
             .collect();
         let choice = choose(&parts, &mentions, "shop");
         assert_eq!(choice.templates, templates);
@@ -221,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_template_that_tells_images_apart() {
+    fn the_shortest_template_that_reports_images_apart() {
         check(&[&["docker/a/Dockerfile", "docker/b/Dockerfile"]], &[], &[""], &[]);
         check(&[&["Base/Dockerfile", "NodeBase/Dockerfile"]], &[], &["{dir:kebab}"], &[]);
         check(
@@ -263,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_template_tells_apart_gets_names_of_its_own() {
+    fn what_no_template_reports_apart_gets_names_of_its_own() {
         check(
             &[&["docker/a/Containerfile", "docker/a/Dockerfile", "docker/b/Dockerfile"]],
             &[],

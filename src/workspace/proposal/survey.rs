@@ -21,7 +21,7 @@ const ANYWHERE: [&str; 3] = [
 const MOST_GLOBS: usize = 8;
 
 /// Dockerfiles with similar paths.
-pub(super) struct Part {
+pub(super) struct DockerfileGroup {
     /// The glob that finds them, or `None` if no glob has to be set.
     pub(super) glob: Option<String>,
     /// All paths that it finds.
@@ -32,10 +32,10 @@ pub(super) struct Part {
 ///
 /// # Errors
 /// Returns an error if a directory cannot be read.
-pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
+pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<DockerfileGroup>> {
     if dockerfiles::has_any(root) {
         let paths = dockerfiles::find(root, &DEFAULT_GLOBS, &[])?;
-        return Ok(vec![Part { glob: None, paths }]);
+        return Ok(vec![DockerfileGroup { glob: None, paths }]);
     }
     let is_missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
     let mut found = match dockerfiles::find(root, &ANYWHERE, &["**/*.dockerignore"]) {
@@ -50,7 +50,7 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
         // A glob may find more paths than it was made from.
         let mut paths = dockerfiles::find(root, &[glob.as_str()], &[])?;
         paths.retain(|path| taken.insert(path.clone()));
-        parts.push(Part { glob: Some(glob), paths });
+        parts.push(DockerfileGroup { glob: Some(glob), paths });
     }
     Ok(parts)
 }
@@ -86,22 +86,22 @@ fn generalize(paths: &[RelPath]) -> Vec<String> {
 /// Returns the glob that finds a path and similar ones.
 fn shape(path: &RelPath) -> String {
     let file = path.file_name().unwrap_or_default();
-    let folder = path.parent();
+    let directory = path.parent();
     if let Some(shape) = file_shape(file) {
-        return folder.join(&shape).map_or(shape, |path| path.as_str().to_owned());
+        return directory.join(&shape).map_or(shape, |path| path.as_str().to_owned());
     }
-    if folder.is_root() {
+    if directory.is_root() {
         return file.to_owned();
     }
     let glob = format!("*/{file}");
-    folder.parent().join(&glob).map_or(glob, |path| path.as_str().to_owned())
+    directory.parent().join(&glob).map_or(glob, |path| path.as_str().to_owned())
 }
 
 /// Returns the glob of a file name that has more in it than `Dockerfile`.
 fn file_shape(file: &str) -> Option<String> {
     match file.split_once('.') {
         Some((word @ ("Dockerfile" | "Containerfile"), _)) => Some(format!("{word}.*")),
-        Some(_) => file.rsplit_once('.').map(|(_, ending)| format!("*.{ending}")),
+        Some(_) => file.rsplit_once('.').map(|(_, extension)| format!("*.{extension}")),
         None => None,
     }
 }

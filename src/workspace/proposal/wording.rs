@@ -7,19 +7,19 @@ use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
 use crate::report::table;
 
-use super::naming::Choice;
-use super::survey::Part;
+use super::naming::NamingChoice;
+use super::survey::DockerfileGroup;
 
 /// The sections of the file, in order.
-pub(super) struct Text {
+pub(super) struct ProposalText {
     /// Where all Dockerfiles are and how all images are named, if that is set once.
     general: String,
     groups: String,
     singles: String,
 }
 
-impl Text {
-    pub(super) fn of(parts: &[Part], choice: &Choice) -> Text {
+impl ProposalText {
+    pub(super) fn of(parts: &[DockerfileGroup], choice: &NamingChoice) -> ProposalText {
         let mut by_template: Vec<(&str, Vec<&str>)> = Vec::new();
         for (part, template) in parts.iter().zip(&choice.templates) {
             let glob = part.glob.as_deref();
@@ -68,7 +68,7 @@ impl Text {
             singles
                 .insert_str(0, "# Images that no name template can tell apart from the others.\n");
         }
-        Text { general, groups, singles }
+        ProposalText { general, groups, singles }
     }
 
     /// Returns the sections that the graph is read from.

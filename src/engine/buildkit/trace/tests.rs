@@ -7,7 +7,11 @@ use super::*;
 fn names_are_read_into_steps() {
     let check = |name, stage: Option<&str>, number, total, text: &str| {
         let stage = stage.map(str::to_owned);
-        assert_eq!(parse_name(name), Step { stage, number, total, text: text.into() }, "{name}");
+        assert_eq!(
+            parse_name(name),
+            BuildStep { stage, number, total, text: text.into() },
+            "{name}"
+        );
     };
     check("[2/3] RUN make", None, 2, 3, "RUN make");
     check("[build 2/3] RUN make", Some("build"), 2, 3, "RUN make");
@@ -32,7 +36,7 @@ fn vertex(name: &str, started: Option<Timestamp>, completed: Option<Timestamp>) 
     Vertex { digest, name: name.into(), started, completed, ..Vertex::default() }
 }
 
-fn told(trace: &mut Trace, status: StatusResponse) -> Vec<String> {
+fn updates_of(trace: &mut StatusTrace, status: StatusResponse) -> Vec<String> {
     let mut lines = Vec::new();
     trace.take(status, &mut |update| {
         lines.push(match update {
@@ -49,7 +53,7 @@ fn told(trace: &mut Trace, status: StatusResponse) -> Vec<String> {
 
 #[test]
 fn steps_begin_write_and_end_once() {
-    let mut trace = Trace::default();
+    let mut trace = StatusTrace::default();
     let log = VertexLog {
         vertex: "sha256:[1/2] RUN a".into(),
         msg: vec![0xff, b'\n'],
@@ -65,22 +69,22 @@ fn steps_begin_write_and_end_once() {
         warnings: vec![warning],
         ..StatusResponse::default()
     };
-    let first = told(&mut trace, status.clone());
+    let first = updates_of(&mut trace, status.clone());
     let expected =
         ["start RUN a", "out RUN a [255, 10]", "end RUN a cached=false 2000ms", "warn odd"];
     assert_eq!(first, expected);
     let again = StatusResponse { logs: Vec::new(), warnings: Vec::new(), ..status };
-    assert_eq!(told(&mut trace, again), [""; 0]);
+    assert_eq!(updates_of(&mut trace, again), [""; 0]);
     let mut cached = vertex("[2/2] RUN b", stamp(9), stamp(8));
     cached.cached = true;
     let status = StatusResponse { vertexes: vec![cached], ..StatusResponse::default() };
-    assert_eq!(told(&mut trace, status), ["start RUN b", "end RUN b cached=true 0ms"]);
+    assert_eq!(updates_of(&mut trace, status), ["start RUN b", "end RUN b cached=true 0ms"]);
     assert_eq!(trace.into_failed(), None);
 }
 
 #[test]
 fn the_failed_step_is_not_one_that_was_canceled_beside_it() {
-    let mut trace = Trace::default();
+    let mut trace = StatusTrace::default();
     let failing = |name: &str, error: &str| Vertex {
         error: error.into(),
         ..vertex(name, stamp(1), stamp(2))
@@ -90,7 +94,7 @@ fn the_failed_step_is_not_one_that_was_canceled_beside_it() {
         failing("[b 1/2] RUN b", "exit code: 3"),
         failing("[c 1/2] RUN c", "exit code: 4"),
     ];
-    told(&mut trace, StatusResponse { vertexes, ..StatusResponse::default() });
+    updates_of(&mut trace, StatusResponse { vertexes, ..StatusResponse::default() });
     let (step, message) = trace.into_failed().unwrap();
     assert_eq!((step.stage.as_deref(), message.as_str()), (Some("b"), "exit code: 3"));
 }

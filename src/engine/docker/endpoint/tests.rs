@@ -5,9 +5,9 @@ use std::fs;
 
 use super::*;
 
-fn environment(pairs: &[(&str, &str)]) -> Environment {
+fn environment(pairs: &[(&str, &str)]) -> EndpointEnvironment {
     let pairs: HashMap<_, _> = pairs.iter().copied().collect();
-    Environment::read(|name| pairs.get(name).map(OsString::from))
+    EndpointEnvironment::read(|name| pairs.get(name).map(OsString::from))
 }
 
 fn said(pairs: &[(&str, &str)]) -> String {
@@ -69,28 +69,28 @@ fn tls_is_asked_for_by_the_environment() {
 
 /// Creates a Docker configuration with a current context `far`, and a context `odd` that names no engine.
 fn configuration() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("config.json"), r#"{"currentContext": "far"}"#).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("config.json"), r#"{"currentContext": "far"}"#).unwrap();
     let add = |name: &str, meta: &str, tls: bool| {
         let hash = sha256_hex(name.as_bytes());
-        let meta_folder = folder.path().join("contexts/meta").join(&hash);
-        fs::create_dir_all(&meta_folder).unwrap();
-        fs::write(meta_folder.join("meta.json"), meta).unwrap();
+        let meta_directory = directory.path().join("contexts/meta").join(&hash);
+        fs::create_dir_all(&meta_directory).unwrap();
+        fs::write(meta_directory.join("meta.json"), meta).unwrap();
         if tls {
-            fs::create_dir_all(folder.path().join("contexts/tls").join(&hash).join("docker"))
+            fs::create_dir_all(directory.path().join("contexts/tls").join(&hash).join("docker"))
                 .unwrap();
         }
     };
     add("far", r#"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:7"}}}"#, false);
     add("safe", r#"{"Name":"safe","Endpoints":{"docker":{"Host":"tcp://safe:7"}}}"#, true);
     add("odd", r#"{"Name":"odd","Endpoints":{}}"#, false);
-    folder
+    directory
 }
 
 #[test]
 fn contexts_are_found_in_the_order_of_docker() {
-    let folder = configuration();
-    let config = ("DOCKER_CONFIG", folder.path().to_str().unwrap());
+    let directory = configuration();
+    let config = ("DOCKER_CONFIG", directory.path().to_str().unwrap());
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let pairs: Vec<_> = pairs.iter().copied().chain([config]).collect();
         assert_eq!(said(&pairs), expected);
@@ -104,7 +104,7 @@ fn contexts_are_found_in_the_order_of_docker() {
     );
     check(&[("DOCKER_CONTEXT", "odd")], "the docker context `odd` has no Docker endpoint");
     let safe = sha256_hex(b"safe");
-    let tls = folder.path().join(format!("contexts/tls/{safe}/docker"));
+    let tls = directory.path().join(format!("contexts/tls/{safe}/docker"));
     check(
         &[("DOCKER_CONTEXT", "safe")],
         &format!("tcp://safe:7 (the docker context `safe`) tls {}", tls.display()),
@@ -113,9 +113,9 @@ fn contexts_are_found_in_the_order_of_docker() {
 
 #[test]
 fn a_broken_configuration_is_said_and_a_missing_one_is_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = ("DOCKER_CONFIG", folder.path().to_str().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let config = ("DOCKER_CONFIG", directory.path().to_str().unwrap());
     assert_eq!(said(&[config]), "unix:///var/run/docker.sock (default)");
-    fs::write(folder.path().join("config.json"), "{").unwrap();
+    fs::write(directory.path().join("config.json"), "{").unwrap();
     assert!(said(&[config]).contains("config.json` is not a valid Docker configuration"));
 }

@@ -1,0 +1,104 @@
+//! Command lines as they are typed again, in hints and in the headers of files.
+//!
+//! Owns which options change what a command makes.
+
+use std::borrow::Cow;
+
+use clap::ValueEnum;
+
+use super::{
+    CiArgs, CiFile, CiGithub, CiGitlab, CiSystem, Format, GlobalArgs, GraphArgs, USUAL_BRANCH,
+    USUAL_IMAGE, USUAL_RUNNER, usual_action,
+};
+use crate::base::Platform;
+use crate::base::text::inline_shell_word as quote;
+
+/// The options of all commands that change what is made, each with its value as `quote` writes words.
+pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<String> {
+    let GlobalArgs {
+        directory: _,
+        file,
+        quiet: _,
+        verbose: _,
+        build_args,
+        platform,
+        target,
+        sbom,
+        provenance,
+        namespace,
+        app,
+        tags,
+        registry: _,
+    } = global;
+    let platform = &platform.as_ref().map(Platform::to_string);
+    let said = [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
+    let arguments = build_args.iter().map(|it| ("build-arg", it));
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));
+    // A verdict depends on them.
+    let attested = [("sbom", sbom), ("provenance", provenance)].into_iter();
+    let attested = attested.filter_map(|(name, how)| Some((name, how.as_ref()?.to_string())));
+    let attested = attested.map(|(name, how)| format!("--{name}={}", quote(&how)));
+    // Commands are typed again in the root, where the file is.
+    let file = file.as_ref().and_then(|it| it.file_name()).map(|name| name.to_string_lossy());
+    let file = file.map(|name| format!("--file {}", quote(&name)));
+    let said = said.map(|(name, value)| format!("--{name} {}", quote(value)));
+    file.into_iter().chain(said).chain(attested).collect()
+}
+
+/// The options of all commands, and the registry, for files that are used where `layers.toml` is not.
+pub fn settings_with_registry(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<String> {
+    let registry = global.registry.as_ref().map(|it| format!("--registry {}", quote(it)));
+    settings(global, quote).into_iter().chain(registry).collect()
+}
+
+/// `layers graph` with the options that say what is drawn. `format` is the format, where it is known
+/// otherwise than by an option.
+pub fn graph(options: &GraphArgs, global: &GlobalArgs, format: Option<Format>) -> String {
+    let mut words: Vec<Cow<'_, str>> = vec!["layers graph".into()];
+    let format = format.or(options.format.selected()).and_then(|it| it.to_possible_value());
+    words.extend(format.map(|it| format!("--{}", it.get_name()).into()));
+    words.extend(options.focus.iter().map(|image| format!("--focus {}", quote(image)).into()));
+    words.extend(options.reduce.then_some("--reduce".into()));
+    let by = options.color_by.and_then(|by| by.to_possible_value());
+    words.extend(by.map(|by| format!("--color-by {}", by.get_name()).into()));
+    words.extend(settings(global, quote).into_iter().map(Cow::from));
+    words.join(" ")
+}
+
+/// `layers ci` with the options that say what is in the file.
+pub fn ci(options: &CiArgs, global: &GlobalArgs) -> String {
+    let (words, file) = match &options.system {
+        CiSystem::Github(options) => (github_words(options), &options.file),
+        CiSystem::Gitlab(options) => (gitlab_words(options), &options.file),
+    };
+    let CiFile { images, output: _, check: _ } = file;
+    let images = images.iter().map(|image| quote(image));
+    let settings = settings_with_registry(global, quote).into_iter();
+    words.into_iter().chain(settings.chain(images).map(Cow::from)).collect::<Vec<_>>().join(" ")
+}
+
+fn github_words(options: &CiGithub) -> Vec<Cow<'static, str>> {
+    let CiGithub { file: _, packed, uses, runs_on, branch } = options;
+    let mut words = vec!["layers ci github".into()];
+    words.extend(packed.then_some("--packed".into()));
+    if *uses != usual_action() {
+        words.push(format!("--uses {}", quote(uses)).into());
+    }
+    if runs_on != USUAL_RUNNER {
+        words.push(format!("--runs-on {}", quote(runs_on)).into());
+    }
+    if *branch != [USUAL_BRANCH] {
+        words.extend(branch.iter().map(|branch| format!("--branch {}", quote(branch)).into()));
+    }
+    words
+}
+
+fn gitlab_words(options: &CiGitlab) -> Vec<Cow<'static, str>> {
+    let CiGitlab { file: _, image } = options;
+    let mut words = vec!["layers ci gitlab".into()];
+    if image != USUAL_IMAGE {
+        words.push(format!("--image {}", quote(image)).into());
+    }
+    words
+}

@@ -1,0 +1,357 @@
+//! Splitting of an instruction's line into keyword, flags, and arguments.
+//!
+//! Owns the four ways in which Dockerfiles split words: at blanks, at blanks outside quotes, as
+//! leading flags, and as JSON. All results keep their position in the line, and nothing is
+//! expanded.
+//!
+//! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
+
+use std::ops::Range;
+
+/// Returns whether a character separates words. Not all Unicode spaces do: a no-break space is part
+/// of a word.
+pub(super) fn is_blank(c: char) -> bool {
+    matches!(c, '\t' | '\x0b' | '\x0c' | '\r' | ' ')
+}
+
+/// The byte range of a part of a line.
+pub(super) type ByteRange = Range<usize>;
+
+/// Returns `place` without leading and trailing white space.
+pub(super) fn trim(line: &str, place: ByteRange) -> ByteRange {
+    let text = &line[place.clone()];
+    let start = place.start + (text.len() - text.trim_start().len());
+    start..start + text.trim().len()
+}
+
+/// Returns the offset of the first character in `place` that is not skipped.
+fn skip(line: &str, place: ByteRange, is_skipped: fn(char) -> bool) -> usize {
+    place.end - line[place].trim_start_matches(is_skipped).len()
+}
+
+/// A line split into its parts.
+pub(super) struct Parts {
+    pub(super) keyword: ByteRange,
+    pub(super) flags: Vec<Flag>,
+    /// The part after the flags, without leading and trailing white space.
+    pub(super) arguments: ByteRange,
+}
+
+/// Splits a part of a line into keyword, flags, and arguments.
+pub(super) fn split_instruction(line: &str, place: ByteRange, escape: char) -> Parts {
+    let place = trim(line, place);
+    let text = &line[place.clone()];
+    let keyword = place.start..place.start + text.find(is_blank).unwrap_or(text.len());
+    let mut flags = Vec::new();
+    let start = take_flags(line, keyword.end..place.end, escape, &mut flags);
+    Parts { keyword, flags, arguments: trim(line, start..place.end) }
+}
+
+/// A word at the start of an instruction that begins with `--`, without quotes and escapes.
+pub(super) struct Flag {
+    pub(super) text: String,
+    /// The place of the flag, including quotes.
+    pub(super) place: ByteRange,
+    /// For each byte of the text, the place of the character that it comes from. `None` if the text
+    /// is as written.
+    places: Option<Vec<ByteRange>>,
+}
+
+impl Flag {
+    /// Returns the place of a part of the text.
+    pub(super) fn place_of(&self, part: Range<usize>) -> ByteRange {
+        let place = |at: usize| match &self.places {
+            None => self.place.start + at..self.place.start + at + 1,
+            Some(places) => places.get(at).cloned().unwrap_or(self.place.end..self.place.end),
+        };
+        let start = place(part.start).start;
+        if part.is_empty() { start..start } else { start..place(part.end - 1).end }
+    }
+}
+
+/// Reads the leading flags and returns the offset of the rest.
+fn take_flags(line: &str, place: ByteRange, escape: char, flags: &mut Vec<Flag>) -> usize {
+    let mut at = place.start;
+    loop {
+        at = skip(line, at..place.end, is_blank);
+        if !line[at..place.end].starts_with("--") {
+            return at;
+        }
+        let (flag, next) = take_flag(line, at..place.end, escape);
+        at = next.unwrap_or(place.end);
+        if flag.text == "--" {
+            return at;
+        }
+        flags.push(flag);
+        if next.is_none() {
+            return at;
+        }
+    }
+}
+
+/// Reads one flag. Returns it with the offset at which the line continues, if it does.
+///
+/// BuildKit treats each byte of a flag as a character: `é` becomes `Ã©`, and a character that
+/// contains the byte 0x85 or 0xa0, such as `à`, ends the flag in its middle.
+fn take_flag(line: &str, place: ByteRange, escape: char) -> (Flag, Option<usize>) {
+    let bytes = line.as_bytes();
+    let mut text = String::new();
+    let mut places: Option<Vec<ByteRange>> = None;
+    let mut quote = None;
+    let mut at = place.start;
+    while at < place.end {
+        let c = char::from(bytes[at]);
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && c.is_whitespace() {
+            let ByteRange { start: end, end: next } = around(line, at..at);
+            return (Flag { text, place: place.start..end, places }, Some(next));
+        } else if quote.is_none() && matches!(c, '\'' | '"') {
+            quote = Some(c);
+        } else {
+            let is_escape = c == escape;
+            at += usize::from(is_escape);
+            // BuildKit drops an escape at the end.
+            let Some(byte) = bytes[..place.end].get(at) else { break };
+            let is_odd = !byte.is_ascii() || at > place.start + text.len();
+            if is_odd && places.is_none() {
+                places =
+                    Some((place.start..place.start + text.len()).map(|at| at..at + 1).collect());
+            }
+            let c = char::from(*byte);
+            text.push(c);
+            if let Some(places) = &mut places {
+                places.extend(std::iter::repeat_n(around(line, at..at + 1), c.len_utf8()));
+            }
+        }
+        at += 1;
+    }
+    (Flag { text, place, places }, None)
+}
+
+/// Returns the place of the whole characters that contain these bytes, or an empty place between
+/// two characters.
+fn around(line: &str, bytes: ByteRange) -> ByteRange {
+    let start = (0..=bytes.start).rev().find(|at| line.is_char_boundary(*at));
+    let end = (bytes.end..=line.len()).find(|at| line.is_char_boundary(*at));
+    start.unwrap_or(bytes.start)..end.unwrap_or(bytes.end)
+}
+
+/// Splits at blanks.
+pub(super) fn split_blanks(line: &str, place: ByteRange) -> Vec<ByteRange> {
+    let mut words = Vec::new();
+    let mut at = place.start;
+    while at < place.end {
+        let rest = &line[at..place.end];
+        let word = rest.find(is_blank).unwrap_or(rest.len());
+        if word > 0 {
+            words.push(at..at + word);
+        }
+        at = skip(line, at + word..place.end, is_blank);
+    }
+    words
+}
+
+/// Splits at white space outside quotes. Keeps quotes and escapes, except for an escape at the end.
+pub(super) fn split_quoted(line: &str, place: ByteRange, escape: char) -> Vec<ByteRange> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut quote = None;
+    let mut end = place.end;
+    let mut chars = line[place.clone()].char_indices();
+    while let Some((at, c)) = chars.next() {
+        let at = place.start + at;
+        if quote.is_none() && c.is_whitespace() {
+            words.extend(start.take().map(|start| start..at));
+            continue;
+        }
+        start.get_or_insert(at);
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && matches!(c, '\'' | '"') {
+            quote = Some(c);
+        } else if c == escape && quote != Some('\'') && chars.next().is_none() {
+            end = at;
+        }
+    }
+    words.extend(start.map(|start| start..end).filter(|word| !word.is_empty()));
+    words
+}
+
+/// The result of reading arguments as JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Json {
+    /// An array of strings, each with its place.
+    Words(Vec<(String, ByteRange)>),
+    /// An array with other elements, which is an error.
+    NotStrings,
+    /// Not an array; the arguments are in the other form.
+    No,
+}
+
+/// Reads the arguments as a JSON array, like Go's `encoding/json`.
+pub(super) fn read_json(line: &str, place: ByteRange) -> Json {
+    let text = &line[place.clone()];
+    if !text.starts_with('[') {
+        return Json::No;
+    }
+    if let Some(words) = json_strings(text) {
+        let shift = |word: ByteRange| place.start + word.start..place.start + word.end;
+        return Json::Words(words.into_iter().map(|(word, at)| (word, shift(at))).collect());
+    }
+    match serde_json::from_str::<Vec<serde_json::Value>>(text) {
+        Ok(values) if values.iter().all(serde_json::Value::is_string) => Json::No,
+        Ok(_) => Json::NotStrings,
+        Err(_) => Json::No,
+    }
+}
+
+/// Returns the strings of an array that contains only strings.
+fn json_strings(text: &str) -> Option<Vec<(String, ByteRange)>> {
+    let skip = |at| skip(text, at..text.len(), |c| matches!(c, ' ' | '\t' | '\r' | '\n'));
+    let mut words = Vec::new();
+    let mut at = skip(1);
+    if text[at..].starts_with(']') {
+        return (skip(at + 1) == text.len()).then_some(words);
+    }
+    loop {
+        let (word, end) = json_string(text, at)?;
+        words.push((word, at + 1..end - 1));
+        at = skip(end);
+        match text.as_bytes().get(at)? {
+            b',' => at = skip(at + 1),
+            b']' => return (skip(at + 1) == text.len()).then_some(words),
+            _ => return None,
+        }
+    }
+}
+
+/// Returns the string that begins at `at`, and its end.
+fn json_string(text: &str, at: usize) -> Option<(String, usize)> {
+    if !text[at..].starts_with('"') {
+        return None;
+    }
+    let mut word = String::new();
+    let mut chars = text[at + 1..].char_indices();
+    while let Some((offset, c)) = chars.next() {
+        match c {
+            '"' => return Some((word, at + 1 + offset + 1)),
+            '\\' => match chars.next()?.1 {
+                c @ ('"' | '\\' | '/') => word.push(c),
+                'b' => word.push('\x08'),
+                'f' => word.push('\x0c'),
+                'n' => word.push('\n'),
+                'r' => word.push('\r'),
+                't' => word.push('\t'),
+                'u' => {
+                    let unit = hex_unit(&mut chars)?;
+                    word.push(code_point(unit, &mut chars)?);
+                }
+                _ => return None,
+            },
+            '\0'..='\x1f' => return None,
+            c => word.push(c),
+        }
+    }
+    None
+}
+
+fn hex_unit(chars: &mut std::str::CharIndices<'_>) -> Option<u32> {
+    let mut unit = 0;
+    for _ in 0..4 {
+        unit = unit * 16 + chars.next()?.1.to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// Returns the character of a `\u` escape. An unpaired surrogate becomes the replacement character,
+/// as in Go.
+fn code_point(unit: u32, chars: &mut std::str::CharIndices<'_>) -> Option<char> {
+    if let Some(c) = char::from_u32(unit) {
+        return Some(c);
+    }
+    let mut ahead = chars.clone();
+    if unit < 0xdc00
+        && ahead.next().is_some_and(|(_, c)| c == '\\')
+        && ahead.next().is_some_and(|(_, c)| c == 'u')
+    {
+        let low = hex_unit(&mut ahead)?;
+        if (0xdc00..0xe000).contains(&low) {
+            *chars = ahead;
+            return char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
+        }
+    }
+    Some(char::REPLACEMENT_CHARACTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts<'a>(line: &'a str, words: &[ByteRange]) -> Vec<&'a str> {
+        words.iter().map(|word| &line[word.clone()]).collect()
+    }
+
+    #[test]
+    fn quotes_and_escapes_keep_words_together() {
+        let check = |line: &str, expected: &[&str]| {
+            assert_eq!(texts(line, &split_quoted(line, 0..line.len(), '\\')), expected, "{line}");
+        };
+        check("A=1  B=2", &["A=1", "B=2"]);
+        check(r#"A="x y" B='p q'"#, &[r#"A="x y""#, "B='p q'"]);
+        check(r"A=x\ y B=z\", &[r"A=x\ y", "B=z"]);
+        check(r#"A="x\"y z" B"#, &[r#"A="x\"y z""#, "B"]);
+        check(r"A='x\' B", &[r"A='x\'", "B"]);
+        check(r#"A="x y"#, &[r#"A="x y"#]);
+        check("A=1\u{a0}B=2", &["A=1", "B=2"]);
+        check("\\", &[]);
+    }
+
+    #[test]
+    fn flags_lose_quotes_and_keep_their_place() {
+        let line = r#"COPY --from="a b" --x=\-y  -- --z /p"#;
+        let parts = split_instruction(line, 0..line.len(), '\\');
+        let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
+        assert_eq!(flags, ["--from=a b", "--x=-y"]);
+        assert_eq!(&line[parts.arguments.clone()], "--z /p");
+        assert_eq!(&line[parts.flags[0].place_of(7..10)], "a b");
+        assert_eq!(&line[parts.flags[1].place_of(4..6)], "-y");
+    }
+
+    #[test]
+    fn flags_are_read_byte_by_byte() {
+        let line = "COPY --exclude=é --chown=内部 --link à\u{3000}--x";
+        let parts = split_instruction(line, 0..line.len(), '\\');
+        let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
+        assert_eq!(flags, ["--exclude=Ã©", "--chown=å\u{86}"]);
+        assert_eq!(&line[parts.arguments.clone()], "部 --link à\u{3000}--x");
+        assert_eq!(&line[parts.flags[0].place_of(10..14)], "é");
+        assert_eq!(&line[parts.flags[0].place_of(9..10)], "=");
+        let line = "RUN \u{3000}--mount=x";
+        let parts = split_instruction(line, 0..line.len(), '\\');
+        assert!(parts.flags.is_empty());
+    }
+
+    #[test]
+    fn json_is_an_array_of_strings_or_it_is_not() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let read = match read_json(text, 0..text.len()) {
+                Json::Words(words) => Some(words.into_iter().map(|(word, _)| word).collect()),
+                _ => None::<Vec<String>>,
+            };
+            let expected: Option<Vec<String>> =
+                expected.map(|words| words.iter().map(ToString::to_string).collect());
+            assert_eq!(read, expected, "{text}");
+        };
+        check(r#"["a b", "\u00e9\ud83d\ude00\n"]"#, Some(&["a b", "é😀\n"]));
+        check(r#"[ "\ud800x" ] "#, Some(&["\u{fffd}x"]));
+        check("[]", Some(&[]));
+        check("[ ] x", None);
+        check("['a']", None);
+        check(r#"["a",]"#, None);
+        check(r#"["a"] b"#, None);
+        assert_eq!(read_json("[1]", 0..3), Json::NotStrings);
+        assert_eq!(read_json("[[\"a\"]]", 0..7), Json::NotStrings);
+        assert_eq!(read_json("[1", 0..2), Json::No);
+    }
+}

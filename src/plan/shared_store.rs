@@ -1,0 +1,280 @@
+//! The registry as the store that all machines share.
+//!
+//! Owns where an image is in it: under a tag made from its key, and under its references. A machine that finds the key
+//! has nothing to build. An image that is found is used only if it proves its origin, by the same rule as in an
+//! engine's own store (`origin`).
+
+use std::sync::OnceLock;
+
+use super::origin;
+use crate::base::Platform;
+use crate::base::error::{self, ErrorKind};
+use crate::base::text::names_registry;
+use crate::engine::{Evidence, HistoryEntry};
+use crate::graph::Image;
+use crate::graph::reference::{HUB, Reference};
+use crate::inputs::{ExternalDescription, Identity, Inheritance};
+use crate::registry::{Registries, Remote, RemoteImage};
+
+/// The prefix of the tag that makes an image available by its key.
+const KEY_TAG: &str = "layers-";
+
+/// Where Docker Hub keeps names without a slash.
+const OFFICIAL: &str = "library/";
+
+/// The registry through which a repository's images are shared, such as `ghcr.io/acme`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryNamespace {
+    /// The host of the registry, and its port.
+    pub registry: String,
+    /// The prefix of the names of images in it. May be empty.
+    pub prefix: String,
+}
+
+/// An image of the repository in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryImage {
+    /// Its reference by digest: `ghcr.io/acme/base@sha256:…`.
+    pub reference: String,
+    /// Its digest.
+    pub digest: String,
+    /// Its ID: the digest of its configuration.
+    pub image_id: String,
+    /// What it is to a child.
+    pub identity: Identity,
+    /// What it passes on to its children.
+    pub inheritance: Box<Inheritance>,
+    /// Its compressed size in bytes.
+    pub size: u64,
+}
+
+/// The registry of a run.
+pub struct SharedStore {
+    /// The registry client.
+    pub registries: Registries,
+    home: Option<RegistryNamespace>,
+    platform: Platform,
+    is_needed: bool,
+    trouble: OnceLock<String>,
+    denied: OnceLock<String>,
+}
+
+impl RegistryNamespace {
+    /// Parses `HOST[:PORT][/PATH]`.
+    ///
+    /// # Errors
+    /// Returns a message if the text is not a registry.
+    pub fn parse(text: &str) -> Result<RegistryNamespace, String> {
+        let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let home = RegistryNamespace { registry: registry.to_owned(), prefix };
+        let sample = Reference::parse(&home.join("x"));
+        match sample {
+            Ok(sample) if names_registry(registry) && sample.domain == registry => Ok(home),
+            _ => Err(format!("`{text}` is not a valid registry")),
+        }
+    }
+
+    fn join(&self, path: &str) -> String {
+        let RegistryNamespace { registry, prefix } = self;
+        // `ghcr.io/acme` with `acme/base` is `ghcr.io/acme/base`.
+        let is_below = path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        match prefix.as_str() {
+            "" => format!("{registry}/{path}"),
+            _ if is_below => format!("{registry}/{path}"),
+            _ => format!("{registry}/{prefix}/{path}"),
+        }
+    }
+
+    /// Returns where a reference is: in the registry that it names, or else in this one.
+    fn place(&self, reference: &Reference) -> Reference {
+        if reference.domain != HUB || self.registry == HUB && self.prefix.is_empty() {
+            return reference.clone();
+        }
+        let path = reference.path.strip_prefix(OFFICIAL).unwrap_or(&reference.path);
+        let placed = Reference::parse(&self.join(path));
+        // A valid prefix can be joined with any path.
+        let placed = placed.unwrap_or_else(|_| reference.clone());
+        Reference { tag: reference.tag.clone(), digest: reference.digest.clone(), ..placed }
+    }
+}
+
+impl SharedStore {
+    /// Returns the registry at `home`, or without one, the registries that references name. If images are to be pushed,
+    /// it is needed, and a failure to reach it is an error.
+    pub fn new(
+        registries: Registries,
+        home: Option<RegistryNamespace>,
+        platform: Platform,
+        is_needed: bool,
+    ) -> SharedStore {
+        SharedStore {
+            registries,
+            home,
+            platform,
+            is_needed,
+            trouble: OnceLock::new(),
+            denied: OnceLock::new(),
+        }
+    }
+
+    /// Returns whether images are to be pushed to it.
+    pub fn is_needed(&self) -> bool {
+        self.is_needed
+    }
+
+    /// Returns why it is not used any more, if that is so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.get().map(String::as_str)
+    }
+
+    /// Returns why images were not found, if access to their repositories was denied.
+    pub fn denied(&self) -> Option<&str> {
+        self.denied.get().map(String::as_str)
+    }
+
+    /// Returns where a reference of an image is in the registry.
+    pub fn place(&self, reference: &Reference) -> Reference {
+        match &self.home {
+            Some(home) => home.place(reference),
+            None => reference.clone(),
+        }
+    }
+
+    /// Returns the references under which an image is available by its key: one in each repository that it has a
+    /// reference in, starting with the repository of the first reference.
+    pub fn key_references(&self, image: &Image, key: &str) -> Vec<Reference> {
+        let tag = format!("{KEY_TAG}{key}");
+        let mut places: Vec<Reference> = Vec::new();
+        for reference in &image.references {
+            let place = self.place(reference);
+            if !places.iter().any(|it| it.same_repository(&place)) {
+                places.push(Reference { tag: Some(tag.clone()), digest: None, ..place });
+            }
+        }
+        places
+    }
+
+    /// Returns the image that has a key, if the registry has it.
+    ///
+    /// If images are only looked up, a registry that cannot be reached is not used any more: building what it may have
+    /// only costs time.
+    ///
+    /// # Errors
+    /// Returns an error if the registry cannot be reached and images are to be pushed to it.
+    pub fn find(&self, image: &Image, key: &str) -> anyhow::Result<Option<RegistryImage>> {
+        if self.trouble().is_some() {
+            return Ok(None);
+        }
+        match self.look(image, key) {
+            Ok(found) => Ok(found),
+            // Registries also deny access to repositories that do not exist yet, which the first
+            // push creates. That push finds out which it is.
+            Err(error) if error::kind(&error) == ErrorKind::Denied => {
+                if !self.is_needed {
+                    drop(self.denied.set(error::text(&error)));
+                }
+                Ok(None)
+            }
+            Err(error) if self.is_needed => Err(error),
+            Err(error) => {
+                // If several requests fail at the same time, one failure is reported.
+                drop(self.trouble.set(error::text(&error)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns an external as its registry describes it, and its reference by digest. Returns `None` if the registry
+    /// cannot be reached: the external is then pulled, and the engine reports the error.
+    pub fn external(&self, reference: &Reference) -> Option<(ExternalDescription, String)> {
+        let found = self.registries.image(&remote(reference), &self.platform).ok()??;
+        let digest = Some(found.digest.clone());
+        let place = Reference { tag: None, digest, ..reference.clone() }.familiar();
+        let outside = ExternalDescription {
+            identity: Identity::of_remote(&found),
+            inheritance: Inheritance::of_remote(&found),
+            triggers: Some(found.on_build()),
+            image_id: None,
+        };
+        Some((outside, place))
+    }
+
+    /// Returns the image that has a key, and all errors.
+    fn look(&self, image: &Image, key: &str) -> anyhow::Result<Option<RegistryImage>> {
+        let places = self.key_references(image, key);
+        let Some((first, others)) = places.split_first() else { return Ok(None) };
+        let Some(found) = self.registries.image(&remote(first), &self.platform)? else {
+            return Ok(None);
+        };
+        // A tag can point to anything.
+        let history = found.history.iter().cloned().map(HistoryEntry::from).collect();
+        let evidence = Evidence { labels: found.labels(), on_build: found.on_build(), history };
+        if !origin::is_proved(image, key, &evidence) {
+            return Ok(None);
+        }
+        for other in others {
+            // An image that is only in some of its repositories was not pushed completely.
+            if self.registries.digest(&remote(other))?.as_ref() != Some(&found.digest) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(describe(first, found)))
+    }
+}
+
+/// Returns a reference in the form of registry requests.
+pub fn remote(reference: &Reference) -> Remote {
+    let version = reference.digest.as_ref().or(reference.tag.as_ref());
+    Remote {
+        registry: reference.domain.clone(),
+        repository: reference.path.clone(),
+        version: version.map_or("latest", String::as_str).to_owned(),
+    }
+}
+
+fn describe(reference: &Reference, found: RemoteImage) -> RegistryImage {
+    let identity = Identity::of_remote(&found);
+    let inheritance = Box::new(Inheritance::of_remote(&found));
+    let RemoteImage { digest, id, size, .. } = found;
+    let by_digest = Reference { tag: None, digest: Some(digest.clone()), ..reference.clone() };
+    RegistryImage {
+        reference: by_digest.familiar(),
+        digest,
+        image_id: id,
+        identity,
+        inheritance,
+        size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_lies_in_the_registry_unless_it_names_another() {
+        let check = |home: &str, reference: &str, expected: &str| {
+            let home = RegistryNamespace::parse(home).unwrap();
+            let placed = home.place(&Reference::parse(reference).unwrap());
+            assert_eq!(placed.familiar(), expected, "{reference} in {home:?}");
+        };
+        check("ghcr.io", "acme/shop-base:1", "ghcr.io/acme/shop-base:1");
+        check("ghcr.io/acme", "acme/shop-base", "ghcr.io/acme/shop-base:latest");
+        check("ghcr.io/acme/", "acmeshop", "ghcr.io/acme/acmeshop:latest");
+        check("ghcr.io/acme", "other/shop-base", "ghcr.io/acme/other/shop-base:latest");
+        check("localhost:5000", "base", "localhost:5000/base:latest");
+        check("ghcr.io", "quay.io/acme/base", "quay.io/acme/base:latest");
+        check("ghcr.io", "ghcr.io/acme/base:2", "ghcr.io/acme/base:2");
+        check("docker.io", "acme/base:2", "acme/base:2");
+        check("docker.io/acme", "base:2", "acme/base:2");
+    }
+
+    #[test]
+    fn what_is_no_registry_is_refused() {
+        let check = |text: &str| assert!(RegistryNamespace::parse(text).is_err(), "{text}");
+        ["", "acme", "acme/shop", "https://ghcr.io", "ghcr.io/Acme", "ghcr.io:", "ghcr.io/a b"]
+            .into_iter()
+            .for_each(check);
+    }
+}

@@ -1,0 +1,190 @@
+//! The upload queue: pushes images to the registry while others are built.
+//!
+//! Owns which images wait to be pushed, the threads that push them, and which images have been pushed. An image is
+//! pushed as soon as it is built, and its dependents do not wait for that. The loop decides how a push affects the run:
+//! no tag points to any of these images before all of them are pushed.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use super::worker::{LoopMessage, or_panicked, pause, pause_after, serve};
+use crate::base::error;
+use crate::base::{IdMap, UnitId};
+use crate::engine::Cancel;
+use crate::plan::ParentImage;
+
+/// How many images are pushed at once: an engine pushes several layers of each at once.
+const AT_ONCE: usize = 4;
+
+/// The minimum number of retries after transient errors: registries limit the rate of requests, and what has been
+/// uploaded is not uploaded again.
+const LEAST_RETRIES: u32 = 2;
+
+/// Pushes images to a registry and moves tags there.
+pub trait Publisher: Sync {
+    /// Pushes an image from the engine's store to the registry, under its key only. `parents` are its parents.
+    ///
+    /// # Errors
+    /// Returns an error if the engine or the registry refuses.
+    fn publish(
+        &self,
+        image: UnitId,
+        parents: &[ParentImage],
+        image_id: &str,
+        cancel: &Cancel,
+    ) -> anyhow::Result<PublishedImage>;
+
+    /// Moves the tags of all images to what was pushed, or none of them. Returns `None` if no tags are to be moved.
+    ///
+    /// # Errors
+    /// Returns an error if the registry refuses. All tags then point to what they pointed to before, or the error names
+    /// those that do not.
+    fn move_tags(
+        &self,
+        published: &[(UnitId, PublishedImage)],
+    ) -> anyhow::Result<Option<PublishedTags>>;
+}
+
+/// An image in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedImage {
+    /// Its reference by digest.
+    pub reference: String,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// The tags in a registry that point to the images of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishedTags {
+    /// Those that pointed elsewhere or nowhere before.
+    pub moved: Vec<String>,
+    /// How many pointed there already.
+    pub kept: usize,
+}
+
+/// An image to be pushed.
+pub(super) struct Upload {
+    pub(super) image: UnitId,
+    pub(super) image_id: String,
+    pub(super) parents: Vec<ParentImage>,
+    pub(super) cancel: Cancel,
+}
+
+/// How the push of an image ended.
+pub(super) enum UploadResult {
+    /// It is in the registry.
+    Pushed { published: PublishedImage, took: Duration },
+    /// It failed with this message.
+    Failed(String),
+    /// It was canceled.
+    Canceled,
+}
+
+/// The images that wait to be pushed, and those that were pushed.
+pub(super) struct UploadQueue {
+    channels: Vec<Sender<Upload>>,
+    idle: Vec<usize>,
+    waiting: VecDeque<Upload>,
+    pushed: IdMap<Option<PublishedImage>, UnitId>,
+    cancel: Cancel,
+}
+
+impl UploadQueue {
+    /// Returns an empty queue. `channels` are the channels to the upload threads; there are none if nothing is pushed.
+    pub(super) fn new(channels: Vec<Sender<Upload>>, images: usize) -> UploadQueue {
+        UploadQueue {
+            idle: (0..channels.len()).collect(),
+            channels,
+            waiting: VecDeque::new(),
+            pushed: IdMap::from_fn(images, |_| None),
+            cancel: Cancel::default(),
+        }
+    }
+
+    /// Returns the number of upload threads for a run with this many images.
+    pub(super) fn threads(images: usize) -> usize {
+        images.min(AT_ONCE)
+    }
+
+    /// Adds an image to the queue.
+    pub(super) fn add(&mut self, image: UnitId, image_id: &str, parents: Vec<ParentImage>) {
+        if self.channels.is_empty() {
+            return;
+        }
+        let (image_id, cancel) = (image_id.to_owned(), self.cancel.clone());
+        self.waiting.push_back(Upload { image, image_id, parents, cancel });
+    }
+
+    /// Records that an image is in the registry.
+    pub(super) fn record(&mut self, image: UnitId, published: PublishedImage) {
+        self.pushed[image] = Some(published);
+    }
+
+    /// Gives the next image in the queue to a free thread, if any, and returns it.
+    pub(super) fn start_next(&mut self) -> Option<UnitId> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let uploader = self.idle.pop()?;
+        let upload = self.waiting.pop_front()?;
+        let image = upload.image;
+        self.channels[uploader].send(upload).expect("a thread ends when its channel closes");
+        Some(image)
+    }
+
+    /// Records that a thread is free again.
+    pub(super) fn release_thread(&mut self, uploader: usize) {
+        self.idle.push(uploader);
+    }
+
+    /// Returns whether no image is queued or being pushed.
+    pub(super) fn are_done(&self) -> bool {
+        self.waiting.is_empty() && self.idle.len() == self.channels.len()
+    }
+
+    /// Clears the queue, and cancels running pushes.
+    pub(super) fn cancel(&mut self) {
+        self.waiting.clear();
+        self.cancel.set();
+    }
+
+    /// Returns what was pushed of some images, or `None` if not all of them were.
+    pub(super) fn all_of(&self, images: &[UnitId]) -> Option<Vec<(UnitId, PublishedImage)>> {
+        images.iter().map(|image| Some((*image, self.pushed[*image].clone()?))).collect()
+    }
+}
+
+/// Pushes images until the loop closes the channel.
+pub(super) fn run_uploader(
+    uploader: usize,
+    uploads: &Receiver<Upload>,
+    to_loop: &Sender<LoopMessage>,
+    publisher: &dyn Publisher,
+    retries: u32,
+) {
+    serve(uploads, to_loop, |upload| {
+        let image = upload.image;
+        let result = or_panicked(|| push(upload, publisher, retries.max(LEAST_RETRIES)))
+            .unwrap_or_else(|fault| UploadResult::Failed(fault.into()));
+        LoopMessage::Uploaded { uploader, image, result }
+    });
+}
+
+fn push(upload: &Upload, publisher: &dyn Publisher, retries: u32) -> UploadResult {
+    let Upload { image, image_id, parents, cancel } = upload;
+    let since = Instant::now();
+    for attempt in 1.. {
+        match publisher.publish(*image, parents, image_id, cancel) {
+            Ok(published) => return UploadResult::Pushed { published, took: since.elapsed() },
+            Err(_) if cancel.is_set() => break,
+            Err(error) if !error::is_transient(&error) || attempt > retries => {
+                return UploadResult::Failed(error::text(&error));
+            }
+            Err(_) if pause(pause_after(attempt), cancel) => {}
+            Err(_) => break,
+        }
+    }
+    UploadResult::Canceled
+}

@@ -1,0 +1,72 @@
+//! How the loop uses the upload queue.
+//!
+//! Owns that tags move last, once, and only when every image of the run was pushed. A run in which anything failed,
+//! that was stopped, or whose pushes failed leaves all tags as they were.
+
+use super::upload_queue::{PublishedImage, UploadResult};
+use super::{Loop, OnFailure, RegistryImage};
+use crate::base::UnitId;
+use crate::base::error;
+use crate::event::Event;
+
+impl Loop<'_, '_> {
+    /// Queues an image that is done for a push, unless it is already in the registry.
+    pub(super) fn queue_upload(
+        &mut self,
+        image: UnitId,
+        image_id: &str,
+        registry_image: Option<&RegistryImage>,
+    ) {
+        if self.publisher.is_none() {
+            return;
+        }
+        match registry_image {
+            Some(RegistryImage { reference, digest, .. }) => {
+                let (reference, digest) = (reference.clone(), digest.clone());
+                self.uploads.record(image, PublishedImage { reference, digest });
+            }
+            None => self.uploads.add(image, image_id, self.parents_of(image)),
+        }
+    }
+
+    /// Records how the push of an image ended.
+    pub(super) fn finish_upload(&mut self, image: UnitId, result: UploadResult) {
+        match result {
+            UploadResult::Pushed { published, took } => {
+                let reference = published.reference.clone();
+                self.uploads.record(image, published);
+                self.emit_of(image, Event::ImagePushed { reference, took });
+            }
+            UploadResult::Failed(message) => {
+                self.emit_of(image, Event::PushFailed { message });
+                if self.options.on_failure != OnFailure::KeepGoing {
+                    self.stop();
+                }
+                if self.options.on_failure == OnFailure::Cancel {
+                    self.cancel_where(|_| true);
+                    self.uploads.cancel();
+                }
+            }
+            UploadResult::Canceled => {}
+        }
+    }
+
+    /// Moves the tags, or reports that they were not moved.
+    pub(super) fn move_tags(&mut self) {
+        let Some(publisher) = self.publisher else { return };
+        let all = self.uploads.all_of(self.plan.order());
+        let Some(all) = all.filter(|_| self.signal.is_none()) else {
+            return self.emit(Event::NotReleased { message: None });
+        };
+        match publisher.move_tags(&all) {
+            Ok(Some(released)) => {
+                self.emit(Event::Released { moved: released.moved, kept: released.kept });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let message = Some(error::text(&error));
+                self.emit(Event::NotReleased { message });
+            }
+        }
+    }
+}
