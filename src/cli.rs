@@ -21,7 +21,7 @@ pub use ci::{
 };
 pub use global::GlobalArgs;
 pub use graph::{ColorBy, Format, GraphArgs};
-pub use program::{parse, program};
+pub use program::{completed, parse, program};
 
 /// The examples in the help of `layers build`.
 const BUILD_EXAMPLES: &str = "\

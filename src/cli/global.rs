@@ -24,11 +24,11 @@ pub struct GlobalArgs {
     pub file: Option<PathBuf>,
 
     /// Print only warnings and errors.
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true)]
     pub quiet: bool,
 
     /// Print more: all reasons of a plan, all steps of a build.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
 
     /// Set a build argument; without VALUE, use the environment variable.

@@ -93,7 +93,27 @@ const HABITS: [(&str, &str); 26] = [
     ("validate", "layers check"),
 ];
 
-/// Returns the command line as it is parsed, completed, and documented.
+/// Returns the command line as it is completed. It has neither the internal command nor options that a command refuses:
+/// completions offer what is hidden if nothing else fits.
+pub fn completed() -> Command {
+    let program = Cli::command();
+    let options = || program.get_arguments().filter(|it| it.is_global_set());
+    let visible = program.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands = visible.map(|command| {
+        let refused: Vec<_> = meaningless(&program, command.get_name()).map(Arg::get_id).collect();
+        let accepted = options().filter(|it| !refused.contains(&it.get_id()));
+        command.clone().args(accepted.cloned().collect::<Vec<_>>())
+    });
+    let mut completed = Command::new("layers")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args(options().map(|it| it.clone().global(false)).collect::<Vec<_>>())
+        .subcommands(commands.collect::<Vec<_>>());
+    completed.build();
+    completed
+}
+
+/// Returns the command line as it is parsed and documented.
 pub fn program() -> Command {
     let mut program = Cli::command();
     let names: Vec<String> =

@@ -14,7 +14,7 @@ use clap_complete::engine::{
 };
 use clap_complete::env::{EnvCompleter, Shells};
 
-use crate::cli::{GlobalArgs, program};
+use crate::cli::{GlobalArgs, completed};
 use crate::exit::Exit;
 use crate::graph::images;
 use crate::report::printer;
@@ -43,7 +43,7 @@ pub fn answer_shell() -> Option<Exit> {
 
 fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> {
     let current = std::env::current_dir()?;
-    let mut program = with_names(program(), &location_of(&words, &current)?);
+    let mut program = with_names(completed(), &location_of(&words, &current)?);
     let mut text = Vec::new();
     shell.write_complete(&mut program, words, Some(&current), &mut text)?;
     printer::data(&String::from_utf8(text)?)

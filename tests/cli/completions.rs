@@ -88,6 +88,10 @@ fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     assert_eq!(ask(&project, "layers build --progress p"), ["plain"]);
     assert_eq!(ask(&project, "layers build --si"), ["--since"]);
     assert_eq!(ask(&project, "layers pl"), ["plan"]);
+    assert_eq!(ask(&project, "layers ci github --pla"), ["--platform"]);
+    for refused in ["layers runs --plat", "layers check --verb", "layers why --qui", "layers __"] {
+        assert!(ask(&project, refused).is_empty(), "{refused}");
+    }
     assert!(ask(&project, "layers update d").is_empty(), "no graph.json knows an external");
     project.run("graph --output graph.json").code(0);
     assert_eq!(ask(&project, "layers update d"), ["debian:bookworm-slim"]);
@@ -95,6 +99,15 @@ fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     let elsewhere = Project::new().file("sub/docker/other/Dockerfile", "FROM scratch\n");
     assert_eq!(ask(&elsewhere, "layers -C sub build "), ["other"]);
     assert_eq!(ask(&elsewhere, "layers -Csub why "), ["other"]);
+    assert_eq!(ask(&elsewhere, "layers -C=sub why "), ["other"]);
+    let files = Project::new()
+        .dockerfile("base", "FROM scratch\n")
+        .file("ci.toml", "name = 'ci-{dir}'\n")
+        .file("layers.toml", "");
+    assert_eq!(ask(&files, "layers build "), ["base"]);
+    for option in ["-f ci.toml", "-fci.toml", "--file ci.toml", "--file=ci.toml"] {
+        assert_eq!(ask(&files, &format!("layers {option} build ")), ["ci-base"], "{option}");
+    }
     assert_eq!(ask(&elsewhere, "layers -C s"), ["sub/"]);
 }
 
