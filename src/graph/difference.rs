@@ -134,20 +134,20 @@ impl Difference {
 
 /// Returns the pairs of a removed and an added image that are alike, unless the pair is ambiguous.
 fn find_renamed(then: &Graph, now: &Graph) -> Vec<RenamedImage> {
-    type Likeness<'a> = (&'a str, Option<&'a str>, &'a BTreeMap<String, String>);
-    fn only_in<'a>(graph: &'a Graph, other: &Graph) -> BTreeMap<Likeness<'a>, Vec<&'a str>> {
-        let mut found: BTreeMap<Likeness<'a>, Vec<&str>> = BTreeMap::new();
+    type Content<'a> = (&'a str, Option<&'a str>, &'a BTreeMap<String, String>);
+    fn only_in<'a>(graph: &'a Graph, other: &Graph) -> BTreeMap<Content<'a>, Vec<&'a str>> {
+        let mut found: BTreeMap<Content<'a>, Vec<&str>> = BTreeMap::new();
         let images = graph.images.values().filter(|image| other.find(&image.name).is_none());
         for image in images {
             let text = image.file.source.text();
-            let likeness = (text, image.target.as_deref(), &image.build_args);
-            found.entry(likeness).or_default().push(&image.name);
+            let content = (text, image.target.as_deref(), &image.build_args);
+            found.entry(content).or_default().push(&image.name);
         }
         found
     }
     let (lost, new) = (only_in(then, now), only_in(now, then));
-    let pairs = lost.iter().filter_map(|(likeness, lost)| {
-        let ([was], [image]) = (lost.as_slice(), new.get(likeness)?.as_slice()) else {
+    let pairs = lost.iter().filter_map(|(content, lost)| {
+        let ([was], [image]) = (lost.as_slice(), new.get(content)?.as_slice()) else {
             return None;
         };
         Some(RenamedImage { was: (*was).to_owned(), image: (*image).to_owned() })
@@ -243,14 +243,14 @@ fn pairs(
     let (old_texts, new_texts) = (texts(&old), texts(&new));
     old.retain(|it| !new_texts.contains(&it.text()));
     new.retain(|it| !old_texts.contains(&it.text()));
-    type Likeness = fn(&ExternalUse<'_>, &ExternalUse<'_>) -> bool;
-    let likenesses: [Likeness; 3] = [
+    type Comparison = fn(&ExternalUse<'_>, &ExternalUse<'_>) -> bool;
+    let comparisons: [Comparison; 3] = [
         |one, other| one.reference == other.reference,
         |one, other| one.reference.same_repository(other.reference),
         |one, other| one.kind == other.kind,
     ];
     let mut pairs = Vec::new();
-    for is_alike in likenesses {
+    for is_alike in comparisons {
         new.retain(|it| {
             let Some(at) = old.iter().position(|was| is_alike(was, it)) else { return true };
             let was = old.remove(at);

@@ -15,9 +15,9 @@ use crate::graph::{External, Graph, Image};
 use super::nearest_name::NameIndex;
 
 /// A position in a file, to find what was reported about it.
-type At<'a> = (&'a str, Span);
+type UsePosition<'a> = (&'a str, Span);
 
-fn at(source: &Source, span: Span) -> At<'_> {
+fn at(source: &Source, span: Span) -> UsePosition<'_> {
     (source.path().as_str(), span)
 }
 
@@ -31,7 +31,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
     if stages.iter().all(|stage| stage.name.is_none()) {
         return Vec::new();
     }
-    let siblings: HashSet<At<'_>> =
+    let siblings: HashSet<UsePosition<'_>> =
         image.parents.iter().map(|edge| at(&edge.source, edge.span)).collect();
     let names: NameIndex<'_> =
         stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
@@ -173,7 +173,7 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
     // What is probably not an external has been reported already.
     let reported = places_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
     let untagged = |image: &Image| -> Vec<Diagnostic> {
-        let externals: HashSet<At<'_>> =
+        let externals: HashSet<UsePosition<'_>> =
             image.externals.iter().map(|it| at(&it.source, it.span)).collect();
         let dependencies = image.evaluation.dependencies.iter().filter(|dependency| {
             let place = at(&dependency.source, dependency.span);
@@ -205,7 +205,7 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
 }
 
 /// Returns the first positions in the diagnostics of these rules.
-fn places_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<At<'a>> {
+fn places_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<UsePosition<'a>> {
     problems
         .iter()
         .filter(|problem| rules.contains(&problem.rule))

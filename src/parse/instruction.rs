@@ -9,7 +9,7 @@
 use crate::base::{Diagnostic, Rule, Source, Spanned, text};
 
 use super::flags::{self, FlagValueKind};
-use super::lexer::Logical;
+use super::lexer::LogicalLine;
 use super::reader::LineReader;
 use super::splitting::{
     ByteRange, Json, Parts, read_json, split_blanks, split_instruction, split_quoted,
@@ -50,7 +50,7 @@ pub(super) enum ParsedLine {
 /// Parses a logical line.
 pub(super) fn read(
     source: &Source,
-    line: Logical,
+    line: LogicalLine,
     escape: char,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> ParsedLine {
@@ -64,7 +64,7 @@ pub(super) fn read(
         return ParsedLine::From(stage);
     }
     let kind = read_kind(&mut reader, &keyword.value, &parts).unwrap_or(InstructionKind::Invalid);
-    let Logical { text, map, span, heredocs, .. } = line;
+    let LogicalLine { text, map, span, heredocs, .. } = line;
     ParsedLine::Instruction(Instruction { span, keyword, text, map, heredocs, kind })
 }
 

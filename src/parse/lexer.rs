@@ -17,15 +17,15 @@ const LONGEST_LINE: usize = 65_535;
 
 /// A text split into logical lines.
 #[derive(Default)]
-pub(super) struct Lexed {
+pub(super) struct LogicalLines {
     pub(super) directives: Directives,
-    pub(super) lines: Vec<Logical>,
+    pub(super) lines: Vec<LogicalLine>,
     pub(super) pieces: Vec<Piece>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 /// The joined line of an instruction, without leading and trailing white space.
-pub(super) struct Logical {
+pub(super) struct LogicalLine {
     pub(super) text: String,
     /// The trailing white space that was removed.
     pub(super) tail: String,
@@ -36,7 +36,7 @@ pub(super) struct Logical {
 }
 
 /// Splits a text into logical lines.
-pub(super) fn lex(source: &Source) -> Lexed {
+pub(super) fn lex(source: &Source) -> LogicalLines {
     let text = source.text();
     let mut lexer = Lexer {
         source,
@@ -44,7 +44,7 @@ pub(super) fn lex(source: &Source) -> Lexed {
         at: 0,
         directives_done: false,
         seen: [None; 3],
-        lexed: Lexed::default(),
+        lexed: LogicalLines::default(),
     };
     while let Some(line) = lexer.next_line() {
         let content = SourceLine { start: line.content_start(text), ..line };
@@ -104,7 +104,7 @@ struct Lexer<'a> {
     directives_done: bool,
     /// The spans of the directives found so far.
     seen: [Option<Span>; 3],
-    lexed: Lexed,
+    lexed: LogicalLines,
 }
 
 impl Lexer<'_> {
@@ -166,7 +166,7 @@ impl Lexer<'_> {
     }
 
     /// Reads an instruction, starting at its first line.
-    fn instruction(&mut self, first: SourceLine) -> Logical {
+    fn instruction(&mut self, first: SourceLine) -> LogicalLine {
         let (mut line, mut continues) = self.without_escape(first);
         let mut text = line.text(self.text).to_owned();
         let mut map = TextMap::starting_at(line.start);
@@ -199,7 +199,7 @@ impl Lexer<'_> {
         } else {
             text.truncate(kept.end);
         }
-        let mut logical = Logical { text, tail, map, span, heredocs: Vec::new() };
+        let mut logical = LogicalLine { text, tail, map, span, heredocs: Vec::new() };
         self.read_heredocs(&mut logical);
         logical
     }
@@ -216,7 +216,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn read_heredocs(&mut self, logical: &mut Logical) {
+    fn read_heredocs(&mut self, logical: &mut LogicalLine) {
         let openings = match heredoc::openings(&logical.text, self.lexed.directives.escape) {
             Ok(openings) => openings,
             Err(error) => {

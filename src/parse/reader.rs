@@ -4,13 +4,13 @@
 
 use crate::base::{Diagnostic, Rule, Source, Span, Spanned};
 
-use super::lexer::Logical;
+use super::lexer::LogicalLine;
 use super::splitting::ByteRange;
 
 /// One logical line and the context that is needed to parse it.
 pub(super) struct LineReader<'a> {
     pub(super) source: &'a Source,
-    pub(super) line: &'a Logical,
+    pub(super) line: &'a LogicalLine,
     pub(super) escape: char,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }

@@ -23,7 +23,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::{Event, RunImage, StepInfo, Tally, TimedEvent};
 
 use self::canvas::{Canvas, Size};
-use self::lines::Overall;
+use self::lines::RunProgress;
 use self::remaining::RemainingWork;
 use super::paint::Paint;
 use super::{Phrase, Reporter, clean, phrases, reasons};
@@ -345,7 +345,7 @@ impl Screen {
             };
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
-        let run = Overall {
+        let run = RunProgress {
             done: self.tally.ended(),
             total: self.tally.images,
             running: self.rows.len(),

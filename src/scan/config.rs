@@ -31,14 +31,14 @@ pub const FILE_NAME: &str = "layers.toml";
 pub type Setting = toml::Spanned<String>;
 
 /// Build arguments by name.
-pub type Args = BTreeMap<String, toml::Spanned<Value>>;
+pub type Args = BTreeMap<String, toml::Spanned<ArgumentValue>>;
 
 /// The values of named contexts, by the names that a `FROM` or `--from` uses.
 pub type Contexts = BTreeMap<String, Setting>;
 
 /// The settings of `layers.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub struct Config {
     /// The prefix of the app in references, such as `acme` or `registry.example:5000/acme`.
     pub namespace: Option<Setting>,
@@ -65,9 +65,9 @@ pub struct Config {
     /// Registries to contact without TLS, in addition to those on this machine.
     pub insecure_registries: Vec<Setting>,
     /// Whether images get an SBOM, and how it is generated.
-    pub sbom: Option<toml::Spanned<Value>>,
+    pub sbom: Option<toml::Spanned<ArgumentValue>>,
     /// Whether the engine adds provenance attestations to images, and how detailed they are.
-    pub provenance: Option<toml::Spanned<Value>>,
+    pub provenance: Option<toml::Spanned<ArgumentValue>>,
     /// Build arguments of all images.
     pub args: Args,
     /// Named contexts of all images.
@@ -86,7 +86,7 @@ pub struct Config {
 
 /// The settings of `[check]`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub struct CheckConfig {
     /// Codes of warnings to suppress.
     pub skip: Vec<Setting>,
@@ -98,7 +98,7 @@ pub struct CheckConfig {
 /// The settings of `[[group]]` for the Dockerfiles that it matches. For settings that it omits,
 /// those of all images apply.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub struct Group {
     /// Globs of Dockerfiles, relative to the root.
     pub dockerfiles: Vec<Setting>,
@@ -128,7 +128,7 @@ pub struct Group {
 
 /// The settings of `[image.NAME]`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub struct ImageConfig {
     /// The path of the Dockerfile, relative to the root. It defines an image that no glob matches.
     pub dockerfile: Option<Setting>,
@@ -151,8 +151,8 @@ pub struct ImageConfig {
 
 /// The value of a build argument: text, or a number or boolean that is converted to text.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Value {
+#[serde(untagged, expecting = "expected text, a number, or a boolean")]
+pub enum ArgumentValue {
     /// Text.
     Text(String),
     /// An integer.
@@ -164,13 +164,13 @@ pub enum Value {
 }
 
 /// Formats the value as the text that a build receives.
-impl fmt::Display for Value {
+impl fmt::Display for ArgumentValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Text(text) => f.write_str(text),
-            Value::Integer(number) => number.fmt(f),
-            Value::Float(number) => number.fmt(f),
-            Value::Boolean(truth) => truth.fmt(f),
+            ArgumentValue::Text(text) => f.write_str(text),
+            ArgumentValue::Integer(number) => number.fmt(f),
+            ArgumentValue::Float(number) => number.fmt(f),
+            ArgumentValue::Boolean(truth) => truth.fmt(f),
         }
     }
 }
@@ -318,6 +318,21 @@ mod tests {
         check(
             "reference = ['a', 7]\n",
             Some("layers.toml:1:19: `layers.toml`: invalid type: integer `7`, expected a string"),
+        );
+        check(
+            "[secrets]\nnpm = 3\n",
+            Some(
+                "layers.toml:2:7: `layers.toml`: invalid type: integer `3`, expected a table \
+                 with `env` or `src`",
+            ),
+        );
+        check(
+            "check = 3\n",
+            Some("layers.toml:1:9: `layers.toml`: invalid type: integer `3`, expected a table"),
+        );
+        check(
+            "[args]\nA = []\n",
+            Some("layers.toml:2:5: `layers.toml`: expected text, a number, or a boolean"),
         );
         check(
             "app = 7\n",

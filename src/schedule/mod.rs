@@ -174,7 +174,7 @@ struct Loop<'a, 's> {
     recipes: &'a dyn Recipes,
     options: RunOptions,
     states: States<'a>,
-    running: IdMap<Option<Running>, UnitId>,
+    running: IdMap<Option<ActiveBuild>, UnitId>,
     steps: IdMap<StepCounts, UnitId>,
     /// The images that are done and are parents.
     parents: IdMap<Option<ParentImage>, UnitId>,
@@ -193,7 +193,7 @@ struct Loop<'a, 's> {
 }
 
 /// An image that a worker is building.
-struct Running {
+struct ActiveBuild {
     since: Instant,
     /// When it times out.
     until: Option<Instant>,
@@ -301,7 +301,7 @@ impl Loop<'_, '_> {
             let Some(worker) = self.idle.pop() else { return };
             let (since, cancel) = (Instant::now(), Cancel::default());
             let until = self.options.timeout.and_then(|time| since.checked_add(time));
-            let running = Running { since, until, timed_out: false, cancel: cancel.clone() };
+            let running = ActiveBuild { since, until, timed_out: false, cancel: cancel.clone() };
             self.running[image] = Some(running);
             self.emit_of(image, Event::ImageStarted);
             let order = BuildTask {
@@ -411,14 +411,15 @@ impl Loop<'_, '_> {
 
     fn cancel_overdue(&mut self) {
         let now = Instant::now();
-        let is_overdue = |it: &Running| !it.timed_out && it.until.is_some_and(|until| until <= now);
+        let is_overdue =
+            |it: &ActiveBuild| !it.timed_out && it.until.is_some_and(|until| until <= now);
         for running in self.running.values_mut().flatten().filter(|it| is_overdue(it)) {
             running.timed_out = true;
             running.cancel.set();
         }
     }
 
-    fn cancel_where(&self, meant: impl Fn(&Running) -> bool) {
+    fn cancel_where(&self, meant: impl Fn(&ActiveBuild) -> bool) {
         self.running.values().flatten().filter(|it| meant(it)).for_each(|it| it.cancel.set());
     }
 

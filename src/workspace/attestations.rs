@@ -6,7 +6,7 @@ use crate::base::{Diagnostic, Rule};
 use crate::cli::GlobalArgs;
 use crate::engine::Attestations;
 use crate::engine::attest::{AttestationKind, AttestationOption};
-use crate::scan::config::{ConfigFile, Value};
+use crate::scan::config::{ArgumentValue, ConfigFile};
 
 /// Returns the requested attestations: those of the command line, or else those of `layers.toml`. A value there that is
 /// not valid becomes a diagnostic.
@@ -14,7 +14,7 @@ pub fn wanted(global: &GlobalArgs, file: &ConfigFile) -> (Attestations, Vec<Diag
     let mut problems = Vec::new();
     let mut choose = |kind: AttestationKind,
                       given: &Option<AttestationOption>,
-                      setting: &Option<toml::Spanned<Value>>| {
+                      setting: &Option<toml::Spanned<ArgumentValue>>| {
         if let Some(AttestationOption(parameters)) = given {
             return parameters.clone();
         }

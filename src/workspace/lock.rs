@@ -25,13 +25,13 @@ use super::load::Workspace;
 pub const FILE: &str = "graph.json";
 
 /// A lock file as read, and its pins.
-type Committed = (Lock, Pins);
+type CommittedLock = (Lock, Pins);
 
 /// Reads the lock file and its pins. Returns `None` if there is none.
 ///
 /// # Errors
 /// Returns an error if the lock file cannot be read. One that is not valid is a diagnostic.
-fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
+fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<CommittedLock>, Box<Diagnostic>>> {
     Ok(source(&workspace.root)?.map(|source| parse(&source)).transpose())
 }
 
@@ -75,7 +75,7 @@ fn source(root: &Path) -> anyhow::Result<Option<Source>> {
     Ok(Some(Source::new(name, String::from_utf8_lossy(&bytes))))
 }
 
-fn parse(source: &Source) -> Result<Committed, Box<Diagnostic>> {
+fn parse(source: &Source) -> Result<CommittedLock, Box<Diagnostic>> {
     let lock = Lock::read(source)?;
     let pins = lock.pins(source)?;
     Ok((lock, pins))

@@ -26,7 +26,7 @@ mod steps;
 mod variables;
 mod view;
 
-pub use scope::{Scope, Value};
+pub use scope::{Scope, VariableValue};
 pub use view::{
     Base, ChainBase, ContextKind, ContextUse, DependencyKind, Download, Evaluation,
     EvaluationSettings, ImageLabel, SecretKind, SecretUse, StageDependency, StageFrom, StageView,

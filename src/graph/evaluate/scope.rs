@@ -36,14 +36,14 @@ struct ScopeNode {
 /// The known values of one variable.
 #[derive(Debug, Clone)]
 struct VariableValues {
-    value: Value,
+    value: VariableValue,
     /// The value that the image stores: that of the last `ENV`, if any.
-    environment: Option<Value>,
+    environment: Option<VariableValue>,
 }
 
 /// The value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub struct VariableValue {
     /// The text of the value.
     pub text: Arc<str>,
     /// Whether the value is certain. It is not if it was derived from a variable that the
@@ -78,7 +78,7 @@ impl Scope {
     }
 
     /// Returns the value of a variable.
-    pub fn value(&self, name: &str) -> Option<&Value> {
+    pub fn value(&self, name: &str) -> Option<&VariableValue> {
         self.held(name).map(|held| &held.value)
     }
 
@@ -101,13 +101,13 @@ impl Scope {
 
     /// Sets a variable of the environment, like `ENV`.
     pub(super) fn set_environment(&mut self, name: &str, text: &str, certain: bool) {
-        let value = Value { text: text.into(), certain };
+        let value = VariableValue { text: text.into(), certain };
         self.insert(name, VariableValues { environment: Some(value.clone()), value });
     }
 
     /// Sets an argument, like `ARG`. The image does not store it.
     pub(super) fn set_argument(&mut self, name: &str, text: &str, certain: bool) {
-        let value = Value { text: text.into(), certain };
+        let value = VariableValue { text: text.into(), certain };
         let environment = self.held(name).and_then(|held| held.environment.clone());
         self.insert(name, VariableValues { value, environment });
         self.arguments.push(name.into());

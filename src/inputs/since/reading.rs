@@ -60,7 +60,7 @@ type ContextKey = (ResolvedPath, Option<PathBuf>);
 type Readers = (Vec<SourceUse>, Vec<ImageId>);
 
 /// A reading, and the images that share it.
-type ReadFor = (Result<Reading, String>, Vec<ImageId>);
+type GroupReading = (Result<Reading, String>, Vec<ImageId>);
 
 impl Readings {
     /// Reads a side.
@@ -82,7 +82,7 @@ impl Readings {
                 }
             }
         }
-        let read: Vec<Vec<ReadFor>> = groups
+        let read: Vec<Vec<GroupReading>> = groups
             .into_par_iter()
             .map(|((landing, _), images)| read_group(side, &landing, &images))
             .collect();
@@ -105,7 +105,11 @@ impl Readings {
     }
 }
 
-fn read_group(side: ComparedSide<'_>, landing: &ResolvedPath, images: &[ImageId]) -> Vec<ReadFor> {
+fn read_group(
+    side: ComparedSide<'_>,
+    landing: &ResolvedPath,
+    images: &[ImageId],
+) -> Vec<GroupReading> {
     let images_of = &side.graph.images;
     let mut by_uses: HashMap<Vec<SourceUse>, Vec<ImageId>> = HashMap::new();
     for id in images {

@@ -9,7 +9,7 @@ use crate::plan::tests::{World, external, stored};
 const BASE: &str = "acme/shop-base:latest";
 
 /// `app` on `base`, with a copy from an external, planned and built while references can move.
-struct Built {
+struct BuiltWorld {
     world: World,
     store: Stub<'static>,
     parents: Vec<ParentImage>,
@@ -21,8 +21,8 @@ struct Built {
     resolved: BTreeSet<String>,
 }
 
-impl Built {
-    fn new() -> Built {
+impl BuiltWorld {
+    fn new() -> BuiltWorld {
         let world = World::new(&[
             ("base", "FROM scratch\nENV A=1\n"),
             ("app", "FROM acme/shop-base\nCOPY --from=debian:12 /a /a\n"),
@@ -36,7 +36,16 @@ impl Built {
         world.build("app", "two", &store);
         let app = store.image("sha256:app-two").unwrap();
         let (contexts, resolved) = (NamedContexts::None, BTreeSet::new());
-        Built { world, store, parents, planned, app, contexts, publishes_names: false, resolved }
+        BuiltWorld {
+            world,
+            store,
+            parents,
+            planned,
+            app,
+            contexts,
+            publishes_names: false,
+            resolved,
+        }
     }
 
     /// Moves `base`'s reference to another image.
@@ -60,29 +69,29 @@ impl Built {
 }
 
 #[track_caller]
-fn assert_moved(built: &Built, reference: &str) {
+fn assert_moved(built: &BuiltWorld, reference: &str) {
     let message = format!("`{reference}` was moved to another image while `app` was built on it");
     assert_eq!(built.confirm(), Some(message));
 }
 
 #[test]
 fn a_build_on_what_was_planned_passes() {
-    assert_eq!(Built::new().confirm(), None);
+    assert_eq!(BuiltWorld::new().confirm(), None);
 }
 
 #[test]
 fn a_reference_that_moved_is_found() {
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     built.move_base(stored("base", "other"), &["ENV"]);
     assert_moved(&built, BASE);
-    let built = Built::new();
+    let built = BuiltWorld::new();
     built.store.put(external("debian:12", "other"), &[]);
     assert_moved(&built, "debian:12");
 }
 
 #[test]
 fn an_external_that_is_the_same_under_another_id_passes() {
-    let built = Built::new();
+    let built = BuiltWorld::new();
     let again = StoredImage { id: "sha256:again".into(), ..external("debian:12", "x") };
     built.store.put(again, &[]);
     assert_eq!(built.confirm(), None);
@@ -90,7 +99,7 @@ fn an_external_that_is_the_same_under_another_id_passes() {
 
 #[test]
 fn a_reference_that_was_removed_is_found() {
-    let built = Built::new();
+    let built = BuiltWorld::new();
     built.store.untag(BASE);
     let message = format!("`{BASE}` was removed while `app` was built on it");
     assert_eq!(built.confirm(), Some(message));
@@ -99,18 +108,18 @@ fn a_reference_that_was_removed_is_found() {
 #[test]
 fn a_base_that_moved_and_moved_back_is_found_by_layers_and_by_history() {
     // The reference is back on what was planned, but the image is on other layers.
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     built.app.diff_ids[0] = "sha256:layer-other".into();
     assert_moved(&built, BASE);
     // The layers are the same, but the configuration was another one, as the history shows.
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     built.app.id = "sha256:app-other".into();
     let history = ["USER".to_owned(), "COPY".to_owned()];
     let app = StoredImage { references: Vec::new(), ..built.app.clone() };
     built.store.put(app, &history);
     assert_moved(&built, BASE);
     // A history that is too short cannot continue that of the base.
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     built.app.id = "sha256:app-short".into();
     built.store.put(StoredImage { references: Vec::new(), ..built.app.clone() }, &[]);
     assert_moved(&built, BASE);
@@ -118,7 +127,7 @@ fn a_base_that_moved_and_moved_back_is_found_by_layers_and_by_history() {
 
 #[test]
 fn names_of_their_own_are_not_looked_at_again() {
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     built.contexts = NamedContexts::All;
     built.move_base(stored("base", "other"), &["ENV"]);
     built.store.put(external("debian:12", "other"), &[]);
@@ -133,7 +142,7 @@ fn names_of_their_own_are_not_looked_at_again() {
 #[test]
 fn what_a_build_reports_to_have_resolved_is_compared() {
     let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     (built.contexts, built.publishes_names) = (NamedContexts::All, true);
     built.parents[0].image_id = digest("a");
     let mut check = |resolved: &[String], is_right: bool| {
@@ -152,7 +161,7 @@ fn what_a_build_reports_to_have_resolved_is_compared() {
 
 #[test]
 fn what_the_build_pulled_itself_is_not_compared() {
-    let built = Built::new();
+    let built = BuiltWorld::new();
     built.planned.untag("debian:12");
     built.store.put(external("debian:12", "other"), &[]);
     assert_eq!(built.confirm(), None);
@@ -160,10 +169,10 @@ fn what_the_build_pulled_itself_is_not_compared() {
 
 #[test]
 fn an_image_without_a_proof_is_remembered_by_its_id() {
-    let mut built = Built::new();
+    let mut built = BuiltWorld::new();
     assert_eq!(built.confirm(), None);
     let is_known =
-        |built: &Built| built.world.freshness(&built.planned).built.contains(&built.app.id);
+        |built: &BuiltWorld| built.world.freshness(&built.planned).built.contains(&built.app.id);
     assert!(!is_known(&built), "its label proves it");
     built.app.labels.remove(PROOF_LABEL);
     assert_eq!(built.confirm(), None);

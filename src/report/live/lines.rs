@@ -73,7 +73,7 @@ fn describe(step: &str, last: &str, width: usize, paint: Paint) -> String {
 }
 
 /// The state of a whole run.
-pub struct Overall {
+pub struct RunProgress {
     /// Finished images.
     pub done: usize,
     /// All images.
@@ -89,7 +89,7 @@ pub struct Overall {
 }
 
 /// Formats the bar: `━━━━────  12/40 images  3 running  25 waiting  1m02s  about 2m10s left`.
-pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
+pub fn overall(run: &RunProgress, width: usize, paint: Paint) -> String {
     let waiting = run.total.saturating_sub(run.done + run.running);
     let counts = format!("{}/{}", run.done, run.total);
     let mut facts = vec![format!("{counts} images")];
@@ -114,7 +114,7 @@ pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
     clean::fit(&format!("{counts}  {time}"), width).into_owned()
 }
 
-fn draw_bar(run: &Overall, width: usize, paint: Paint) -> String {
+fn draw_bar(run: &RunProgress, width: usize, paint: Paint) -> String {
     let full = (run.done * width).checked_div(run.total).unwrap_or(width).min(width);
     let (bar, rest) = ("━".repeat(full), "─".repeat(width - full));
     let bar = if run.failed > 0 { paint.bad(&bar) } else { paint.good(&bar) };
@@ -197,7 +197,7 @@ mod tests {
     fn the_whole_fits_any_width() {
         let left = Some(Duration::from_secs(130));
         let time = Duration::from_secs(62);
-        let run = Overall { done: 12, total: 40, running: 3, failed: 0, time, left };
+        let run = RunProgress { done: 12, total: 40, running: 3, failed: 0, time, left };
         let check = |width, expected: &str| {
             assert_eq!(overall(&run, width, Paint::plain()), expected, "{width}");
         };
@@ -209,7 +209,7 @@ mod tests {
         check(32, "━─────  12/40  3 running  1m02s");
         check(14, "12/40  1m02s");
         for width in 0..120 {
-            let run = Overall { failed: 2, ..run };
+            let run = RunProgress { failed: 2, ..run };
             assert!(overall(&run, width, Paint::plain()).width() <= width, "{width}");
         }
     }

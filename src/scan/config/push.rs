@@ -18,17 +18,17 @@ pub enum Push {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum PushValue {
     Truth(bool),
     Text(String),
 }
 
 impl<'de> Deserialize<'de> for Push {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Push, D::Error> {
-        match Written::deserialize(deserializer) {
-            Ok(Written::Truth(true)) => Ok(Push::Tags),
-            Ok(Written::Truth(false)) => Ok(Push::No),
-            Ok(Written::Text(text)) if text == "keys" => Ok(Push::Keys),
+        match PushValue::deserialize(deserializer) {
+            Ok(PushValue::Truth(true)) => Ok(Push::Tags),
+            Ok(PushValue::Truth(false)) => Ok(Push::No),
+            Ok(PushValue::Text(text)) if text == "keys" => Ok(Push::Keys),
             _ => Err(serde::de::Error::custom("`push` must be true, false, or \"keys\"")),
         }
     }

@@ -11,7 +11,7 @@ pub type SecretSettings = BTreeMap<String, toml::Spanned<SecretSource>>;
 
 /// The source of a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "SecretTable")]
 pub enum SecretSource {
     /// The environment variable with this name.
     Variable(String),
@@ -21,17 +21,17 @@ pub enum SecretSource {
 
 /// `{ env = "NAME" }` or `{ src = "FILE" }`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
+#[serde(deny_unknown_fields, expecting = "a table with `env` or `src`")]
+struct SecretTable {
     env: Option<String>,
     #[serde(alias = "source")]
     src: Option<String>,
 }
 
-impl TryFrom<Written> for SecretSource {
+impl TryFrom<SecretTable> for SecretSource {
     type Error = &'static str;
 
-    fn try_from(written: Written) -> Result<SecretSource, &'static str> {
+    fn try_from(written: SecretTable) -> Result<SecretSource, &'static str> {
         match (written.env, written.src) {
             (Some(name), None) if !name.is_empty() => Ok(SecretSource::Variable(name)),
             (None, Some(path)) if !path.is_empty() => Ok(SecretSource::File(path)),

@@ -27,7 +27,7 @@ struct GitListing {
 }
 
 /// An entry of the index.
-struct Tracked<'a> {
+struct TrackedFile<'a> {
     path: &'a OsStr,
     mode: &'a [u8],
     blob: String,
@@ -83,7 +83,7 @@ impl Snapshot {
         let changed: HashSet<&[u8]> = split(&listed.changed).collect();
         let mut nested = Vec::new();
         for line in split(&listed.tracked) {
-            let tracked = Tracked::read(line)?;
+            let tracked = TrackedFile::read(line)?;
             let path = join(prefix, tracked.path);
             if tracked.mode == b"160000" {
                 if let Some(path) = self.add_submodule(module, path, tracked.blob) {
@@ -115,7 +115,7 @@ impl Snapshot {
     }
 
     /// Returns a tracked file that differs, or may differ, from the index.
-    fn on_disk(&self, module: usize, path: &OsStr, tracked: &Tracked<'_>) -> Option<File> {
+    fn on_disk(&self, module: usize, path: &OsStr, tracked: &TrackedFile<'_>) -> Option<File> {
         match self.kind_on_disk(module, path, tracked.mode) {
             Some(kind) => Some(File { kind, blob: None, on_disk: true, module }),
             // A file that a sparse checkout omits is as in the index.
@@ -181,8 +181,8 @@ impl Snapshot {
     }
 }
 
-impl Tracked<'_> {
-    fn read(line: &[u8]) -> anyhow::Result<Tracked<'_>> {
+impl TrackedFile<'_> {
+    fn read(line: &[u8]) -> anyhow::Result<TrackedFile<'_>> {
         // `H 100644 0123… 0\tpath`
         let (facts, path) = split_once(line, b'\t').context(UNREADABLE)?;
         let mut facts = facts.split(|byte| *byte == b' ');
@@ -190,7 +190,7 @@ impl Tracked<'_> {
         let (Some([tag, ..]), Some(mode), Some(blob), Some(stage)) = facts else {
             anyhow::bail!(UNREADABLE);
         };
-        Ok(Tracked {
+        Ok(TrackedFile {
             path: OsStr::from_bytes(path),
             mode,
             blob: String::from_utf8_lossy(blob).into_owned(),

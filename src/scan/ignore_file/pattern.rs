@@ -184,10 +184,10 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-type Indexed<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
+type CharPositions<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
 
 /// Reads one character of a class. Returns `None` at the end of the text.
-fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
+fn class_character(chars: &mut CharPositions<'_>) -> Result<Option<()>, Fault> {
     match chars.next() {
         None => Ok(None),
         Some((at, c @ ('-' | ']'))) => {

@@ -19,7 +19,7 @@ use super::secrets::{ConfiguredSecret, SecretRequests};
 mod allow;
 mod location;
 mod pipeline;
-mod remembered;
+mod saved_answers;
 mod wording;
 
 pub use allow::AllowOptions;
@@ -27,7 +27,7 @@ pub use location::{Boundary, LocatedPath, canonical};
 pub use pipeline::allow_options;
 pub use wording::{announce, withheld};
 
-use remembered::Remembered;
+use saved_answers::SavedAnswers;
 
 /// What a build would get from outside the repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +99,7 @@ pub fn outside_of<'a>(
 /// What the user has consented to.
 pub struct Consents {
     allowed: AllowOptions,
-    remembered: Remembered,
+    remembered: SavedAnswers,
     /// What the user consented to in this run.
     answered: Vec<(Role, String, OutsideSource)>,
 }
@@ -114,7 +114,7 @@ impl Consents {
         boundary: &Boundary,
         at: &Invocation,
     ) -> anyhow::Result<Consents> {
-        let (remembered, problem) = Remembered::open(boundary.root(), &at.environment);
+        let (remembered, problem) = SavedAnswers::open(boundary.root(), &at.environment);
         if let Some(problem) = problem {
             printer::warning(&problem, at.paint)?;
         }

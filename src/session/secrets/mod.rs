@@ -66,7 +66,7 @@ fn once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// What `layers.toml` names and cannot be read, with the position of the setting.
-type Unread<'a> = BTreeMap<(SecretKind, &'a str), (UnavailableSecret, Span)>;
+type UnreadSources<'a> = BTreeMap<(SecretKind, &'a str), (UnavailableSecret, Span)>;
 
 impl SecretOptions {
     /// Reads what the command line names. Relative paths start at `directory`.
@@ -154,7 +154,7 @@ impl SecretOptions {
         images: &[&Image],
         prepared: &mut PreparedSecrets,
         at: &Invocation,
-    ) -> anyhow::Result<Unread<'a>> {
+    ) -> anyhow::Result<UnreadSources<'a>> {
         let workspace = session.workspace;
         let place = SecretContext { directory: &workspace.root, environment: &at.environment };
         let needed = SecretRequests::of(images.iter().copied());
@@ -165,7 +165,7 @@ impl SecretOptions {
         let outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
         let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
         consents.obtain(&outside, at)?;
-        let mut unread = Unread::new();
+        let mut unread = UnreadSources::new();
         for one in configured {
             let by = needed.by(one.kind, one.id);
             let names = || once(by.iter().chain(&hidden).copied());
@@ -249,7 +249,7 @@ impl SecretOptions {
     fn missing(
         &self,
         mount: &SecretUse,
-        unread: &Unread<'_>,
+        unread: &UnreadSources<'_>,
         config: &ConfigFile,
     ) -> Option<Diagnostic> {
         let id = mount.id.as_str();

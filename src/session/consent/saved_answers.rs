@@ -30,7 +30,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const AGENT: &str = "SSH_AUTH_SOCK";
 
 /// The answers for one repository.
-pub(super) struct Remembered {
+pub(super) struct SavedAnswers {
     /// The directory that they are kept in, or `None` if they cannot be kept.
     directory: Option<PathBuf>,
     /// The repository's canonical path, if it is UTF-8.
@@ -52,17 +52,17 @@ struct ConsentFile<'a> {
     consents: Vec<Consent<'a>>,
 }
 
-impl Remembered {
+impl SavedAnswers {
     /// Reads the answers for the repository at a canonical path. Also returns what is wrong with their file. A file
     /// that others can write, or that cannot be read, counts as empty.
-    pub(super) fn open(root: &Path, environment: &Environment) -> (Remembered, Option<String>) {
+    pub(super) fn open(root: &Path, environment: &Environment) -> (SavedAnswers, Option<String>) {
         let directory =
             directory_of(environment).filter(|directory| !resolve(directory).starts_with(root));
         let repository = root.to_str().map(str::to_owned);
         let consents = directory.as_deref().map_or(Ok(Vec::new()), read);
         let problem = consents.as_ref().err();
         let problem = problem.map(|error| format!("saved answers are ignored: {error:#}"));
-        (Remembered { directory, repository, consents: consents.unwrap_or_default() }, problem)
+        (SavedAnswers { directory, repository, consents: consents.unwrap_or_default() }, problem)
     }
 
     /// The directory for new answers, or `None` if they cannot be kept.
