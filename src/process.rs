@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_its_input_and_gives_its_output() {
+    fn programs_receive_stdin_and_return_their_output() {
         let finished = shell("cat; echo err >&2; exit 3", Some(b"in"), 100).unwrap();
         assert_eq!(finished.stdout, b"in");
         assert_eq!(finished.stderr, b"err\n");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_started_later_is_another_one() {
+    fn a_process_that_started_later_is_a_different_process() {
         let script = ["-c".as_ref(), "echo up; cat".as_ref()];
         let kept = ChildProcess::start("sh", &script, "").unwrap();
         let now = SystemTime::UNIX_EPOCH + clock::now().since_epoch();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_bounded_and_unread_input_is_no_fault() {
+    fn output_is_limited_and_unread_input_is_not_an_error() {
         assert_eq!(shell("printf 1234", None, 4).unwrap().stdout, b"1234");
         let error = shell("printf 12345", None, 4).unwrap_err();
         assert_eq!(error.to_string(), "`sh` wrote more than 4 bytes");
@@ -261,13 +261,13 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_variables() {
+    fn environment_variables_are_passed_to_programs() {
         let script = r#"printf %s "$WORD" "${PATH:+ and of all}""#;
         assert_eq!(shell(script, None, 100).unwrap().stdout, b"of ours and of all");
     }
 
     #[test]
-    fn a_kept_program_ends_when_it_is_dropped() {
+    fn child_processes_end_when_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let ended = directory.path().join("ended");
         let script = "echo ready; cat; touch \"$0\"";
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_named_with_how_to_get_it() {
+    fn missing_programs_are_reported_with_an_install_hint() {
         let missing = ProgramCommand {
             program: "no-such-program",
             arguments: &[],

@@ -113,7 +113,7 @@ fn attested<'a>(kept: &'a [Value], kind: &str) -> Option<&'a Value> {
 }
 
 #[test]
-fn annotations_are_in_the_manifest_and_change_no_identity() {
+fn annotations_are_in_the_manifest_and_keep_the_image_id() {
     let Some(engine) = attesting_or_skip() else { return };
     let repository = Repository::new();
     repository.run("build app --progress plain", 0);
@@ -139,7 +139,7 @@ fn annotations_are_in_the_manifest_and_change_no_identity() {
 }
 
 #[test]
-fn an_image_gets_its_sbom_and_its_provenance() {
+fn images_get_an_sbom_and_provenance() {
     let Some(_) = attesting_or_skip() else { return };
     let repository = Repository::new();
     let built = repository.run("build --all --progress plain", 0);
@@ -174,7 +174,7 @@ fn an_image_gets_its_sbom_and_its_provenance() {
 }
 
 #[test]
-fn an_engine_that_can_t_attest_builds_nothing() {
+fn engines_without_attestations_build_nothing() {
     let Some(engine) = engine_or_skip() else { return };
     if engine.features().unwrap().attestations {
         eprintln!("skipped: the engine can attest");
@@ -197,7 +197,7 @@ fn an_engine_that_can_t_attest_builds_nothing() {
 }
 
 #[test]
-fn images_carry_the_time_of_the_environment() {
+fn source_date_epoch_sets_the_creation_time_of_images() {
     let Some(engine) = engine_or_skip() else { return };
     let repository = Repository::new();
     let mut build = repository.command("build base --progress plain");

@@ -126,7 +126,7 @@ fn edges(root: &Path) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn bake_sees_the_same_edges_and_builds_the_same() {
+fn bake_builds_the_same_images_with_the_same_edges() {
     if !can_build("buildx") {
         return;
     }
@@ -157,7 +157,7 @@ fn bake_sees_the_same_edges_and_builds_the_same() {
 }
 
 #[test]
-fn compose_takes_the_file_and_builds_the_same() {
+fn compose_builds_the_same_images_with_the_same_edges() {
     if !can_build("compose") || !can_build("buildx") {
         return;
     }

@@ -74,7 +74,7 @@ fn facts(root: &Path) -> Vec<(String, EntryKind, u32, i64, Option<String>)> {
 }
 
 #[test]
-fn every_kind_of_entry_survives() {
+fn all_entry_types_round_trip_through_the_archive() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("context");
     for (name, mode) in [("plain", 0o644), ("tool", 0o755), ("group", 0o664), ("setuid", 0o4755)] {
@@ -125,7 +125,7 @@ fn every_kind_of_entry_survives() {
 }
 
 #[test]
-fn the_archive_says_nothing_of_this_machine() {
+fn archives_contain_no_machine_specific_metadata() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path().join("b"), "x");
     write(directory.path().join("a.txt"), "x");
@@ -146,7 +146,7 @@ fn the_archive_says_nothing_of_this_machine() {
 }
 
 #[test]
-fn the_bytes_seen_are_the_bytes_sent() {
+fn hashed_bytes_match_the_archived_bytes() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path().join("a"), vec![7; 300_000]);
     write(directory.path().join("d/b"), "b");
@@ -190,7 +190,7 @@ fn touch(place: &Path) {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_is_named() {
+fn files_changed_while_being_read_are_reported() {
     let check = |change: &dyn Fn(&Path)| {
         let message = change_while_read(change);
         assert!(message.starts_with("`d/file` changed while it was being read"), "{message}");
@@ -206,7 +206,7 @@ fn a_file_that_changes_while_it_is_read_is_named() {
 }
 
 #[test]
-fn a_file_that_changes_after_the_walk_is_named() {
+fn files_changed_after_the_walk_are_reported() {
     let check = |change: &dyn Fn(&Path), hashed: bool, expected: Option<&str>| {
         let directory = tempfile::tempdir().unwrap();
         let place = write(directory.path().join("file"), "content");
@@ -262,7 +262,7 @@ impl Write for Only {
 }
 
 #[test]
-fn a_file_beyond_eight_gibibytes_is_streamed() {
+fn files_larger_than_eight_gibibytes_are_streamed() {
     let directory = tempfile::tempdir().unwrap();
     let size = 9 << 30;
     File::create(directory.path().join("huge")).unwrap().set_len(size).unwrap();
@@ -276,7 +276,7 @@ fn a_file_beyond_eight_gibibytes_is_streamed() {
 }
 
 #[test]
-fn sockets_and_gitignore() {
+fn sockets_are_skipped_and_gitignore_is_not_applied() {
     let directory = tempfile::tempdir().unwrap();
     let _socket = UnixListener::bind(directory.path().join("socket")).unwrap();
     write(directory.path().join(".gitignore"), "*\n");
@@ -286,7 +286,7 @@ fn sockets_and_gitignore() {
 }
 
 #[test]
-fn directories_come_with_what_they_hold() {
+fn directories_are_included_with_their_contents() {
     let directory = tempfile::tempdir().unwrap();
     for file in ["a/b/c", "a/d/e", "a.txt", "f/g"] {
         write(directory.path().join(file), "");
@@ -305,7 +305,7 @@ fn directories_come_with_what_they_hold() {
 }
 
 #[test]
-fn a_context_is_found_by_its_path() {
+fn context_entries_are_found_by_path() {
     let directory = tempfile::tempdir().unwrap();
     for file in ["a/b/c", "a/d", "a.txt", "a!/x"] {
         write(directory.path().join(file), "");
@@ -328,7 +328,7 @@ fn a_context_is_found_by_its_path() {
 }
 
 #[test]
-fn a_context_that_is_none_is_told_apart() {
+fn missing_and_non_directory_contexts_are_distinct_errors() {
     let directory = tempfile::tempdir().unwrap();
     let file = write(directory.path().join("file"), "");
     let fail = |root: &Path| Context::walk(root, &IgnoreFile::default()).unwrap_err();
@@ -341,7 +341,7 @@ fn a_context_that_is_none_is_told_apart() {
 }
 
 #[test]
-fn a_directory_that_can_t_be_read_is_named_unless_it_is_ignored() {
+fn unreadable_directories_are_errors_unless_ignored() {
     let directory = tempfile::tempdir().unwrap();
     let closed = directory.path().join("closed");
     fs::create_dir(&closed).unwrap();

@@ -201,7 +201,7 @@ fn check_error(expected: &Value, file: &Dockerfile, evaluation: &Evaluation) -> 
 }
 
 #[test]
-fn dockerfiles_mean_what_buildkit_says() {
+fn dockerfiles_are_interpreted_as_buildkit_does() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("cases/dockerfile.json")).unwrap();
     assert!(!cases.is_empty());
     let mut failures = Vec::new();
@@ -215,7 +215,7 @@ fn dockerfiles_mean_what_buildkit_says() {
 }
 
 #[test]
-fn an_instruction_holds_what_stands_in_it() {
+fn instructions_keep_their_text_and_locations() {
     let (file, _) = read(&json!({
         "dockerfile": "FROM a\nCOPY x \\\n  y /z\n", "args": {}, "platform": "linux/amd64",
         "build_platform": "linux/amd64", "target": "",
@@ -227,7 +227,7 @@ fn an_instruction_holds_what_stands_in_it() {
 }
 
 #[test]
-fn a_tmpfs_mount_reads_nothing() {
+fn a_tmpfs_mount_does_not_read_the_context() {
     let (_, evaluation) = read(&json!({
         "dockerfile": "FROM a\nRUN --mount=type=tmpfs,target=/t true\n", "args": {},
         "platform": "linux/amd64", "build_platform": "linux/amd64", "target": "",

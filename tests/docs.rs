@@ -35,7 +35,7 @@ fn pages() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn every_command_runs_and_answers_what_is_shown() {
+fn documented_commands_produce_the_documented_output() {
     let mut tried = 0;
     for (path, page) in pages() {
         let shop = Shop::with_store();
@@ -107,7 +107,7 @@ fn answers(said: &str, shown: &str) -> bool {
 }
 
 #[test]
-fn shown_answers_are_compared_whole() {
+fn documented_output_must_match_completely() {
     assert!(answers("a\nb\nc\n", "a\n...\nc\n") && answers("a\nb\n", "a\n...\n"));
     assert!(answers("a\nb\n", "...\nb\n") && answers("a\n", "a\n"));
     assert!(!answers("a\nb\n", "a\n") && !answers("a\nb\nc\n", "a\n...\nb\n"));
@@ -138,7 +138,7 @@ fn lay_out(shop: &Shop) {
 }
 
 #[test]
-fn every_layers_toml_is_accepted() {
+fn every_documented_layers_toml_is_valid() {
     let shop = Shop::new();
     lay_out(&shop);
     let mut tried = 0;
@@ -160,7 +160,7 @@ fn page(path: &str) -> (PathBuf, String) {
 }
 
 #[test]
-fn the_reference_has_every_setting() {
+fn the_reference_documents_every_setting() {
     let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let mut seen = BTreeSet::new();
     for table in ["", "[[group]]\n", "[image.x]\n", "[check]\n"] {
@@ -190,7 +190,7 @@ fn the_reference_has_every_setting() {
 }
 
 #[test]
-fn pipelines_are_yaml_and_call_the_program_as_it_is() {
+fn pipelines_are_valid_yaml_and_their_commands_exist() {
     let mut tried = 0;
     for (path, page) in pages() {
         for text in blocks(&page, "yaml") {
@@ -231,7 +231,7 @@ fn check_command(command: &str) -> Result<(), String> {
 }
 
 #[test]
-fn commands_of_pipelines_are_found_and_judged() {
+fn pipeline_commands_are_extracted_and_validated() {
     assert_eq!(command_in("  - run: layers plan --check").unwrap(), "layers plan --check");
     assert_eq!(
         command_in("      layers affected --since \"$BASE\" >> out").unwrap(),
@@ -247,7 +247,7 @@ fn commands_of_pipelines_are_found_and_judged() {
 /// The options of other programs that the guide mentions.
 const OF_OTHERS: [&str; 6] = ["--from", "--mount", "--rm", "--unshallow", "--refetch", "--link"];
 #[test]
-fn every_option_in_the_text_exists() {
+fn every_documented_option_exists() {
     let directory = tempfile::tempdir().unwrap();
     let written =
         Command::new(env!("CARGO_BIN_EXE_layers")).arg("man").arg(directory.path()).status();
@@ -277,7 +277,7 @@ fn every_option_in_the_text_exists() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let link = Regex::new(r"\[[^\]]*\]\(([^)\s]+)\)").unwrap();
     let mut tried = 0;
     let mut wrong = Vec::new();
@@ -321,7 +321,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_directory_of_pages_has_an_index() {
+fn every_docs_directory_has_a_complete_index() {
     for (path, _) in texts_below("docs", "md") {
         let (_, index) = page(path.parent().unwrap().join("README.md").to_str().unwrap());
         let name = path.file_name().unwrap().to_str().unwrap();

@@ -15,7 +15,7 @@ use layers::engine::{BuildOutcome, BuildUpdate, Builder, ImageStore};
 use layers::engine::{LabelFilter, docker::Docker};
 
 #[test]
-fn an_image_gets_all_its_references_and_labels() {
+fn images_get_all_requested_references_and_labels() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let mut request = request(&name, "FROM scratch\nCOPY a b\n", Files::new().and("a", "1"));
@@ -32,7 +32,7 @@ fn an_image_gets_all_its_references_and_labels() {
 }
 
 #[test]
-fn a_failing_step_is_named_with_its_output() {
+fn failed_steps_are_reported_with_their_output() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch AS one\nCOPY . .\nRUN echo before; echo err >&2; exit 3\n";
@@ -55,7 +55,7 @@ fn a_failing_step_is_named_with_its_output() {
 }
 
 #[test]
-fn a_second_build_comes_from_the_cache() {
+fn repeated_builds_use_the_cache() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch AS one\nCOPY . .\nRUN echo hello > /made\n";
@@ -78,7 +78,7 @@ fn a_second_build_comes_from_the_cache() {
 }
 
 #[test]
-fn no_cache_builds_anew() {
+fn no_cache_runs_all_steps_again() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch\nCOPY . .\nRUN echo once more\n";
@@ -88,7 +88,7 @@ fn no_cache_builds_anew() {
 }
 
 #[test]
-fn arguments_and_targets_are_passed_on() {
+fn build_args_and_targets_are_passed_to_the_build() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch AS tools\nCOPY . .\n\
@@ -111,7 +111,7 @@ fn arguments_and_targets_are_passed_on() {
 }
 
 #[test]
-fn output_keeps_its_bytes() {
+fn step_output_is_preserved_byte_for_byte() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch\nCOPY . .\nRUN printf 'a\\377\\000\\033[31m\\r\\nno end'\n";
@@ -120,7 +120,7 @@ fn output_keeps_its_bytes() {
 }
 
 #[test]
-fn copying_all_copies_the_context_and_nothing_else() {
+fn copying_everything_copies_only_the_context() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch\nCOPY bin /bin\nCOPY . /in/\nWORKDIR /in\n\
@@ -139,7 +139,7 @@ fn copying_all_copies_the_context_and_nothing_else() {
 }
 
 #[test]
-fn a_context_without_files_is_one() {
+fn an_empty_context_is_valid() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let (outcome, _) = build(&engine, &request(&name, "FROM scratch\nENV A=b\n", Files::new()));
@@ -166,7 +166,7 @@ fn a_context_without_files_is_one() {
 }
 
 #[test]
-fn an_image_without_a_reference_is_found_by_its_id() {
+fn untagged_images_are_found_by_id() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let mut request = request(&name, "FROM scratch\nENV A=b\n", Files::new());
@@ -180,7 +180,7 @@ fn an_image_without_a_reference_is_found_by_its_id() {
 }
 
 #[test]
-fn a_parent_of_this_engine_is_used_as_it_is() {
+fn parents_in_the_engine_are_used_directly() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let parent = name.reference("-parent:latest");
@@ -199,7 +199,7 @@ fn a_parent_of_this_engine_is_used_as_it_is() {
 }
 
 #[test]
-fn what_is_not_there_is_a_failed_image_with_a_plain_message() {
+fn missing_inputs_fail_the_image_with_a_clear_message() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let check = |dockerfile: &str, expected: &str| {
@@ -220,7 +220,7 @@ fn what_is_not_there_is_a_failed_image_with_a_plain_message() {
 }
 
 #[test]
-fn what_the_engine_does_not_hold_is_none() {
+fn inspecting_a_missing_image_returns_none() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     assert_eq!(engine.inspect(&name.reference(":latest")).unwrap(), None);
@@ -228,7 +228,7 @@ fn what_the_engine_does_not_hold_is_none() {
 }
 
 #[test]
-fn builds_run_beside_each_other() {
+fn builds_run_concurrently() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let said: Vec<String> = thread::scope(|scope| {
@@ -263,7 +263,7 @@ fn builds_run_beside_each_other() {
 }
 
 #[test]
-fn a_platform_is_asked_for() {
+fn the_requested_platform_is_built() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let mut request = request(&name, "FROM scratch AS s\nCOPY . .\n", Files::new().and("a", "1"));
@@ -307,7 +307,7 @@ fn closed_registry() -> (String, mpsc::Receiver<String>) {
 }
 
 #[test]
-fn a_registry_gets_the_credentials_of_the_docker_configuration() {
+fn credentials_from_the_docker_config_are_sent_to_the_registry() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let (address, seen) = closed_registry();
@@ -324,7 +324,7 @@ fn a_registry_gets_the_credentials_of_the_docker_configuration() {
 }
 
 #[test]
-fn an_engine_says_who_it_is() {
+fn engine_info_is_reported() {
     let Some(engine) = engine_or_skip() else { return };
     let info = engine.info().unwrap();
     assert_eq!(info.name, "docker");
@@ -333,7 +333,7 @@ fn an_engine_says_who_it_is() {
 }
 
 #[test]
-fn a_child_gets_its_parent_as_it_was_built_last() {
+fn a_child_uses_the_latest_build_of_its_parent() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let parent = name.reference("-parent");

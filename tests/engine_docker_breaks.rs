@@ -21,7 +21,7 @@ use layers::engine::{
 };
 
 #[test]
-fn a_canceled_build_leaves_nothing_running() {
+fn canceled_builds_leave_no_processes_running() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let word = name.label();
@@ -49,7 +49,7 @@ fn a_canceled_build_leaves_nothing_running() {
 }
 
 #[test]
-fn a_build_that_is_canceled_before_it_begins_does_not_begin() {
+fn builds_canceled_before_they_start_do_not_start() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let cancel = Cancel::default();
@@ -90,7 +90,7 @@ impl ContextFiles for Broken {
 }
 
 #[test]
-fn a_context_that_can_not_be_read_is_the_machinerys_fault() {
+fn unreadable_contexts_are_infrastructure_errors() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let check = |broken: Broken, expected: &str| {
@@ -118,7 +118,7 @@ fn a_context_that_can_not_be_read_is_the_machinerys_fault() {
 }
 
 #[test]
-fn a_context_whose_writer_dies_does_not_pass_for_a_small_one() {
+fn a_context_whose_writer_panics_does_not_produce_an_image() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let dying = Broken::new(|times, _| if times == 0 { Ok(()) } else { panic!("on purpose") });
@@ -139,7 +139,7 @@ impl ContextFiles for Counted {
 }
 
 #[test]
-fn a_context_that_the_engine_has_is_not_sent_again() {
+fn contexts_already_in_the_engine_are_not_sent_again() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let check = |files: Files, expected: [usize; 2]| {
@@ -178,7 +178,7 @@ impl ContextFiles for Waiting {
 }
 
 #[test]
-fn a_build_outlives_another_that_was_sending_their_context() {
+fn a_build_survives_cancellation_of_the_one_sending_their_context() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let files = Files::new().and("a", name.label()).and("bulk", BULK);
@@ -212,7 +212,7 @@ fn a_build_outlives_another_that_was_sending_their_context() {
 }
 
 #[test]
-fn builds_of_one_context_do_not_share_their_failures() {
+fn builds_sharing_a_context_fail_independently() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let files = Files::new().and("a", name.label()).and("b", common::busybox());
@@ -243,7 +243,7 @@ fn endless(name: &Name) -> String {
 }
 
 #[test]
-fn an_engine_that_goes_away_is_the_machinerys_fault() {
+fn a_lost_engine_connection_is_an_infrastructure_error() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let between = Between::new(&engine);
@@ -264,7 +264,7 @@ fn an_engine_that_goes_away_is_the_machinerys_fault() {
 }
 
 #[test]
-fn an_engine_that_hangs_is_the_machinerys_fault_too() {
+fn an_unresponsive_engine_is_an_infrastructure_error() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let between = Between::new(&engine);
@@ -297,7 +297,7 @@ fn threads() -> usize {
 }
 
 #[test]
-fn builds_leave_no_files_and_threads_behind() {
+fn builds_do_not_leak_files_or_threads() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let request = request(&name, "FROM scratch\nCOPY . .\n", Files::new().and("a", "1"));

@@ -61,7 +61,7 @@ fn id(outcome: &BuildOutcome) -> &str {
 }
 
 #[test]
-fn without_a_script_all_is_built_and_the_second_time_cached() {
+fn unscripted_builds_succeed_and_are_cached_the_second_time() {
     let engine = Fake::new();
     let request = request("shop-base", "FROM scratch\nRUN make\n");
     let (first, updates) = build(&engine, &request);
@@ -87,7 +87,7 @@ fn without_a_script_all_is_built_and_the_second_time_cached() {
 }
 
 #[test]
-fn an_image_follows_from_what_is_asked_and_from_its_base() {
+fn images_are_determined_by_their_request_and_base() {
     let engine = Fake::new();
     let child = request("child", "FROM base\nRUN x\n");
     let of_child = || id(&build(&engine, &child).0).to_owned();
@@ -108,7 +108,7 @@ fn an_image_follows_from_what_is_asked_and_from_its_base() {
 }
 
 #[test]
-fn a_script_says_what_happens() {
+fn scripts_determine_build_results() {
     let scripted = Scripted::new(
         r#"{"images": [
             {"reference": "bad", "warnings": ["odd"], "fail": {"step": 2, "message": "exit code: 1"},
@@ -139,7 +139,7 @@ fn a_script_says_what_happens() {
 }
 
 #[test]
-fn gates_make_builds_meet() {
+fn gates_synchronize_builds() {
     let scripted = Scripted::new(
         r#"{"record": "record", "images": [
             {"reference": "one", "gate": "started:two"},
@@ -171,7 +171,7 @@ fn gates_make_builds_meet() {
 }
 
 #[test]
-fn a_canceled_build_leaves_its_gate() {
+fn canceled_builds_stop_waiting_at_their_gate() {
     for gate in ["canceled", "started:nobody", "finished:nobody", "file:never"] {
         let scripted =
             Scripted::new(&format!(r#"{{"images": [{{"steps": [{{"gate": "{gate}"}}]}}]}}"#));
@@ -194,7 +194,7 @@ fn a_canceled_build_leaves_its_gate() {
 }
 
 #[test]
-fn a_store_outlives_the_process() {
+fn the_store_persists_between_processes() {
     let scripted = Scripted::new(r#"{"store": "store"}"#);
     build(&scripted.engine(), &request("x", "FROM y\nONBUILD RUN z\n"));
     let image = scripted.engine().inspect("x").unwrap().unwrap();

@@ -26,7 +26,7 @@ fn with_value(mut request: BuildRequest, id: &str, value: &[u8]) -> BuildRequest
 }
 
 #[test]
-fn a_step_reads_a_secret_byte_by_byte() {
+fn secrets_are_passed_to_steps_byte_for_byte() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch AS s\nCOPY . .\n\
@@ -43,7 +43,7 @@ fn a_step_reads_a_secret_byte_by_byte() {
 }
 
 #[test]
-fn what_is_not_given_is_absent_or_fails() {
+fn missing_secrets_fail_the_build_only_if_required() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let check = |mount: &str, given: &[&str]| {
@@ -124,7 +124,7 @@ fn with_ssh_add() -> Files {
 }
 
 #[test]
-fn a_step_uses_an_agent_and_can_not_change_it() {
+fn steps_can_use_an_ssh_agent_but_not_modify_it() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let agent = TestAgent::start();
@@ -227,7 +227,7 @@ fn unpacked(archive: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_secret_is_nowhere_afterwards() {
+fn secrets_are_not_stored_anywhere() {
     let Some(_) = engine_or_skip() else { return };
     let run = "RUN --mount=type=secret,id=x,required=true cat /run/secrets/x; \
                echo \"<$(cat /run/secrets/x)>\"; sed s/hunter2-of/hunter2-o/ /run/secrets/x";
@@ -279,7 +279,7 @@ fn a_secret_is_nowhere_afterwards() {
 }
 
 #[test]
-fn a_private_key_is_used_without_an_agent_of_the_user() {
+fn private_keys_work_without_a_running_ssh_agent() {
     let Some(_) = engine_or_skip() else { return };
     let agent = TestAgent::start();
     let repository = Repository::new(
@@ -302,7 +302,7 @@ fn a_private_key_is_used_without_an_agent_of_the_user() {
 }
 
 #[test]
-fn a_repository_gets_a_file_outside_of_it_only_with_consent() {
+fn files_outside_the_repository_require_consent() {
     let Some(_) = engine_or_skip() else { return };
     let run = "RUN --mount=type=secret,id=x,required=true echo \"<$(cat /run/secrets/x)>\"";
     let repository = Repository::new(run);

@@ -40,7 +40,7 @@ fn answering(answer: &'static [u8]) -> String {
 }
 
 #[test]
-fn what_answers_is_judged() {
+fn unsuitable_engines_are_rejected_with_a_reason() {
     let check = |answer: &'static [u8], expected: &str| {
         let host = answering(answer);
         let (message, _) = said(&host);
@@ -80,7 +80,7 @@ fn what_answers_is_judged() {
 }
 
 #[test]
-fn what_speaks_no_http_is_no_engine() {
+fn a_server_that_does_not_speak_http_is_not_an_engine() {
     let (message, hint) = said(&answering(b"SSH-2.0-OpenSSH_9.2\r\n"));
     assert!(
         message.starts_with("no response from a Docker engine at `tcp://127.0.0.1:"),
@@ -95,7 +95,7 @@ fn what_speaks_no_http_is_no_engine() {
 }
 
 #[test]
-fn an_engine_that_never_answers_is_not_waited_for() {
+fn an_engine_that_never_responds_times_out() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("s");
     // Connections wait in its queue and are not accepted.
@@ -105,7 +105,7 @@ fn an_engine_that_never_answers_is_not_waited_for() {
 }
 
 #[test]
-fn where_nothing_listens_it_is_said_what_to_start() {
+fn the_error_for_a_stopped_engine_says_how_to_start_it() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("s");
     let host = format!("unix://{}", socket.display());
@@ -126,14 +126,14 @@ fn where_nothing_listens_it_is_said_what_to_start() {
 }
 
 #[test]
-fn a_host_that_does_not_exist_is_named() {
+fn unknown_hosts_are_reported() {
     let (message, hint) = said("tcp://no-such-engine.invalid:2375");
     assert!(message.contains("no-such-engine.invalid"), "{message}");
     assert!(hint.contains("DOCKER_HOST"), "{hint}");
 }
 
 #[test]
-fn tls_files_that_are_missing_are_named() {
+fn missing_tls_files_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let environment = EndpointEnvironment {
         host: Some(answering(b"")),
@@ -165,7 +165,7 @@ fn answering_in_turn(answers: &[&str]) -> String {
 }
 
 #[test]
-fn a_list_that_broke_off_is_no_empty_list() {
+fn an_interrupted_image_list_is_an_error_not_an_empty_list() {
     let answer = |status: &str, body: &str| {
         let head = "Api-Version: 1.51\r\nOstype: linux\r\nContent-Length";
         format!("HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{body}", body.len())
@@ -188,7 +188,7 @@ fn a_list_that_broke_off_is_no_empty_list() {
 }
 
 #[test]
-fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
+fn engines_without_buildkit_endpoints_are_reported() {
     let host = answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let environment =
         EndpointEnvironment { host: Some(host.clone()), ..EndpointEnvironment::default() };

@@ -54,7 +54,7 @@ fn with_args(args: &[(&str, &str)]) -> EvaluationSettings {
 }
 
 #[test]
-fn lines() {
+fn lines_are_parsed_as_in_buildkit() {
     check("FROM a \\\\\n", "a |  | parse-error@1");
     check("  FROM a\n\tCOPY x /\n", "a | x");
     check("FROM a\r\nCOPY x \\\r\n  y /\r\n", "a | x, y");
@@ -74,7 +74,7 @@ fn lines() {
 }
 
 #[test]
-fn here_documents() {
+fn here_documents_are_evaluated() {
     check("FROM a\nCOPY <<A <<B x /\n1\nA\n2\nB\n", "a | x");
     check("FROM a\nCOPY [\"<<A\", \"x\", \"/\"]\nUSER u\n", "a | x");
     check("FROM a\nONBUILD COPY <<A /\nFROM b\nA\nCOPY x /\n", "a | x");
@@ -88,7 +88,7 @@ fn here_documents() {
 }
 
 #[test]
-fn sources() {
+fn copy_and_mount_sources_are_resolved() {
     check("FROM a\nFROM b\nCOPY --from=00 x y\n", "a, b");
     check("FROM a AS x\nFROM b\nCOPY --from=+0 p y\nCOPY --from=X q y\n", "a, b");
     check("FROM a\nCOPY --from=b x y\nCOPY --from=1 x y\n", "a, b, b");
@@ -114,7 +114,7 @@ fn sources() {
 }
 
 #[test]
-fn bases() {
+fn stage_bases_are_resolved() {
     check("FROM a AS scratch\nFROM scratch\n", "a");
     check("FROM scratch AS x\nRUN --mount=target=/t true\n", "| .");
     check("FROM a AS scratch\nFROM b\nRUN --mount=target=/t true\n", "a, b | .");
@@ -130,7 +130,7 @@ fn bases() {
 }
 
 #[test]
-fn arguments() {
+fn build_arguments_are_expanded() {
     let check = |args: &[(&str, &str)], text: &str, expected: &str| {
         assert_eq!(describe(text, &with_args(args), ""), expected, "{text}");
     };
@@ -165,7 +165,7 @@ fn arguments() {
 }
 
 #[test]
-fn the_platform_that_is_asked_for() {
+fn the_target_platform_determines_platform_arguments() {
     let check = |platform: &str, text: &str, expected: &str| {
         let settings = EvaluationSettings {
             platform: platform.parse().unwrap(),
@@ -183,7 +183,7 @@ fn the_platform_that_is_asked_for() {
 }
 
 #[test]
-fn the_environment_of_an_image_is_not_known() {
+fn variables_from_external_images_are_unknown() {
     check("FROM a\nCOPY x$V y${V:-1} z /\n", "a | x?, y1?, z");
     check("FROM a\nARG V=1\nCOPY x$V /\n", "a | x1");
     check("FROM a\nENV W=$V\nCOPY x$W /\n", "a | x?");
@@ -198,7 +198,7 @@ fn the_environment_of_an_image_is_not_known() {
 }
 
 #[test]
-fn the_context() {
+fn context_uses_are_collected() {
     check("FROM scratch\nCOPY *.txt d/../e ./f/ /\n", "| *.txt, e, f");
     check("FROM scratch\nCOPY --parents a/./b/c /\n", "| a/b/c");
     check("FROM scratch\nCOPY https://h/x /\n", "|  | copy-address@2");
@@ -212,7 +212,7 @@ fn the_context() {
 }
 
 #[test]
-fn triggers() {
+fn triggers_are_evaluated_in_the_child() {
     let check = |parent: &str, text: &str, expected: &str| {
         assert_eq!(describe(text, &EvaluationSettings::default(), parent), expected, "{text}");
     };
@@ -246,7 +246,7 @@ fn triggers() {
 }
 
 #[test]
-fn named_contexts() {
+fn named_contexts_take_precedence_over_stages_and_images() {
     let check = |contexts: &[(&str, &str)], text: &str, expected: &str| {
         let pairs = contexts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let contexts: BTreeMap<String, String> = pairs.collect();
@@ -267,7 +267,7 @@ fn named_contexts() {
 }
 
 #[test]
-fn instructions() {
+fn invalid_instructions_and_flags_are_reported() {
     check("FROM a\nCOPY --form=x a b\n", "a |  | unknown-flag@2");
     check("FROM a\nUSER --x y\n", "a |  | unknown-flag@2");
     check("FROM a\nSTOPSIGNAL --x 9\n", "a");
@@ -299,7 +299,7 @@ fn instructions() {
 }
 
 #[test]
-fn values() {
+fn invalid_instruction_values_are_reported() {
     check("FROM scratch\nEXPOSE 80 a\n", "|  | invalid-value@2");
     check("FROM scratch\nARG P=\"1 2\"\nEXPOSE $P $Q\n", "");
     check("FROM a\nEXPOSE $P\n", "a");
@@ -319,7 +319,7 @@ fn values() {
 }
 
 #[test]
-fn each_value_that_an_argument_takes_is_told() {
+fn every_value_of_a_build_argument_is_reported() {
     let file = parse(&source(
         "Dockerfile",
         "ARG Y=1\nARG X=$Y\nFROM scratch AS a\nARG X\nFROM scratch\nARG X=2\nARG Z\n\
@@ -333,7 +333,7 @@ fn each_value_that_an_argument_takes_is_told() {
 }
 
 #[test]
-fn secrets_that_are_mounted() {
+fn mounted_secrets_are_collected() {
     const PARENT: &str = "FROM scratch\nONBUILD RUN --mount=type=secret,id=t,required make\n";
     let check = |text: &str, expected: &str| {
         let file = parse(&source("Dockerfile", text));

@@ -41,7 +41,7 @@ fn build(root: &Path, script: &str, words: &str) -> Output {
 }
 
 #[test]
-fn every_line_fits_the_schema() {
+fn every_event_matches_the_schema() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     image(root, "base", "FROM scratch\nRUN true\n");
@@ -74,7 +74,7 @@ fn every_line_fits_the_schema() {
 }
 
 #[test]
-fn the_schema_is_no_rubber_stamp() {
+fn the_schema_rejects_invalid_events() {
     let schema = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     for wrong in [
         r#"{}"#,
@@ -91,7 +91,7 @@ fn the_schema_is_no_rubber_stamp() {
 }
 
 #[test]
-fn the_page_reports_of_every_event() {
+fn every_event_is_documented() {
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
     let told: BTreeSet<String> =
         rows.filter_map(|row| row.split_once('`')).map(|(name, _)| name.to_owned()).collect();

@@ -44,7 +44,7 @@ fn the_example_is_built_and_works() {
 }
 
 #[test]
-fn the_committed_graph_is_the_graph() {
+fn the_committed_graph_is_up_to_date() {
     expect::expect_file("graph.json", &run(layers(root(), &["graph", "--json"])));
     run(layers(root(), &["graph", "--check"]));
 }

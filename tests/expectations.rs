@@ -6,7 +6,7 @@ use std::fs;
 mod expect;
 
 #[test]
-fn a_difference_fails_and_is_shown() {
+fn differences_fail_and_are_printed() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("file"), "same\nold\n").unwrap();
     assert_eq!(expect::compare(root.path(), "file", "same\nold\n", false), Ok(()));
@@ -21,7 +21,7 @@ fn a_difference_fails_and_is_shown() {
 }
 
 #[test]
-fn files_are_rewritten_on_request_only() {
+fn files_are_rewritten_only_on_request() {
     let root = tempfile::tempdir().unwrap();
     for text in ["", "first\n", "second\n"] {
         assert!(expect::compare(root.path(), "file", text, false).is_err());
@@ -33,6 +33,6 @@ fn files_are_rewritten_on_request_only() {
 
 #[test]
 #[should_panic(expected = "-expected")]
-fn texts_are_compared_whole() {
+fn texts_must_match_completely() {
     expect::assert_same("found\n", "expected\n");
 }

@@ -93,7 +93,7 @@ impl Drop for Fetched {
 }
 
 #[test]
-fn tags_are_pinned_and_told_when_they_move() {
+fn tags_are_pinned_and_reported_when_they_move() {
     let Some(registry) = Registry::start() else { return };
     let one = registry.push("a/b", "1", "one");
     let faults = Faults::before(registry.address(), |_| Fault::Pass);
@@ -145,7 +145,7 @@ fn tags_are_pinned_and_told_when_they_move() {
 }
 
 #[test]
-fn only_the_named_externals_are_pinned_anew() {
+fn only_the_selected_externals_are_updated() {
     let Some(registry) = Registry::start() else { return };
     let one = [("a/b", "1"), ("a/b", "2"), ("a/c", "1")]
         .map(|(path, tag)| registry.push(path, tag, &format!("{path}{tag}")));
@@ -166,7 +166,7 @@ fn only_the_named_externals_are_pinned_anew() {
 }
 
 #[test]
-fn without_a_network_nothing_is_lost() {
+fn pins_are_kept_if_the_registry_is_unreachable() {
     let Some(mut registry) = Registry::start() else { return };
     let one = registry.push("a/b", "1", "one");
     let external = format!("{}/a/b:1", registry.address());
@@ -189,7 +189,7 @@ fn without_a_network_nothing_is_lost() {
 }
 
 #[test]
-fn a_certificate_of_the_environment_is_trusted() {
+fn certificates_from_ssl_cert_file_are_trusted() {
     let Some(registry) = Registry::plan().with_tls().start() else { return };
     let one = registry.push("a/b", "1", "one");
     let external = format!("{}/a/b:1", registry.by_name());
@@ -202,7 +202,7 @@ fn a_certificate_of_the_environment_is_trusted() {
 }
 
 #[test]
-fn what_is_not_pinned_is_compared_with_the_engine() {
+fn unpinned_externals_are_compared_with_the_engine() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let one = registry.push("a/b", "1", "one");
@@ -236,7 +236,7 @@ fn what_is_not_pinned_is_compared_with_the_engine() {
 }
 
 #[test]
-fn a_locked_build_stands_on_the_pin_wherever_the_tag_leads() {
+fn locked_builds_use_the_pinned_digest_even_if_the_tag_moves() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     registry.push("a/b", "1", "one");

@@ -155,7 +155,7 @@ proptest! {
     })]
 
     #[test]
-    fn without_exceptions_the_documentation_is_enough(
+    fn patterns_without_exceptions_match_as_documented(
         lines in proptest::collection::vec(line(false), 0..5)
     ) {
         let text = text_of(&lines);
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn exceptions_count_as_in_buildkit(lines in proptest::collection::vec(line(true), 1..6)) {
+    fn exceptions_match_as_in_buildkit(lines in proptest::collection::vec(line(true), 1..6)) {
         let text = text_of(&lines);
         let file = parse(&text);
         let mut matcher = file.matcher();

@@ -228,7 +228,7 @@ fn cases(name: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn the_key_changes_where_a_step_runs_again() {
+fn the_key_changes_if_a_step_runs_again() {
     let rules: BTreeMap<&str, Rule> =
         file_rules().into_iter().chain(text_rules()).map(|rule| (rule.id, rule)).collect();
     let cases = cases("inputs.json");
@@ -248,7 +248,7 @@ fn the_key_changes_where_a_step_runs_again() {
 }
 
 #[test]
-fn what_else_does_not_count() {
+fn equivalent_dockerfiles_have_the_same_key() {
     let same = |before, after| assert!(!key_changes(&text("", before, after)), "{before}{after}");
     let other = |before, after| assert!(key_changes(&text("", before, after)), "{before}{after}");
     same("RUN a b\n", "# c\n\nrun   a b\n");
@@ -289,7 +289,7 @@ fn what_else_does_not_count() {
 }
 
 #[test]
-fn an_unknown_frontend_reads_everything() {
+fn an_unknown_frontend_uses_the_whole_context() {
     let directory = tempfile::tempdir().unwrap();
     lay_out(directory.path());
     let whole = |text: &str| {
@@ -304,7 +304,7 @@ fn an_unknown_frontend_reads_everything() {
 }
 
 #[test]
-fn a_child_sees_of_a_parent_what_the_cases_say() {
+fn child_keys_depend_on_the_parent_as_in_buildkit() {
     let parent = |id: &str, changed: bool| {
         let (mut layers, mut config) = (vec!["sha256:a".to_owned()], serde_json::json!({}));
         match id {

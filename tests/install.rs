@@ -45,7 +45,7 @@ fn files(directory: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_is_installed_is_removed_and_nothing_else() {
+fn uninstall_removes_exactly_the_installed_files() {
     let directory = tempfile::tempdir().unwrap();
     let below = directory.path().join("a folder");
     let prefix = below.join("opt/the prefix");

@@ -135,7 +135,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_that_is_killed_costs_only_what_was_not_finished() {
+fn the_run_after_a_kill_rebuilds_only_unfinished_images() {
     if common::engine_or_skip().is_none() {
         return;
     }

@@ -30,7 +30,7 @@ fn ratio(time: Duration, bound: Duration) -> f64 {
 }
 
 #[test]
-fn no_shape_makes_the_order_bad() {
+fn build_order_is_near_optimal_for_every_graph_shape() {
     for (name, work) in shapes() {
         for jobs in [2, 8, 32] {
             let bound = work.lower_bound(jobs);
@@ -44,7 +44,7 @@ fn no_shape_makes_the_order_bad() {
 }
 
 #[test]
-fn the_shapes_are_bad_for_building_by_levels() {
+fn building_by_levels_is_slow_for_every_graph_shape() {
     for (name, work) in shapes() {
         let worst = [2, 8, 32].map(|jobs| ratio(work.by_levels(jobs), work.lower_bound(jobs)));
         assert!(worst.iter().any(|ratio| *ratio > 1.5), "{name}: {worst:?}");
@@ -52,7 +52,7 @@ fn the_shapes_are_bad_for_building_by_levels() {
 }
 
 #[test]
-fn an_estimate_is_what_the_run_takes() {
+fn estimated_durations_match_simulated_runs() {
     let mut dice = Dice::new(7);
     for work in [Work::random(300, &mut dice), Work::fan(200), Work::arms(9, 10)] {
         let ids = |numbers: &Vec<usize>| numbers.iter().map(|at| UnitId::from_index(*at)).collect();

@@ -117,7 +117,7 @@ fn assert_contrast(browser: &Browser, what: &str) {
 }
 
 #[test]
-fn it_opens_from_a_disk_and_shows_every_image() {
+fn the_page_opens_from_disk_and_shows_every_image() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     browser.visit(&page("small", SMALL));
     assert_eq!(browser.errors(), Vec::<String>::new());
@@ -134,7 +134,7 @@ fn it_opens_from_a_disk_and_shows_every_image() {
 }
 
 #[test]
-fn a_click_anywhere_shows_the_image() {
+fn clicking_an_image_in_any_view_shows_its_details() {
     let Some(browser) = Browser::open(1280, 1400) else { return };
     browser.visit(&page("click", SMALL));
     assert_eq!(shown(&browser), "");
@@ -159,7 +159,7 @@ fn a_click_anywhere_shows_the_image() {
 }
 
 #[test]
-fn the_search_filters_everything() {
+fn search_filters_all_views() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     browser.visit(&page("search", FAILED));
     browser.keys(&["/", "s", "e", "r", "v", "i", "c", "e", "-", "2"]);
@@ -176,7 +176,7 @@ fn the_search_filters_everything() {
 }
 
 #[test]
-fn every_column_sorts_both_ways() {
+fn every_column_sorts_in_both_directions() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     browser.visit(&page("sort", FAILED));
     let columns = browser.number("document.querySelectorAll('thead th').length");
@@ -219,7 +219,7 @@ fn every_column_sorts_both_ways() {
 }
 
 #[test]
-fn it_works_by_keyboard_alone() {
+fn the_page_works_with_only_the_keyboard() {
     let Some(browser) = Browser::open(1280, 1400) else { return };
     browser.visit(&page("keys", SMALL));
     let focus = "document.activeElement.dataset.image ?? document.activeElement.id";
@@ -270,7 +270,7 @@ fn shown_panels(browser: &Browser) -> f64 {
 }
 
 #[test]
-fn light_and_dark_can_be_read() {
+fn light_and_dark_modes_are_legible() {
     let Some(browser) = Browser::open(1280, 1600) else { return };
     browser.visit(&page("failed", FAILED));
     for scheme in ["light", "dark"] {
@@ -302,7 +302,7 @@ fn light_and_dark_can_be_read() {
 }
 
 #[test]
-fn three_hundred_images_fit() {
+fn a_page_with_three_hundred_images_does_not_overflow() {
     let path = page("large", LARGE);
     let size = fs::metadata(&path).unwrap().len();
     assert!(size < 300_000, "{size} bytes");
@@ -336,7 +336,7 @@ fn three_hundred_images_fit() {
 }
 
 #[test]
-fn the_chart_can_be_magnified() {
+fn the_chart_can_be_zoomed() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     browser.visit(&page("zoom", FAILED));
     let width = || browser.number("document.querySelector('.bar').getBoundingClientRect().width");
@@ -356,7 +356,7 @@ fn the_chart_can_be_magnified() {
 }
 
 #[test]
-fn a_run_that_died_shows_how_far_it_came() {
+fn an_interrupted_run_shows_its_progress() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     let all = events(FAILED);
     let half = Timeline::of(&all[..all.len() / 2]);
@@ -382,7 +382,7 @@ fn a_run_that_died_shows_how_far_it_came() {
 }
 
 #[test]
-fn a_graph_has_a_page_without_a_run() {
+fn a_graph_page_does_not_require_a_run() {
     let Some(browser) = Browser::open(1280, 800) else { return };
     let root = tempfile::tempdir().unwrap();
     for (name, text) in [
@@ -419,7 +419,7 @@ fn a_graph_has_a_page_without_a_run() {
 }
 
 #[test]
-fn it_can_be_printed() {
+fn the_page_can_be_printed() {
     let Some(browser) = Browser::open(1000, 1400) else { return };
     browser.visit(&page("print", FAILED));
     browser.prefer("dark");

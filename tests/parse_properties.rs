@@ -147,23 +147,23 @@ fn piece() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_read(text in "\\PC*|[\\s\\S]*") {
+    fn any_text_is_parsed_completely(text in "\\PC*|[\\s\\S]*") {
         check_total(&text);
     }
 
     #[test]
-    fn what_looks_like_a_dockerfile_is_read(pieces in prop::collection::vec(piece(), 0..60)) {
+    fn dockerfile_like_text_is_parsed_completely(pieces in prop::collection::vec(piece(), 0..60)) {
         check_total(&pieces.concat());
     }
 
     #[test]
-    fn what_begins_like_a_dockerfile_is_read(pieces in prop::collection::vec(piece(), 0..60)) {
+    fn text_that_starts_like_a_dockerfile_is_parsed_completely(pieces in prop::collection::vec(piece(), 0..60)) {
         check_total(&format!("FROM alpine AS a\n{}", pieces.concat()));
     }
 }
 
 #[test]
-fn every_case_is_tiled() {
+fn every_case_is_parsed_completely() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("cases/dockerfile.json")).unwrap();
     for case in &cases {
         check_total(case["dockerfile"].as_str().unwrap());
@@ -171,7 +171,7 @@ fn every_case_is_tiled() {
 }
 
 #[test]
-fn long_files_and_long_chains_come_to_an_end() {
+fn long_files_and_long_stage_chains_are_evaluated() {
     let mut long = String::from("FROM alpine\n");
     while long.len() < 1 << 20 {
         let number = long.len();
@@ -210,7 +210,7 @@ fn long_files_and_long_chains_come_to_an_end() {
 
 /// An independent parser gives the same result for files that both accept.
 #[test]
-fn another_parser_agrees() {
+fn results_match_an_independent_parser() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("cases/dockerfile.json")).unwrap();
     let mut compared = 0;
     for case in &cases {
@@ -245,7 +245,7 @@ fn another_parser_agrees() {
 }
 
 #[test]
-fn a_need_stands_where_it_is_written() {
+fn dependencies_have_the_location_of_their_reference() {
     let text = "FROM \\\n  # why\n  a/b AS x\nRUN --mount=type=bind,from=c/d,target=/t \\\n   \
                 --mount=target=/u,from=\"e/f\" true\nCOPY --link \\\n --from=g/h /x /\n\
                 ONBUILD COPY \\\n  --from=i/j /x /\nFROM x\n";

@@ -70,7 +70,7 @@ impl Repository {
 }
 
 #[test]
-fn steps_see_the_proxies_and_the_image_does_not() {
+fn proxies_are_set_in_steps_but_not_in_the_image() {
     let Some(_) = engine_or_skip() else { return };
     let repository = Repository::new("RUN busybox env | busybox grep -i _proxy | busybox sort");
     repository.configure("http://one.example.com:3128");
@@ -103,7 +103,7 @@ fn steps_see_the_proxies_and_the_image_does_not() {
 }
 
 #[test]
-fn a_password_is_not_shown() {
+fn proxy_passwords_are_redacted() {
     let Some(_) = engine_or_skip() else { return };
     let run = "RUN busybox env | busybox grep -i http_proxy; echo \"<$HTTP_PROXY>\"; \
                echo ${HTTP_PROXY#*//}; echo $HTTP_PROXY | busybox sed 's/.*me://; s/@.*//'; echo end";
@@ -118,7 +118,7 @@ fn a_password_is_not_shown() {
 }
 
 #[test]
-fn a_declared_proxy_counts_as_it_does_for_buildkit() {
+fn declared_proxy_arguments_affect_freshness_as_in_buildkit() {
     let Some(_) = engine_or_skip() else { return };
     let repository = Repository::new("ARG HTTP_PROXY\nENV PROXY=$HTTP_PROXY\nRUN true");
     let environment = || repository.docker(&["image", "inspect", "--format", "{{.Config.Env}}"]);

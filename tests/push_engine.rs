@@ -184,7 +184,7 @@ fn large() -> Vec<u8> {
 }
 
 #[test]
-fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
+fn a_pushed_image_matches_the_build_and_the_registry_digest() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let door = Door::before(&registry, usize::MAX);
@@ -209,7 +209,7 @@ fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
 }
 
 #[test]
-fn what_is_said_beside_an_image_is_pushed_with_it() {
+fn annotations_and_attestations_are_pushed_with_the_image() {
     let Some(engine) = engine_or_skip() else { return };
     if !engine.features().unwrap().attestations {
         eprintln!("skipped: the engine does not have containerd's image store");
@@ -237,7 +237,7 @@ fn what_is_said_beside_an_image_is_pushed_with_it() {
 }
 
 #[test]
-fn an_image_that_is_not_there_can_t_be_pushed() {
+fn pushing_a_missing_image_is_an_error() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let name = Name::new();
@@ -257,7 +257,7 @@ fn an_image_that_is_not_there_can_t_be_pushed() {
 }
 
 #[test]
-fn a_registry_that_is_down_may_come_back() {
+fn an_unreachable_registry_is_a_transient_error() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let name = Name::new();
@@ -272,7 +272,7 @@ fn a_registry_that_is_down_may_come_back() {
 }
 
 #[test]
-fn credentials_are_needed_and_never_shown() {
+fn credentials_are_required_and_never_printed() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::plan().with_auth().start() else { return };
     let name = Name::new();
@@ -291,7 +291,7 @@ fn credentials_are_needed_and_never_shown() {
 }
 
 #[test]
-fn a_canceled_push_ends_in_the_engine_too() {
+fn canceled_pushes_also_stop_in_the_engine() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let mut door = Door::before(&registry, 1 << 20);
@@ -314,7 +314,7 @@ fn a_canceled_push_ends_in_the_engine_too() {
 }
 
 #[test]
-fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
+fn losing_the_engine_during_a_push_is_reported() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let name = Name::new();

@@ -26,7 +26,7 @@ fn inline() -> Vec<String> {
 }
 
 #[test]
-fn every_command_runs_and_says_what_is_shown() {
+fn readme_commands_produce_the_shown_output() {
     let shop = Shop::with_store();
     let run = |command: &str| {
         let output = shop.run(command);
@@ -51,7 +51,7 @@ fn every_command_runs_and_says_what_is_shown() {
 }
 
 #[test]
-fn every_make_target_of_the_readme_exists() {
+fn every_make_target_in_the_readme_exists() {
     let makefile = include_str!("../Makefile");
     let mut seen = 0;
     for command in inline() {
@@ -65,7 +65,7 @@ fn every_make_target_of_the_readme_exists() {
 }
 
 #[test]
-fn every_option_of_the_readme_exists() {
+fn every_option_in_the_readme_exists() {
     let help_of = |command: &str| {
         let output =
             Command::new(env!("CARGO_BIN_EXE_layers")).args([command, "--help"]).output().unwrap();

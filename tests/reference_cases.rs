@@ -4,7 +4,7 @@ use layers::graph::reference::Reference;
 use serde_json::Value;
 
 #[test]
-fn references_have_the_normal_form_of_docker() {
+fn references_are_normalized_as_in_docker() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("cases/references.json")).unwrap();
     assert!(!cases.is_empty());
     for case in &cases {

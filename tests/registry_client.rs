@@ -85,7 +85,7 @@ fn login(registry: &str, (user, secret): (&str, &str)) -> String {
 }
 
 #[test]
-fn a_plain_registry_is_asked() {
+fn registries_without_tls_are_queried() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let client = Client::new();
@@ -114,7 +114,7 @@ fn a_plain_registry_is_asked() {
 }
 
 #[test]
-fn of_an_index_the_image_for_the_platform_is_read() {
+fn the_image_for_the_platform_is_read_from_an_index() {
     let Some(registry) = Registry::start() else { return };
     let platforms =
         [("arm", "linux/arm64/v8"), ("amd", "linux/amd64"), ("none", "unknown/unknown")];
@@ -139,7 +139,7 @@ fn of_an_index_the_image_for_the_platform_is_read() {
 }
 
 #[test]
-fn a_tag_is_moved() {
+fn tags_are_moved() {
     let Some(registry) = Registry::start() else { return };
     let (one, two) = (registry.push("a/b", "1", "one"), registry.push("a/b", "2", "two"));
     let client = Client::new();
@@ -160,7 +160,7 @@ fn a_tag_is_moved() {
 }
 
 #[test]
-fn a_password_is_sent_once_it_is_asked_for() {
+fn passwords_are_sent_only_after_the_registry_requests_them() {
     let Some(registry) = Registry::plan().with_auth().start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let faults = Faults::before(registry.address(), |_| Fault::Pass);
@@ -183,7 +183,7 @@ fn a_password_is_sent_once_it_is_asked_for() {
 }
 
 #[test]
-fn a_certificate_is_trusted_or_refused() {
+fn trusted_certificates_are_accepted_and_others_are_rejected() {
     let Some(registry) = Registry::plan().with_tls().with_auth().start() else { return };
     let digest = registry.push("a/b", "1", "one");
     for address in [registry.address().to_owned(), registry.by_name()] {
@@ -258,7 +258,7 @@ fn other_name() -> Option<String> {
 }
 
 #[test]
-fn only_listed_registries_are_spoken_to_without_tls() {
+fn plain_http_is_used_only_for_listed_registries() {
     let (Some(registry), Some(name)) = (Registry::start(), other_name()) else { return };
     let digest = registry.push("a/b", "1", "one");
     let address = registry.address().replace("127.0.0.1", &name);
@@ -270,7 +270,7 @@ fn only_listed_registries_are_spoken_to_without_tls() {
 }
 
 #[test]
-fn a_token_is_got_once_and_kept() {
+fn tokens_are_requested_once_and_reused() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let check = |config: &dyn Fn(&str) -> String, who: &'static str| {
@@ -295,7 +295,7 @@ fn a_token_is_got_once_and_kept() {
 }
 
 #[test]
-fn an_old_token_is_renewed_and_a_refused_one_is_an_error() {
+fn expired_tokens_are_renewed_and_rejected_tokens_are_errors() {
     let Some(registry) = Registry::start() else { return };
     registry.push("a/b", "1", "one");
     let at_least = Arc::new(AtomicUsize::new(0));
@@ -326,7 +326,7 @@ fn an_old_token_is_renewed_and_a_refused_one_is_an_error() {
 }
 
 #[test]
-fn credentials_stay_with_whom_they_are_for() {
+fn credentials_are_sent_only_to_their_own_registry() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let all = Arc::clone(&heard);
     let elsewhere = Faults::alone(move |asked| {
@@ -360,7 +360,7 @@ fn credentials_stay_with_whom_they_are_for() {
 }
 
 #[test]
-fn faults_that_pass_are_waited_out() {
+fn transient_errors_are_retried() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let check = |fault: fn() -> Fault, times: usize| {
@@ -382,7 +382,7 @@ fn faults_that_pass_are_waited_out() {
 }
 
 #[test]
-fn faults_that_last_are_errors() {
+fn persistent_errors_are_reported() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let check = |fault: fn() -> Fault, count: usize, passing: bool, expected: &str| {
@@ -434,7 +434,7 @@ fn faults_that_last_are_errors() {
 }
 
 #[test]
-fn configurations_are_checked_too() {
+fn image_configurations_are_verified_by_digest() {
     let Some(registry) = Registry::start() else { return };
     registry.push("a/b", "1", "one");
     let faults = Faults::before(registry.address(), |asked| match asked.path.contains("/blobs/") {
@@ -447,7 +447,7 @@ fn configurations_are_checked_too() {
 }
 
 #[test]
-fn a_registry_that_gives_no_digest_is_asked_for_the_manifest() {
+fn the_manifest_is_fetched_if_the_registry_omits_the_digest() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let faults = Faults::before(registry.address(), |_| Fault::Without("Docker-Content-Digest"));
@@ -457,7 +457,7 @@ fn a_registry_that_gives_no_digest_is_asked_for_the_manifest() {
 }
 
 #[test]
-fn one_registry_gets_no_more_than_eight_questions_at_once() {
+fn at_most_eight_requests_per_registry_run_in_parallel() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let faults = Faults::before(registry.address(), |_| Fault::Late(Duration::from_millis(30)));

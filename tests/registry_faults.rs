@@ -21,7 +21,7 @@ fn docker(arguments: &[&str]) -> Result<(), String> {
 }
 
 #[test]
-fn an_engine_pushes_and_pulls_through_it() {
+fn an_engine_can_push_and_pull_through_the_proxy() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let faults = Faults::before(registry.address(), |asked| {

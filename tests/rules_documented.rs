@@ -15,7 +15,7 @@ use program::root;
 use texts::texts_below;
 
 #[test]
-fn codes_are_written_in_one_place() {
+fn rule_codes_are_defined_in_one_place() {
     let mut wrong = Vec::new();
     let codes = Rule::ALL.iter().map(|rule| rule.code());
     // A single word can have another meaning.
@@ -32,7 +32,7 @@ fn codes_are_written_in_one_place() {
 }
 
 #[test]
-fn every_rule_is_told_somewhere() {
+fn every_rule_is_used() {
     let sources = texts_below("src", "rs");
     let told = |rule: &Rule| {
         let value = Regex::new(&format!(r"\bRule::{rule:?}\b")).unwrap();
@@ -43,7 +43,7 @@ fn every_rule_is_told_somewhere() {
 }
 
 #[test]
-fn every_rule_has_a_page_and_every_page_a_rule() {
+fn rules_and_documentation_pages_correspond() {
     let directory = root().join("docs/rules");
     let index = fs::read_to_string(directory.join("README.md")).unwrap();
     for rule in Rule::ALL {
@@ -149,7 +149,7 @@ fn run(
 }
 
 #[test]
-fn every_example_does_what_its_page_says() {
+fn every_example_behaves_as_documented() {
     let mut wrong = Vec::new();
     for rule in Rule::ALL {
         let (page, code) = (read_page(*rule), rule.code());

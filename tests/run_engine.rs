@@ -102,7 +102,7 @@ impl Running {
 }
 
 #[test]
-fn an_engine_that_restarts_in_mid_run_costs_what_it_was_building() {
+fn an_engine_restart_fails_only_the_images_being_built() {
     let Some(mut daemon) = Daemon::start_or_skip(None) else { return };
     let tree = Tree::new(Some(daemon.address()));
     tree.on_base("slow", "sleep 600");
@@ -123,7 +123,7 @@ fn an_engine_that_restarts_in_mid_run_costs_what_it_was_building() {
 }
 
 #[test]
-fn a_run_with_retries_outlives_a_restart_of_its_engine() {
+fn a_run_with_retries_survives_an_engine_restart() {
     let Some(mut daemon) = Daemon::start_or_skip(None) else { return };
     let tree = Tree::new(Some(daemon.address()));
     // As long as the restart takes, and not longer.
@@ -139,7 +139,7 @@ fn a_run_with_retries_outlives_a_restart_of_its_engine() {
 }
 
 #[test]
-fn a_connection_that_is_cut_in_mid_build_is_made_again() {
+fn a_connection_lost_during_a_build_is_restored_with_retries() {
     let Some(engine) = common::engine_or_skip() else { return };
     let between = Between::new(&engine);
     let tree = Tree::new(Some(format!("unix://{}", between.socket().display())));
@@ -164,7 +164,7 @@ fn a_connection_that_is_cut_in_mid_build_is_made_again() {
 }
 
 #[test]
-fn an_engine_whose_disk_is_full_fails_what_does_not_fit() {
+fn a_full_engine_disk_fails_only_images_that_do_not_fit() {
     let Some(daemon) = Daemon::start_or_skip(Some(64)) else { return };
     let tree = Tree::new(Some(daemon.address()));
     tree.on_base("large", "dd if=/dev/urandom of=/large bs=1M count=100");
@@ -187,7 +187,7 @@ fn an_engine_whose_disk_is_full_fails_what_does_not_fit() {
 }
 
 #[test]
-fn a_full_disk_of_our_own_costs_the_log_and_nothing_else() {
+fn a_full_state_directory_disk_loses_only_the_log() {
     if common::engine_or_skip().is_none() {
         return;
     }
@@ -211,7 +211,7 @@ fn a_full_disk_of_our_own_costs_the_log_and_nothing_else() {
 }
 
 #[test]
-fn an_image_that_goes_away_between_plan_and_build_is_missed() {
+fn a_parent_removed_between_plan_and_build_is_detected() {
     let Some(engine) = common::engine_or_skip() else { return };
     let tree = Tree::new(None);
     let label = tree.name.label().to_owned();

@@ -37,7 +37,7 @@ fn name(number: usize) -> String {
 }
 
 #[test]
-fn a_chain_of_ten_thousand_images() {
+fn a_chain_of_ten_thousand_images_is_linked_and_drawn() {
     const COUNT: usize = 10_000;
     let (graph, problems) = build(COUNT, |number| match number.checked_sub(1) {
         None => "FROM debian\nONBUILD COPY conf /conf\n".to_owned(),
@@ -62,7 +62,7 @@ fn a_chain_of_ten_thousand_images() {
 }
 
 #[test]
-fn a_circle_of_ten_thousand_images() {
+fn a_cycle_of_ten_thousand_images_is_reported() {
     const COUNT: usize = 10_000;
     let (graph, problems) =
         build(COUNT, |number| format!("FROM acme/shop-{}\n", name((number + 1) % COUNT)));
@@ -72,7 +72,7 @@ fn a_circle_of_ten_thousand_images() {
 }
 
 #[test]
-fn ten_thousand_images_link() {
+fn ten_thousand_images_are_linked() {
     let (graph, problems) = build(10_000, |number| match number % 20 {
         0 => "ARG V=1\nFROM debian:$V\n".to_owned(),
         at @ 1..=3 => format!("FROM acme/shop-{} AS a\nRUN true\n", name(number - at)),
@@ -94,7 +94,7 @@ fn ten_thousand_images_link() {
 }
 
 #[test]
-fn ten_thousand_images_of_one_repository() {
+fn ten_thousand_tags_of_one_repository_are_linked() {
     // If the tag is the name, all images are in one repository.
     let read = (0..10_000).map(|number| {
         let text = match number {
@@ -120,7 +120,7 @@ fn ten_thousand_images_of_one_repository() {
 }
 
 #[test]
-fn a_dockerfile_of_one_megabyte() {
+fn a_one_megabyte_dockerfile_is_read() {
     let mut text = String::from("FROM debian AS s0\n");
     let mut stages = 1;
     while text.len() < 1_000_000 {
@@ -140,7 +140,7 @@ fn a_dockerfile_of_one_megabyte() {
 }
 
 #[test]
-fn very_much_of_one_thing() {
+fn extreme_repetition_of_any_construct_is_handled() {
     let check = |name: &str, text: String| {
         let (graph, problems) = build(1, |_| text.clone());
         drop((lock::draw(&View::whole(&graph)), problems));

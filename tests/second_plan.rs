@@ -41,7 +41,7 @@ fn plan(root: &Path) -> (String, u64) {
 }
 
 #[test]
-fn only_what_changed_is_read() {
+fn a_second_plan_reads_only_changed_files() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     fs::create_dir_all(root.join("docker/base")).unwrap();

@@ -223,7 +223,7 @@ proptest! {
     })]
 
     #[test]
-    fn nothing_that_is_read_is_missing(
+    fn every_file_that_buildkit_reads_is_selected(
         tree in tree(),
         uses in proptest::collection::vec(source(), 1..3),
     ) {

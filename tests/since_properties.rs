@@ -442,7 +442,7 @@ fn number_from(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn what_is_affected_is_what_a_plan_would_build() {
+fn affected_images_match_those_that_a_plan_would_build() {
     let cases = number_from("LAYERS_CASES").unwrap_or(3);
     let first = number_from("LAYERS_SEED").unwrap_or_else(Dice::fresh_seed);
     println!("LAYERS_SEED={first} LAYERS_CASES={cases}");

@@ -71,7 +71,7 @@ fn imports(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn rooms_import_only_from_lower_floors() {
+fn modules_import_only_from_lower_tiers() {
     let mut wrong = Vec::new();
     for (path, text) in texts_below("src", "rs") {
         let own = room(&path);
@@ -124,7 +124,7 @@ fn verbs() -> Vec<String> {
 }
 
 #[test]
-fn commands_are_verbs_and_nothing_else() {
+fn command_modules_contain_only_commands() {
     let verbs = verbs();
     let mut files = texts_below(VERBS, "rs");
     files.retain(|(path, _)| !path.ends_with("mod.rs"));
@@ -135,7 +135,7 @@ fn commands_are_verbs_and_nothing_else() {
 }
 
 #[test]
-fn what_is_no_verb_is_found_in_commands() {
+fn invalid_command_modules_are_detected() {
     const RUN: &str = "pub fn run() -> Exit {\n    Exit::Done\n}\n";
     let check = |path: &str, text: &str, expected: &[&str]| {
         let wrong = mistakes_of_verb(Path::new(path), text, &verbs());
@@ -157,7 +157,7 @@ fn what_is_no_verb_is_found_in_commands() {
 }
 
 #[test]
-fn every_file_says_what_it_is_and_fits_one_sitting() {
+fn every_file_has_a_module_comment_and_is_short() {
     let mut wrong = Vec::new();
     for (path, text) in texts_below("src", "rs").into_iter().chain(texts_below("tests", "rs")) {
         let path = path.display();
@@ -173,7 +173,7 @@ fn every_file_says_what_it_is_and_fits_one_sitting() {
 }
 
 #[test]
-fn scripts_of_pages_say_what_they_are_and_write_no_markup() {
+fn page_scripts_have_a_header_comment_and_write_no_markup() {
     // Everything that would turn data into markup, make a network request, or store something in the browser.
     let forbidden = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("];
     let forbidden =
@@ -211,7 +211,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
 ];
 
 #[test]
-fn reserved_things_stay_where_they_belong() {
+fn reserved_apis_are_used_only_in_allowed_modules() {
     let mut wrong = Vec::new();
     for (path, text) in texts_below("src", "rs") {
         for (word, allowed, why) in RESERVED {
@@ -226,7 +226,7 @@ fn reserved_things_stay_where_they_belong() {
 }
 
 #[test]
-fn the_architecture_names_every_room() {
+fn the_architecture_lists_every_module() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
     let mut rooms: BTreeMap<String, bool> = BTreeMap::new();
@@ -239,7 +239,7 @@ fn the_architecture_names_every_room() {
 }
 
 #[test]
-fn the_architecture_names_files_that_exist() {
+fn files_named_in_the_architecture_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
     let named = text.split('`').filter(|it| it.starts_with("src/") || it.starts_with("docs/"));

@@ -312,7 +312,7 @@ fn number_from(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn no_image_is_left_alone_that_the_engine_would_build() {
+fn images_that_the_engine_would_rebuild_are_never_fresh() {
     let Some(docker) = common::engine_or_skip() else { return };
     let seed = number_from("LAYERS_SEED").unwrap_or_else(Dice::fresh_seed);
     let edits = number_from("LAYERS_EDITS").map_or(20, |edits| usize::try_from(edits).unwrap());
@@ -336,7 +336,7 @@ fn no_image_is_left_alone_that_the_engine_would_build() {
 }
 
 #[test]
-fn images_are_compared_in_all_but_times() {
+fn image_comparison_ignores_only_timestamps() {
     let Some(docker) = common::engine_or_skip() else { return };
     let name = common::Name::new();
     let built = |index: usize, command: &str| {

@@ -193,14 +193,14 @@ fn help_is_in_plain_english() {
 }
 
 #[test]
-fn help_fits_into_80_columns() {
+fn help_fits_in_80_columns() {
     let wide = help().into_iter().filter(|it| it.text.chars().count() > 80);
     let wide: Vec<String> = wide.map(|it| format!("{}: {}", it.path.display(), it.text)).collect();
     assert!(wide.is_empty(), "{}", wide.join("\n"));
 }
 
 #[test]
-fn phrases_are_found() {
+fn forbidden_phrases_are_found() {
     let check = |text: &str, expected: usize| {
         let texts = [Text { path: "x.md".into(), line: 1, text: without_code(text) }];
         assert_eq!(phrases_in(&texts, &[]).len(), expected, "{text}");

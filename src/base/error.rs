@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_keeps_its_kind_and_its_hint_below_context() {
+    fn errors_keep_their_kind_and_hint_when_context_is_added() {
         let cause = io::Error::other("it broke");
         let error = InfrastructureError::new(ErrorKind::Denied, "can't look").source(cause);
         let error: anyhow::Error = error.hint("log in").into();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_permanent() {
+    fn errors_without_a_kind_are_permanent() {
         let error = anyhow::anyhow!("no");
         assert_eq!((kind(&error), hint(&error)), (ErrorKind::Permanent, None));
         assert!(!is_transient(&error) && is_transient(&transient("busy").into()));

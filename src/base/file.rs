@@ -57,7 +57,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_is_whole_and_nothing_stays_beside_it() {
+    fn writes_are_atomic_and_leave_no_temporary_files() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_is_known_by_its_number() {
+    fn temporary_file_names_identify_their_writer() {
         let check = |name, expected| assert_eq!(writer_of(name), expected, "{name}");
         check("a.json.4711-3.tmp", Some(4711));
         check("a.json.4711-aB3x.tmp", Some(4711));

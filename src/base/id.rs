@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_count_from_zero_and_index_their_values() {
+    fn ids_start_at_zero_and_index_their_values() {
         let mut map: IdMap<&str> = IdMap::default();
         let a = map.push("a");
         let b = map.push("b");

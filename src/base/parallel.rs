@@ -40,7 +40,7 @@ mod tests {
     use std::sync::{Barrier, Mutex};
 
     #[test]
-    fn results_come_in_order_and_no_more_run_than_may() {
+    fn results_are_in_order_and_concurrency_is_limited() {
         let items: Vec<usize> = (0..100).collect();
         let running = Mutex::new((0, 0));
         let results = each(&items, 7, |item| {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_may_run_do() {
+    fn all_allowed_threads_run_concurrently() {
         // This would block forever with fewer than four threads.
         let barrier = Barrier::new(4);
         let leaders = each(&[0; 8], 4, |_| barrier.wait().is_leader());

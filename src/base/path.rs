@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_have_one_normal_form() {
+    fn paths_are_normalized() {
         check("docker/base", Some("docker/base"));
         check("./docker//base/", Some("docker/base"));
         check("docker/../lib", Some("lib"));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_parents() {
+    fn paths_have_parts_and_parents() {
         let path = RelPath::new("docker/base/Dockerfile").unwrap();
         assert_eq!(path.file_name(), Some("Dockerfile"));
         assert_eq!(path.parent().as_str(), "docker/base");

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn platforms_fit_as_containerd_matches_them() {
+    fn platforms_are_matched_like_containerd() {
         let read = |text: &str| Platform::parse(text, "amd64").unwrap();
         let check = |image: &str, wanted: &str, expected: Option<u32>| {
             assert_eq!(read(image).fits(&read(wanted)), expected, "{image} on {wanted}");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_platform_is_read_back() {
+    fn serialized_platforms_round_trip() {
         let check = |text: &str| {
             let platform = Platform::parse(text, "amd64").unwrap();
             let written = serde_json::to_string(&platform).unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn platforms_have_a_normal_form() {
+    fn platforms_are_normalized() {
         let check = |text: &str, expected: Option<&str>| {
             let read = Platform::parse(text, "amd64").map(|platform| platform.to_string());
             assert_eq!(read.as_deref(), expected, "{text}");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_requested_platform_says_the_variant_of_arm_only() {
+    fn requested_platforms_have_a_default_variant_for_32_bit_arm_only() {
         let check = |text: &str, expected: &str| {
             let read = Platform::parse(text, "amd64").unwrap().requested();
             assert_eq!(read.to_string(), expected, "{text}");

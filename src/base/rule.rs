@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted_and_single() {
+    fn rule_codes_are_sorted_and_unique() {
         assert!(Rule::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
     }
 }

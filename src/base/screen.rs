@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_obeyed_is_passed_over() {
+    fn control_sequences_are_not_shown() {
         let check = |line: &[u8], expected: &str| {
             assert_eq!(shown(line), (expected.to_owned(), line.len()), "{line:?}");
         };
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn names_show_all_that_is_in_them() {
+    fn invisible_characters_in_names_are_escaped() {
         let check = |text: &str, expected: &str| assert_eq!(visible(text), expected);
         check("docker/größe 漢字", "docker/größe 漢字");
         check("a\n::error::b", "a\\n::error::b");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_meaning() {
+    fn escaping_does_not_change_the_meaning_of_json() {
         let value = "a\u{202e}\u{85}\u{7f}\u{e0041}##[x] é";
         let json = visible_json(serde_json::to_string_pretty(&[value]).unwrap());
         assert!(
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_sequence_hides_nothing_behind_it() {
+    fn incomplete_control_sequences_do_not_hide_text() {
         let check = |line: &[u8], expected: &str, end: usize| {
             assert_eq!(shown(line), (expected.to_owned(), end), "{line:?}");
         };

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_lines_and_characters_from_one() {
+    fn locations_count_lines_and_characters_from_one() {
         let source = Source::new(RelPath::new("d/Dockerfile").unwrap(), "FROM a\r\nRUN é x\n");
         assert_eq!(source.location(Span::new(0, 4)).to_string(), "d/Dockerfile:1:1");
         assert_eq!(source.location(Span::new(5, 6)).to_string(), "d/Dockerfile:1:6");

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_and_lists_read_as_english() {
+    fn counts_and_lists_are_formatted_in_english() {
         assert_eq!(count(1, "image"), "1 image");
         assert_eq!(count(0, "image"), "0 images");
         assert_eq!(list(["a"]), "`a`");
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_for_a_shell_on_one_line() {
+    fn shell_words_are_quoted_on_one_line() {
         let check = |word: &str, expected: &str| assert_eq!(inline_shell_word(word), expected);
         check("+docker/base", "+docker/base");
         check("dev-*", "'dev-*'");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_name_is_near_and_not_the_same() {
+    fn the_closest_name_is_similar_but_not_identical() {
         let check = |name, expected| {
             assert_eq!(closest(name, ["base", "builder", "dev"]), expected, "{name}");
         };

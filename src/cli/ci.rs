@@ -114,7 +114,7 @@ mod tests {
     use super::action_of;
 
     #[test]
-    fn the_action_is_that_of_the_repository_which_the_package_names() {
+    fn the_github_action_is_from_the_package_repository() {
         let check =
             |repository: &str, expected: &str| assert_eq!(action_of(repository, "1.2.3"), expected);
         check("", "./.github/actions/layers");

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn habits_are_no_commands_and_lead_to_some() {
+    fn common_aliases_are_not_commands_but_get_suggestions() {
         let program = program();
         for (habit, command) in HABITS {
             assert!(program.find_subcommand(habit).is_none(), "{habit}");
@@ -226,12 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_help_fits_into_80_columns() {
+    fn help_lines_fit_in_80_columns() {
         check_width(program());
     }
 
     #[test]
-    fn settings_of_images_mean_nothing_to_some_commands() {
+    fn commands_without_image_settings_reject_them() {
         check_error("layers runs --platform linux/arm64", "unexpected argument '--platform'");
         check_error("layers --tag 1 log", "unexpected argument '--tag'");
         parsed("layers runs -C /").unwrap();

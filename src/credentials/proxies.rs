@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_become_arguments_in_both_cases() {
+    fn proxies_become_build_arguments_in_upper_and_lower_case() {
         let all = r#"{"proxies": {"default": {"httpProxy": "http://h", "httpsProxy": "http://s",
             "noProxy": "n", "ftpProxy": "http://f", "allProxy": "http://a"}}}"#;
         let expected = [
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_may_have_proxies_of_its_own() {
+    fn engines_can_have_their_own_proxies() {
         let config = r#"{"proxies": {"default": {"httpProxy": "http://d"},
             "tcp://10.0.0.1:2376": {"httpProxy": "http://t"}, "tcp://10.0.0.2:2376": {}}}"#;
         let check = |address: &str, expected: Option<&str>| {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_known_in_the_forms_that_programs_write() {
+    fn proxy_passwords_are_secrets_in_every_common_encoding() {
         let check = |address: &str, expected: &[&str]| {
             let found = secrets_of(address);
             let found: Vec<&str> =
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_said_without_the_password() {
+    fn errors_do_not_contain_the_password() {
         for config in [
             r#"{"proxies": {"default": "http://u:hunter2@h"}}"#,
             r#"{"proxies": "http://u:hunter2@h"}"#,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_are_those_of_buildkit() {
+    fn proxy_variable_names_match_buildkit() {
         for name in ["HTTP_PROXY", "no_proxy", "ALL_PROXY"] {
             assert!(is_proxy(name), "{name}");
         }

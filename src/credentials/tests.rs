@@ -41,7 +41,7 @@ fn credentials_are_found_by_host() {
 }
 
 #[test]
-fn what_can_not_be_had_is_said_without_the_secret() {
+fn credential_errors_do_not_contain_the_secret() {
     let (_directory, store) = store(CONFIG);
     let check = |host: &str, expected: &str| {
         let error = store.lookup(host).unwrap_err().to_string();
@@ -54,7 +54,7 @@ fn what_can_not_be_had_is_said_without_the_secret() {
 }
 
 #[test]
-fn no_configuration_means_anonymous() {
+fn access_is_anonymous_without_a_docker_configuration() {
     assert_eq!(CredentialStore::new(None).lookup("a").unwrap(), None);
     let directory = tempfile::tempdir().unwrap();
     let store = CredentialStore::new(Some(directory.path().to_owned()));
@@ -62,7 +62,7 @@ fn no_configuration_means_anonymous() {
 }
 
 #[test]
-fn answers_of_helpers_are_read() {
+fn credential_helper_output_is_parsed() {
     let check = |code: i32, stdout: &str, expected: Result<Option<(&str, &str)>, &str>| {
         let status = ExitStatus::from_raw(code << 8);
         let finished = ProgramOutput { status, stdout: stdout.into(), stderr: Vec::new() };

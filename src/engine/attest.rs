@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_read_as_docker_build_reads_it() {
+    fn attestation_options_are_parsed_like_docker_build() {
         let check = |kind: AttestationKind, text, expected: Result<Option<&str>, &str>| {
             let read = kind.read(text).map(|said| said.0);
             assert_eq!(read.as_ref().map(Option::as_deref).map_err(String::as_str), expected);

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_found_and_never_shown() {
+    fn secret_values_are_found_but_never_printed() {
         let values = BTreeMap::from([("npm".to_owned(), b"hunter2".to_vec())]);
         let agents = BTreeMap::from([(DEFAULT_AGENT.to_owned(), PathBuf::from("/agent"))]);
         let secrets = Secrets::new(values, agents, &[]).unwrap();

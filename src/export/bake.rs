@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_stand_for_themselves() {
+    fn hcl_strings_are_escaped() {
         let check = |text: &str, expected: &str| assert_eq!(quote(text), expected);
         check("a", r#""a""#);
         check(r#"say "hi" \o/"#, r#""say \"hi\" \\o/""#);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_fields_of_csv() {
+    fn secrets_are_written_as_csv_fields() {
         let check = |id: &str, source: SecretSource, expected: &str| {
             assert_eq!(secret(id, &source), expected);
         };

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stand_for_themselves() {
+    fn values_are_quoted_and_dollar_signs_are_escaped() {
         let check = |text: &str, expected: &str| assert_eq!(value(text), expected);
         check("a: b # c", r#""a: b # c""#);
         check("${a} $b", r#""$${a} $$b""#);

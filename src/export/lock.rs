@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn pins_are_those_of_externals_by_tag() {
+    fn only_externals_with_a_tag_are_pinned() {
         let fixed = format!("docker.io/library/c@sha256:{}", "3".repeat(64));
         let source = lock(&[
             external("docker.io/library/a:1", &digest('1')),
@@ -294,7 +294,7 @@ mod tests {
     const WRITTEN_EARLIER: &str = include_str!("../../tests/cases/lock/version-1.json");
 
     #[test]
-    fn files_that_older_versions_wrote_are_read() {
+    fn files_from_older_versions_are_readable() {
         let source = source(WRITTEN_EARLIER);
         let lock = Lock::read(&source).unwrap();
         let pins = lock.pins(&source).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_pointed_at() {
+    fn errors_point_to_their_location() {
         let check = |source: &Source, message: &str, place: &str| {
             let lock = Lock::read(source).and_then(|lock| lock.pins(source));
             let problem = lock.unwrap_err();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_understood_pins_nothing() {
+    fn invalid_entries_are_ignored_when_reading_pins() {
         let reference = Reference::parse("x").unwrap();
         let lock = |digest: &str| {
             let external = external("docker.io/library/x:latest", digest);

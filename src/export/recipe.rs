@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dockerfile_is_found_from_its_context() {
+    fn dockerfile_paths_are_relative_to_their_context() {
         let check = |context: &str, dockerfile: &str, expected: &str| {
             let [context, dockerfile] = [context, dockerfile].map(|it| RelPath::new(it).unwrap());
             assert_eq!(relative(&context, &dockerfile), expected);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_short_as_buildkit_looks_them_up() {
+    fn context_names_are_shortened_like_buildkit() {
         let check = |text: &str, expected: &str| {
             assert_eq!(Reference::parse(text).unwrap().context_name(), expected);
         };

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_bare_where_they_can_only_be_text() {
+    fn unambiguous_keys_are_not_quoted() {
         let check = |text: &str, expected: &str| assert_eq!(key(text), expected);
         check("base", "base");
         check("acme/shop-base", "acme/shop-base");

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn images_come_after_what_they_need() {
+    fn images_are_sorted_after_their_dependencies() {
         check(&[], Ok(&[]));
         check(&[&[], &[], &[]], Ok(&[0, 1, 2]));
         check(&[&[2], &[0], &[]], Ok(&[2, 0, 1]));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tangle_shows_its_shortest_cycle() {
+    fn the_shortest_cycle_per_component_is_reported() {
         check(&[&[0]], Err(&[&[0]]));
         check(&[&[1], &[0]], Err(&[&[0, 1]]));
         check(&[&[1], &[2], &[3], &[0, 2]], Err(&[&[2, 3]]));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_longer_way_implies_is_left_out() {
+    fn edges_implied_by_longer_paths_are_removed() {
         let check = |parents: &[&[u32]], expected: &[&[u32]]| {
             assert_eq!(reduce(&graph(parents)), graph(expected), "{parents:?}");
         };
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_images_are_reduced_together() {
+    fn reduction_works_across_blocks_of_images() {
         let len = u32::try_from(3 * BLOCK + 7).unwrap();
         let all_of = |at: u32| if at == 0 { vec![] } else { vec![ImageId(0), ImageId(at - 1)] };
         let chain: IdMap<Vec<ImageId>> = (0..len).map(all_of).collect();
@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reduction_reaches_the_same_with_no_need_to_spare(
+        fn reduction_is_minimal_and_preserves_reachability(
             its_parents in proptest::collection::vec(proptest::collection::vec(0_usize..40, 0..6), 1..40)
         ) {
             let parents: IdMap<Vec<ImageId>> = its_parents
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_chain_does_not_overflow() {
+    fn long_chains_do_not_overflow_the_stack() {
         let len = 100_000;
         let mut parents: Vec<Vec<ImageId>> =
             (0..len).map(|at| if at == 0 { vec![] } else { vec![ImageId(at - 1)] }).collect();

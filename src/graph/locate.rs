@@ -194,7 +194,7 @@ RUN make all
     }
 
     #[test]
-    fn a_text_alone_is_found_where_it_stands_once() {
+    fn steps_without_a_number_are_found_if_their_text_is_unique() {
         check(None, 0, "RUN make tools", Some(2));
         check(None, 0, "RUN make all", None);
         check(None, 0, "RUN nothing", None);

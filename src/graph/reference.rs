@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_references_are_read_as_docker_does() {
+    fn unusual_references_are_parsed_like_docker() {
         let check = |text: &str, expected: Result<&str, ReferenceError>| {
             let read = Reference::parse(text).map(|reference| reference.normalized());
             assert_eq!(read.as_deref().map_err(Clone::clone), expected, "{text}");
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_makes_the_tag_decoration() {
+    fn the_tag_of_a_reference_with_a_digest_is_ignored() {
         let digest = format!("@sha256:{}", "a".repeat(64));
         let check = |one: &str, other: &str, same: bool| {
             let one = Reference::parse(one).unwrap();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tag_can_not_hold_is_replaced() {
+    fn characters_not_allowed_in_tags_are_replaced() {
         let check = |template, branch, expected: &str| {
             assert_eq!(filled(template, branch), expected, "{template} {branch}");
         };
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_branch_leaves_the_commit_whole() {
+    fn long_branch_names_are_truncated_but_the_commit_is_not() {
         let tag = filled("{git.branch}-{git.sha}", &"x".repeat(300));
         assert_eq!(tag, format!("{}-{SHA}", "x".repeat(LONGEST_TAG - 13)));
         // Literal text is never shortened.
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_asked_for_once() {
+    fn each_value_is_computed_once() {
         let asked = std::cell::Cell::new(0);
         let value = |_: &str| {
             asked.set(asked.get() + 1);
@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_branch_becomes_a_tag(branch in "(?s).{1,300}") {
+        fn every_branch_name_becomes_a_valid_tag(branch in "(?s).{1,300}") {
             for template in ["{git.branch}", "{git.branch:kebab}", "{git.branch:lower}.{git.branch}"] {
                 let tag = filled(template, &branch);
                 prop_assert!(is_tag(&tag), "{template} {branch:?}: {tag:?}");

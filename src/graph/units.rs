@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_one_platform_there_is_one_unit_per_image() {
+    fn a_single_platform_has_one_unit_per_image() {
         let platform = Platform::of("linux", "amd64", "");
         let units = Units::for_one(3, platform.clone());
         assert_eq!((units.len(), units.images(), units.is_empty()), (3, 3, false));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_need_for_a_platform_leads_to_the_unit_for_it() {
+    fn dependencies_resolve_to_the_unit_of_their_platform() {
         let [amd, arm] = ["amd64", "arm64"].map(|it| Platform::of("linux", it, ""));
         let units = Units { images: 2, platforms: vec![amd.clone(), arm.clone()] };
         assert_eq!(units.of_all(&[ImageId(1), ImageId(0)]), [2, 3, 0, 1].map(UnitId));

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read_and_what_serde_would_write() {
+    fn file_lists_round_trip_and_match_the_output_of_serde() {
         let digest = blake3::hash(b"x");
         let odd = OsStr::from_bytes(b"a\xff\"\n").to_owned();
         let entries = [

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_inherits_the_configuration_and_not_the_leftovers() {
+    fn only_inherited_configuration_is_part_of_the_identity() {
         let plain = json!({"Env": ["A=b"], "Labels": {"x": "y"}, "Cmd": ["sh"]});
         let check = |config: Value, same: bool| {
             let (before, after) =
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_and_platform_make_the_rest() {
+    fn layers_and_platform_are_part_of_the_identity() {
         let one = image(Value::Null);
         let more =
             StoredImage { diff_ids: vec!["sha256:a".into(), "sha256:b".into()], ..one.clone() };

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn names_match() {
+    fn wildcards_match_names() {
         check("a.txt", "a.txt", "a.tx a.txtx b.txt");
         check("*", "a .a é", "");
         check("a*.txt", "a.txt ab.txt a.txt.txt", "b.txt a.txt.tx");
@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_are_characters() {
+    fn invalid_utf8_bytes_match_as_characters() {
         assert!(Wildcard::new("a?b").unwrap().matches(b"a\xffb"));
         assert!(Wildcard::new("a*").unwrap().matches(b"a\xff\xfe"));
     }
 
     #[test]
-    fn what_go_refuses_is_nothing() {
+    fn patterns_that_go_rejects_are_invalid() {
         for text in ["[", "[a", "[]", "[]a]", "[a-]", "[-a]", "a\\", "[a\\"] {
             assert_eq!(Wildcard::new(text), None, "{text}");
         }

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_a_named_frontend_is_read() {
+    fn frontend_versions_are_parsed() {
         let newest = u32::MAX;
         let check = |syntax: &str, expected: Option<Frontend>, contexts: bool| {
             assert_eq!(version_of(syntax), expected, "{syntax}");

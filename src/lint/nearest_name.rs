@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sieve_loses_no_name() {
+    fn the_name_index_finds_the_same_name_as_a_full_search() {
         let all = ["base", "builder", "dev", "release-candidate", "größe", "b"];
         let names: NameIndex<'_> = all.into_iter().collect();
         for text in ["bsae", "bulider", "de", "relaese-cnadidat", "grosse", "x", "base", "bab"] {

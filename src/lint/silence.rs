@@ -198,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn foreign_checks_are_no_rules() {
+    fn buildkit_only_checks_do_not_match_rules() {
         assert!(FOREIGN.iter().all(|name| named(name).is_empty()));
     }
 
     #[test]
-    fn directives_say_what_to_skip() {
+    fn skip_directives_are_parsed() {
         check("skip=all", "all=true skip={} error=false", &[]);
         check("error=true", "all=false skip={} error=true", &[]);
         check(

@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uses_without_a_fallback_are_found() {
+    fn variables_without_a_default_are_found() {
         let check = |text: &str, expected: Option<&str>| {
             let found = find_use(text, "V").map(|place| &text[place]);
             assert_eq!(found, expected, "{text}");

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directives_of_a_line() {
+    fn directives_are_parsed_from_a_line() {
         let check = |line: &str, expected: Option<(&str, &str)>| {
             let read = read(line, "#");
             let read = read.as_ref().map(|found| (found.name, found.value));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_checks_are_known_or_wrong() {
+    fn check_options_are_validated() {
         let check = |options: &str, expected: bool| assert_eq!(is_check(options), expected);
         check("skip=all", true);
         check("skip=A,B;error=true;experimental=all", true);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frontend_is_looked_for_elsewhere_too() {
+    fn syntax_directives_are_found_in_every_supported_format() {
         let check = |text: &str, expected: Option<&str>| {
             let found = detect_syntax(text);
             assert_eq!(found.as_ref().map(|found| found.value.as_str()), expected, "{text:?}");

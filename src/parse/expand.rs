@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_escapes_vanish() {
+    fn quotes_and_escapes_are_removed() {
         check("he'll'o", Some("hello"));
         check("he'llo", None);
         check(r"he\'llo", Some("he'llo"));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn names_end_where_the_shell_ends_them() {
+    fn variable_names_end_like_in_a_shell() {
         check("$V.x", Some("1.2-beta.x"));
         check("$V_x", Some(""));
         check("$.", Some("$."));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn modifiers_choose() {
+    fn modifiers_select_the_default_or_alternative() {
         check("${N:-w}${N-w}", Some("ww"));
         check("${EMPTY:-w}${EMPTY-w}", Some("w"));
         check("${V:-w}${V-w}", Some("1.2-beta1.2-beta"));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_cut_and_replace() {
+    fn patterns_remove_and_replace_text() {
         check("${V#1.}", Some("2-beta"));
         check("${V#*[.]}", Some("1.2-beta"));
         check("${V##*-}", Some("beta"));
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn bodies_keep_their_quotes() {
+    fn heredoc_bodies_keep_their_quotes() {
         let body = "it's \"$V\" \\$V ${N:-x}\n";
         let expanded = expand_body(body, &FewVariables);
         assert_eq!(expanded.as_deref(), Ok("it's \"1.2-beta\" $V x\n"));
     }
 
     #[test]
-    fn neither_depth_nor_size_is_without_bound() {
+    fn expansion_depth_and_size_are_limited() {
         let deep = "${N:-".repeat(100_000);
         assert_eq!(expand(&deep, '\\', &FewVariables), Err(ExpandError::Limit));
         struct LongVariable(String);

@@ -104,7 +104,7 @@ mod tests {
     use super::is_time;
 
     #[test]
-    fn times_are_those_of_go() {
+    fn durations_are_parsed_like_go() {
         let check = |text: &str, expected: bool| assert_eq!(is_time(text), expected, "{text}");
         check("1m30s", true);
         check("1.5s", true);

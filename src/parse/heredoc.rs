@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openings_of_a_line() {
+    fn heredoc_openings_are_parsed_from_a_line() {
         let check = |line: &str, expected: &[(&str, bool, bool)]| {
             let read = openings(line, '\\').unwrap();
             let read: Vec<_> =

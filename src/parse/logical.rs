@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_find_their_way_back() {
+    fn offsets_map_back_to_the_source() {
         let mut map = TextMap::starting_at(10);
         map.push(5, 20);
         map.push(8, 40);

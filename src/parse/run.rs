@@ -149,7 +149,7 @@ mod tests {
     use super::split_csv;
 
     #[test]
-    fn commas_split_and_quotes_join() {
+    fn csv_fields_are_split_at_unquoted_commas() {
         let check = |text: &str, expected: Option<&[&str]>| {
             let fields = split_csv(text);
             let fields: Option<Vec<&str>> =

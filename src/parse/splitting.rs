@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_lose_quotes_and_keep_their_place() {
+    fn flags_are_unquoted_and_keep_their_source_span() {
         let line = r#"COPY --from="a b" --x=\-y  -- --z /p"#;
         let parts = split_instruction(line, 0..line.len(), '\\');
         let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_read_byte_by_byte() {
+    fn flags_are_parsed_byte_by_byte() {
         let line = "COPY --exclude=é --chown=内部 --link à\u{3000}--x";
         let parts = split_instruction(line, 0..line.len(), '\\');
         let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_an_array_of_strings_or_it_is_not() {
+    fn only_json_arrays_of_strings_are_parsed() {
         let check = |text: &str, expected: Option<&[&str]>| {
             let read = match read_json(text, 0..text.len()) {
                 Json::Words(words) => Some(words.into_iter().map(|(word, _)| word).collect()),

@@ -61,7 +61,7 @@ mod tests {
     use crate::graph::reference::Reference;
 
     #[test]
-    fn names_are_references_that_nobody_else_has() {
+    fn aliases_are_valid_and_unique_references() {
         let (one, other) = (new_alias(), new_alias());
         assert_ne!(one, other);
         assert_eq!(Reference::parse(&one).unwrap().familiar(), one);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_dead_left_is_told_from_all_else() {
+    fn only_aliases_of_ended_processes_are_stale() {
         let [machine, boot] = this_machine();
         let check = |name: &str, expected| assert_eq!(is_stale_alias(name), expected, "{name}");
         check(&format!("layers.invalid/{machine}-{boot}-4294967295/parent:0"), true);

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_passes_with_its_own_history_labels_and_triggers() {
+    fn images_are_verified_by_history_labels_and_triggers() {
         let text = "FROM b\nLABEL a=1\nENV E=1\nONBUILD RUN x\nRUN make\n";
         let labels = [("of", "base"), ("a", "1")];
         // The entry that BuildKit appends for the layer that the base's history does not account
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_a_proof_or_with_that_of_another_key_does_not_pass() {
+    fn images_with_a_missing_or_mismatched_proof_are_rejected() {
         let graph = graph_of("FROM scratch\nENV A=1\n");
         let image = &graph.images[ImageId(0)];
         let base = Inheritance::of_nothing();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_predicted_has_no_proof() {
+    fn unpredictable_images_do_not_have_a_proof() {
         let check = |text: &str, base: &Inheritance, expected: bool| {
             let graph = graph_of(text);
             let image = &graph.images[ImageId(0)];
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_of_the_base_makes_labels_certain() {
+    fn labels_are_certain_if_the_base_environment_is_known() {
         let graph = graph_of("FROM b AS one\nENV V=$OF_BASE\nFROM one\nLABEL a=$V\n");
         let image = ImageId(0);
         assert!(!has_certain_labels(&graph.images[image]));

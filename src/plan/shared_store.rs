@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_lies_in_the_registry_unless_it_names_another() {
+    fn references_are_in_the_registry_unless_they_name_another() {
         let check = |home: &str, reference: &str, expected: &str| {
             let home = RegistryNamespace::parse(home).unwrap();
             let placed = home.place(&Reference::parse(reference).unwrap());
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_registry_is_refused() {
+    fn invalid_registries_are_rejected() {
         let check = |text: &str| assert!(RegistryNamespace::parse(text).is_err(), "{text}");
         ["", "acme", "acme/shop", "https://ghcr.io", "ghcr.io/Acme", "ghcr.io:", "ghcr.io/a b"]
             .into_iter()

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports_are_told_apart() {
+    fn hosts_and_ports_are_parsed() {
         let check = |authority, host, port, loopback| {
             assert_eq!(host_of(authority), host, "{authority}");
             assert_eq!(port_of(authority), port, "{authority}");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read() {
+    fn addresses_are_parsed() {
         let check = |text: &str, expected: Option<&str>| {
             let read = Address::parse(text).map(|address| address.to_string());
             assert_eq!(read.as_deref(), expected, "{text}");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_lead_where_they_say() {
+    fn redirect_locations_are_resolved() {
         let from = Address::parse("https://a.example.com/v2/x/blobs/y?q").unwrap();
         let check = |location: &str, expected: &str, same: bool| {
             let to = from.join(location).unwrap();

@@ -63,7 +63,7 @@ mod tests {
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn bytes_are_checked_against_their_digest() {
+    fn content_is_verified_against_its_digest() {
         assert_eq!(digest_of(b""), EMPTY);
         let check = |bytes: &[u8], digest: &str, expected: &str| {
             let error = crate::base::error::text(&check_bytes(bytes, digest, "a/b").unwrap_err());

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_are_shown_short_and_clean() {
+    fn registry_errors_are_shortened_and_sanitized() {
         let check = |body: &str, expected: Option<&str>| {
             assert_eq!(error_text_in(body.as_bytes()).as_deref(), expected, "{body}");
         };

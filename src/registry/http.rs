@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_asked_for_a_way_and_hears_no_credentials() {
+    fn proxies_tunnel_requests_without_seeing_registry_credentials() {
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok";
         let (proxy, served) = serve(vec!["HTTP/1.1 200 OK\r\n\r\n", answer]);
         let client = Client::new(&[], Some(&format!("http://u:p@{proxy}")), 1).unwrap();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_whole_and_bounded() {
+    fn responses_must_be_complete_and_limited_in_size() {
         let check = |answer: &'static str, expected: HttpError| {
             let (address, served) = serve(vec![answer]);
             let client = Client::new(&[], None, 1).unwrap();

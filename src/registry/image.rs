@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_index_the_best_image_is_taken() {
+    fn the_best_match_in_an_index_is_selected() {
         let check = |entries: &[String], wanted: &str, expected: Option<&str>| {
             let entries = index(&entries.join(","));
             let selected = choose(&entries, &wanted.parse().unwrap());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_what_they_say_or_nothing() {
+    fn documents_must_match_their_media_type() {
         let config = r#""config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"c","size":3}"#;
         let layers =
             r#""layers":[{"mediaType":"x","digest":"l","size":5},{"digest":"m","size":7}]"#;
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn configurations_are_read_with_what_may_be_missing() {
+    fn configurations_are_parsed_when_optional_fields_are_missing() {
         let text = r#"{"os":"linux","architecture":"arm","variant":"v7","config":{"Env":["A=b"]},
             "rootfs":{"type":"layers","diff_ids":["x"]},
             "history":[{"created_by":"ADD x"},{"created_by":"CMD y","empty_layer":true}]}"#;

@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn challenges_are_read() {
+    fn auth_challenges_are_parsed() {
         let check = |headers: &[&str], expected: Option<Challenge>| {
             assert_eq!(read_challenges(headers), expected, "{headers:?}");
         };
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_escape_what_would_end_a_value() {
+    fn form_values_are_percent_encoded() {
         let form = form_of(&[("a", "x&y=z +"), ("b", "ä-._~")]);
         assert_eq!(form, "a=x%26y%3Dz%20%2B&b=%C3%A4-._~");
         assert_eq!(scope_of("a/b", Actions::PullAndPush), "repository:a/b:pull,push");

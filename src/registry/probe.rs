@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_reports() {
+    fn tls_is_detected_from_the_first_byte() {
         assert!(answered_with(&[22, 3, 3]));
         assert!(answered_with(&[21, 3, 3, 0, 2, 2, 40]));
         assert!(!answered_with(b"HTTP/1.1 400 Bad Request\r\n"));

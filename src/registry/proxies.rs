@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_stand_before_hosts() {
+    fn hosts_use_the_proxy_of_their_scheme_unless_no_proxy_matches() {
         let check = |none: &str, address: &str, expected: Option<&str>| {
             let found = proxies(none);
             let found = found.of(&Address::parse(address).unwrap());

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_pass_than_there_are_places() {
+    fn concurrent_requests_never_exceed_the_limit() {
         let gate = RequestLimit::new(3);
         let (inside, most, passed) =
             (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_bound() {
+    fn retry_delays_double_up_to_a_maximum() {
         let check = |attempt, least, most| {
             assert_eq!(pause_after(attempt, 0), Duration::from_millis(least), "{attempt}");
             assert_eq!(pause_after(attempt, 255), Duration::from_millis(most), "{attempt}");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_says_when_to_come_again() {
+    fn retry_after_headers_are_parsed() {
         let now = UnixTime::from_seconds(784_111_777);
         let check = |value, expected: Option<u64>| {
             assert_eq!(wanted(value, now), expected.map(Duration::from_secs), "{value}");

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificates_of_a_host_are_read_or_named() {
+    fn host_certificates_are_loaded_or_the_invalid_file_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let trust = Trust::new(Some(directory.path().to_owned()));
         assert_eq!(trust.of_docker("a.example.com:5000").unwrap().len(), 0);

@@ -95,7 +95,7 @@ mod tests {
     use crate::base::{RelPath, Rule, Source, Span};
 
     #[test]
-    fn what_has_a_meaning_is_escaped() {
+    fn special_characters_in_workflow_commands_are_escaped() {
         let source = Source::new(RelPath::new("a,b/100%:/Dockerfile").unwrap(), "FROM x\nRUN a\n");
         let check = |span, directory: &str, expected: &str| {
             let problem = Diagnostic::new(Rule::Cycle, "50%\r: a, b")

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_do_not_pass() {
+    fn escape_sequences_are_removed() {
         check("plain", "plain");
         check("\x1b[31mred\x1b[0m", "red");
         check("\x1b]0;title\x07after", "after");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_commands_nothing() {
+    fn printed_text_cannot_run_terminal_or_ci_commands() {
         let check = |text: &str, colors: bool, commands: bool, expected: &str| {
             let printed = printed(text, AllowedOutput { colors, commands });
             assert_eq!(printed, expected, "{text:?}");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_files_keep_their_places() {
+    fn positions_map_to_the_escaped_text() {
         let piece = "RUN \u{202e}x\r\n\ta\rb\x1bc é\n";
         let shown = VisibleText::of(piece);
         assert_eq!(shown.text, "RUN \\u{202e}x\r\n\ta\\rb\\u{1b}c é\n");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_by_columns() {
+    fn text_is_truncated_by_display_width() {
         assert_eq!(fit("abc", 3), "abc");
         assert_eq!(fit("abcd", 3), "ab…");
         assert_eq!(fit("漢字漢", 5), "漢字…");

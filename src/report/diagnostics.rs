@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_drawn_with_carets() {
+    fn problems_are_underlined_with_carets() {
         let source =
             Source::new(RelPath::new("d/Dockerfile").unwrap(), "FROM x\nCOPY --from=y / /\n");
         let problem = unknown_stage()
@@ -147,7 +147,7 @@ error[unknown-stage]: there is no stage `y`
     }
 
     #[test]
-    fn lines_far_down_keep_their_numbers() {
+    fn large_line_numbers_are_shown_correctly() {
         let text = format!("FROM x\n{}COPY --from=y / /\r\n\n", "# x\n".repeat(998));
         let source = Source::new(RelPath::new("d/Dockerfile").unwrap(), text);
         let at = source.text().find('y').unwrap();

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn images_never_mix_and_failures_point() {
+    fn image_logs_are_grouped_and_failures_are_annotated() {
         let events = vec![
             ("a", Event::ImageStarted),
             ("dev", Event::ImageStarted),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_to_be_kept_is_written_before() {
+    fn logs_over_the_memory_limit_are_written_in_parts() {
         let events = vec![output("a", "one"), output("a", "two"), output("a", "three")];
         let expected = "\
 ::group::a: log, part 1

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_decides() {
+    fn colors_depend_on_the_environment_and_the_terminal() {
         let check = |no_color, force, dumb, is_terminal, expected| {
             let paint = Paint::new(ColorSettings { no_color, force, dumb }, is_terminal);
             assert_eq!(paint.colored, expected);

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_well() {
+    fn sizes_are_formatted_with_units() {
         let check = |bytes, expected| assert_eq!(size(bytes), expected);
         check(0, "0 B");
         check(999, "999 B");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_read_well() {
+    fn durations_are_formatted_with_units() {
         let check = |ms, expected| assert_eq!(duration(Duration::from_millis(ms)), expected);
         check(0, "0.0s");
         check(12_440, "12.4s");

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_is_a_table_and_the_rest_is_counted() {
+    fn moved_externals_are_listed_and_the_rest_are_counted() {
         let expected = "\
 EXTERNAL   CURRENT                       LATEST        DEPENDENTS
 debian:12  aaaaaaaaaaaa (pinned)         bbbbbbbbbbbb  i0, i1, i2, i3, i4, i5 and 2 more
@@ -202,7 +202,7 @@ hint: layers update
     }
 
     #[test]
-    fn moved_pins_are_a_list_in_markdown() {
+    fn moved_pins_are_a_markdown_list() {
         let it = |from: Option<char>| PinChange {
             external: "debian:12".into(),
             from: from.map(digest),

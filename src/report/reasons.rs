@@ -90,7 +90,7 @@ mod tests {
     use crate::graph::reference::Reference;
 
     #[test]
-    fn reasons_read_as_sentences() {
+    fn reasons_are_described_in_words() {
         let check = |reason: Reason, expected: &str| assert_eq!(describe(&reason), expected);
         let file = || Change::FileChanged { path: "docker/base/a".to_owned() };
         let (name, was) = ("PY".to_owned(), Some("3.11".to_owned()));

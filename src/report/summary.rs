@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_reports_all_that_is_needed() {
+    fn the_summary_reports_failures_counts_and_the_retry_command() {
         let text = "RUN make".to_owned();
         let step = StepInfo { id: 0, stage: None, number: 2, total: 3, text };
         let place =

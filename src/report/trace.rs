@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_nest_and_arrows_lead_from_ends_to_starts() {
+    fn slices_nest_and_arrows_connect_ends_to_starts() {
         let run = fixture::shop();
         let events = events(&run);
         assert_nested(&events);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_overlap_get_threads_of_their_own() {
+    fn overlapping_steps_get_separate_threads() {
         let run = fixture::shop();
         let events = events(&run);
         let thread = |text: &str| {

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_read_with_their_places() {
+    fn settings_are_parsed_with_their_positions() {
         let config = check(
             "namespace = 'acme'\n[args]\nPY = 3.12\nN = 4\n[image.app]\ncontext = '.'\n",
             None,
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_point_at_the_line() {
+    fn config_errors_point_at_the_line() {
         check("", None);
         check(
             "app = 'x'\nnamspace = 'acme'\n",

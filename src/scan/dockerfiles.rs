@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn globs_find_files() {
+    fn globs_find_dockerfiles() {
         check(&DEFAULT_GLOBS, &[], &["docker/base/Dockerfile", "docker/dev/Containerfile"]);
         check(&DEFAULT_GLOBS, &["docker/dev/**"], &["docker/base/Dockerfile"]);
         check(
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_passed_over() {
+    fn dockerfiles_that_are_not_readable_files_are_errors() {
         let root = tempfile::tempdir().unwrap();
         for (name, target) in [("gone", "nowhere"), ("folder", "."), ("file", "file.txt")] {
             let directory = root.path().join("docker").join(name);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_utf8_points_at_the_byte() {
+    fn invalid_utf8_is_reported_at_its_byte() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").unwrap();
         let problem = read(root.path(), &RelPath::new("Dockerfile").unwrap()).unwrap_err();

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_group_takes_a_dockerfile() {
+    fn a_dockerfile_belongs_to_the_first_group_that_matches() {
         check("", &["- docker/base/Dockerfile {}"], &[]);
         check(
             "[[group]]\npattern = 'ros/(?<distro>[^/]+)/(?<variant>core|desktop)(-x)?/Dockerfile'\n\
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_point_at_the_setting() {
+    fn group_errors_point_at_the_setting() {
         check(
             "[[group]]\ndockerfiles = ['ros/**/Dockerfile']\n[[group]]\npattern = 'ros/.*/Dockerfile'\n\
              [[group]]\ndockerfiles = ['none/*']\n",
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn only_certain_directories_are_fixed() {
+    fn the_fixed_prefix_of_a_pattern_is_found() {
         for (pattern, expected) in [
             ("ros/(?<a>[^/]+)/Dockerfile", "ros/"),
             ("a/b/Dockerfile", "a/b/"),

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_gives_what_a_walk_gives() {
+    fn listing_finds_the_same_files_as_walking() {
         let paths = ["a", "a.txt", "b/c", "b/d/e", "b/d/f.txt", "g/h/i/j", "k/l"];
         for ignore in [
             "",

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_become_lines() {
+    fn output_chunks_are_split_into_lines() {
         check(&[b"a\nb\n"], &["a", "b"], &[]);
         check(&[b"a", b"b\nc"], &["ab"], &["c"]);
         check(&[b"\n\n"], &["", ""], &[]);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_cut() {
+    fn very_long_lines_are_split() {
         let mut lines = BuildOutput::default();
         let mut seen = Vec::new();
         let text = "é".repeat(LONGEST_LINE);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_hidden_however_they_arrive() {
+    fn secrets_are_masked_even_if_split_across_chunks_or_lines() {
         let check = |pieces: &[&[u8]], expected: &[&str]| {
             let values: [&[u8]; 2] = [b"hunter2", b"first line\nlast line\n"];
             let mut lines = BuildOutput::hiding(Mask::new(values).unwrap());
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_not_cut_through_a_secret() {
+    fn long_lines_are_not_split_inside_a_secret() {
         let secret = "hunter2".repeat(10);
         let mask = Mask::new([secret.as_bytes()]).unwrap();
         for before in LONGEST_LINE - 80..LONGEST_LINE + 10 {

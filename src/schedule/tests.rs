@@ -261,19 +261,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_image_ends_once_and_in_order(script in scripts()) {
+    fn every_image_finishes_once_and_in_dependency_order(script in scripts()) {
         check(&script);
     }
 
     #[test]
-    fn one_job_runs_in_the_same_order(script in scripts()) {
+    fn one_job_always_runs_in_the_same_order(script in scripts()) {
         let script = TestRun { jobs: 1, interrupted_at: None, ..script };
         prop_assert_eq!(execute(&script).started, execute(&script).started);
     }
 }
 
 #[test]
-fn the_longest_chain_goes_first() {
+fn the_longest_chain_is_built_first() {
     let parents = |images: &[u32]| images.iter().copied().map(UnitId).collect::<Vec<_>>();
     // 0, 1, and 2 are independent; 3 ← 4 ← 5 is a chain that sorts last.
     let script = TestRun {
@@ -288,7 +288,7 @@ fn the_longest_chain_goes_first() {
 }
 
 #[test]
-fn a_run_of_nothing_ends() {
+fn an_empty_run_finishes() {
     let script = TestRun {
         parents: vec![],
         fails: vec![],

@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_git_reads_them() {
+    fn revision_ranges_are_parsed_as_in_git() {
         let check = |text: &str, base: &str, head: Option<&str>, is_from_fork: bool| {
             let range = parse(text);
             assert_eq!(

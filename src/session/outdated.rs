@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_those_of_the_repository() {
+    fn only_digests_of_the_same_repository_are_returned() {
         let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
         let names = [
             format!("debian@{}", digest("1")),

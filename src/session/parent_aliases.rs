@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_on_has_a_name_that_no_other_run_moves() {
+    fn contexts_replace_parents_and_externals_with_private_aliases() {
         let found = contexts("", NamedContexts::All);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["acme/shop-base", "debian:12"]);
         assert_eq!(contexts("", NamedContexts::None), BTreeMap::new());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_builds_are_taken_back_however_they_end() {
+    fn aliases_are_removed_however_the_builds_end() {
         let (store, aliases) = (Stub::default(), ParentAliases::default());
         let [first, built, failed] = std::array::from_fn(|_| aliases.promise());
         for alias in [&first, &built] {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_lead_to_what_stands_for_their_images() {
+    fn image_contexts_are_redirected_to_their_overrides() {
         let (debian, pinned) = (Reference::parse("debian:12").unwrap(), "debian@sha256:1".into());
         let check = |value: &str, expected: &str| {
             let contexts = BTreeMap::from([("base".to_owned(), value.to_owned())]);

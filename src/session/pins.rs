@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_put_on_the_pinned_image_and_never_taken_from_another() {
+    fn the_pinned_image_is_tagged_unless_the_tag_is_on_another_image() {
         assert_eq!(failure(None), None);
         assert_eq!(failure(Some("sha256:debian-one")), None);
         let failure = failure(Some("sha256:debian-two")).unwrap();

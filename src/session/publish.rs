@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_begins_again_when_its_name_is_taken_away() {
+    fn a_push_is_retried_when_its_tag_is_removed() {
         let cancel = Cancel::default();
         let (digest, calls) = pushed(0, &cancel);
         assert_eq!(digest.as_deref(), Ok("sha256:base-one-pushed"));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_ends_at_last() {
+    fn a_push_fails_after_the_last_attempt_or_on_cancellation() {
         let failure = Err(format!("no image is called {NAME}"));
         let (ended, calls) = pushed(PUSHES, &Cancel::default());
         assert_eq!(ended, failure);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_has_gone_is_not_pushed() {
+    fn missing_images_are_not_pushed() {
         let store = Stub::default();
         let failure = push_under(NAME, "sha256:x", &store, &Cancel::default()).unwrap_err();
         assert_eq!(failure.to_string(), "no image has the ID sha256:x");

@@ -126,19 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_that_moves_and_moves_back_is_noticed() {
+    fn a_reference_that_moves_and_moves_back_is_detected() {
         let failure = ending(NamedContexts::None, moves_and_moves_back).unwrap_err();
         assert!(failure.contains("moved to another image while `dev` was built"), "{failure}");
     }
 
     #[test]
-    fn a_reference_that_stays_is_no_failure() {
+    fn an_unchanged_reference_is_not_an_error() {
         let moves_another = |store: &Stub<'_>| store.tag("sha256:other-x", "acme/x:1").unwrap();
         assert_eq!(ending(NamedContexts::None, moves_another), Ok(()));
     }
 
     #[test]
-    fn a_parent_with_a_name_of_its_own_may_lose_its_others() {
+    fn a_parent_with_an_alias_may_lose_its_other_references() {
         assert_eq!(ending(NamedContexts::All, moves_and_moves_back), Ok(()));
     }
 }

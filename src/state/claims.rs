@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_has_a_claim() {
+    fn a_claim_has_only_one_owner_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let holders = AtomicUsize::new(0);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_told_and_can_be_canceled() {
+    fn waiting_for_a_claim_is_reported_and_can_be_canceled() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let (first, waited) =
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dead_processes_left_is_swept_and_what_is_held_is_not() {
+    fn stale_claims_are_removed_and_active_claims_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::of(directory.path());
         state.make().unwrap();

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_just_touched_is_read_again() {
+    fn recently_modified_files_are_read_again() {
         let read_at = UnixTime::from_seconds(1000);
         let check = |mtime, ctime, settled| {
             assert_eq!(is_settled(&stat(mtime, ctime), read_at), settled, "{mtime:?} {ctime:?}");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn records_outlive_the_process_and_know_the_facts() {
+    fn saved_digests_are_reused_only_for_unchanged_files() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::of(directory.path());
         state.make().unwrap();

@@ -230,7 +230,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn only_directories_and_plain_files_are_used() {
+    fn only_directories_and_regular_files_are_used() {
         let directory = tempfile::tempdir().unwrap();
         let (root, outside) = (directory.path().join("root"), directory.path().join("outside"));
         fs::create_dir_all(outside.join("below")).unwrap();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_named_with_what_removes_it() {
+    fn problems_are_reported_with_the_command_that_fixes_them() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::of(directory.path());
         let trouble = || state.trouble(&["runs"]);

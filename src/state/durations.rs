@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_the_last_builds_is_expected() {
+    fn the_expected_duration_is_the_median_of_the_last_builds() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::of(directory.path());
         state.make().unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_built_is_guessed_by_its_commands() {
+    fn durations_of_new_images_are_estimated_from_their_commands() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::of(directory.path());
         state.make().unwrap();

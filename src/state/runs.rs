@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_directories_are_read_with_care() {
+    fn only_valid_run_ids_are_parsed() {
         let check = |id: &str, expected| {
             assert_eq!(moment_of_id(id).map(|it| it.since_epoch().as_secs()), expected, "{id}");
         };

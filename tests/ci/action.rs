@@ -103,7 +103,7 @@ fn bad(output: &Output, expected: &str) {
 }
 
 #[test]
-fn it_is_an_action_and_takes_what_workflows_give_it() {
+fn the_action_is_valid_and_accepts_the_inputs_of_workflows() {
     let action = fitting(schema::ACTION, ACTION);
     let inputs: BTreeSet<&String> = action["inputs"].as_object().unwrap().keys().collect();
     let workflow = read(&github(&numbered(vec![vec![]]), &PLAIN).unwrap());
@@ -148,7 +148,7 @@ fn a_release_is_installed_and_run() {
 }
 
 #[test]
-fn the_program_says_how_the_step_ends() {
+fn the_step_exits_with_the_code_of_the_program() {
     let runner = Runner::new().var("ARGS", "build");
     runner.program("temp/layers/bin/layers", "exit 3\n");
     assert_eq!(runner.step("run").status.code(), Some(3));
@@ -157,7 +157,7 @@ fn the_program_says_how_the_step_ends() {
 }
 
 #[test]
-fn only_the_archive_that_was_meant_is_installed() {
+fn only_an_archive_with_the_expected_checksum_is_installed() {
     let runner = Runner::new();
     let archive = runner.archive();
     let sum = Command::new("sha256sum").arg(&archive).output().unwrap().stdout;
@@ -178,7 +178,7 @@ fn only_the_archive_that_was_meant_is_installed() {
 }
 
 #[test]
-fn without_one_the_sources_are_compiled_once() {
+fn without_an_archive_the_sources_are_compiled_once() {
     let cargo = "printf '%s\\n' \"$@\" > called\nmkdir -p \"$6/bin\"\n\
                  printf '#!/bin/sh\\necho layers 1\\n' > \"$6/bin/layers\"\nchmod +x \"$6/bin/layers\"\n";
     let runner = Runner::new();
@@ -201,7 +201,7 @@ fn without_one_the_sources_are_compiled_once() {
 }
 
 #[test]
-fn the_key_of_the_cache_is_that_of_the_sources() {
+fn the_cache_key_depends_on_the_sources() {
     let key = |change: &str| {
         let runner = Runner::new();
         for (path, text) in [("Cargo.toml", "a"), ("Cargo.lock", "b"), ("src/main.rs", change)] {

@@ -35,7 +35,7 @@ fn needs() -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn it_is_drawn_for_each_system() {
+fn the_example_pipeline_is_generated_for_each_ci_system() {
     let shop = Shop::new();
     let text = say(&shop, &format!("layers ci github {USES}"));
     expect_file("tests/ci/expected/example-github.yml", &text);
@@ -79,7 +79,7 @@ fn run(shop: &Shop, jobs: &[Job]) {
 }
 
 #[test]
-fn its_commands_build_all_of_it() {
+fn the_commands_of_the_pipeline_build_all_images() {
     for command in ["layers ci github", "layers ci github --packed"] {
         let shop = Shop::with_store();
         let jobs = systems::github(&fitting(schema::GITHUB, &say(&shop, command)));

@@ -14,7 +14,7 @@ fn images(names: &[&str]) -> Vec<(String, Vec<usize>)> {
 }
 
 #[test]
-fn no_name_is_an_expression_a_command_or_an_option() {
+fn image_names_are_never_expressions_commands_or_options() {
     let graph = graph(&images(&[
         "${{ secrets.NPM_TOKEN }}",
         "${{ github.event.issue.title }}${{",
@@ -42,7 +42,7 @@ fn no_name_is_an_expression_a_command_or_an_option() {
 }
 
 #[test]
-fn jobs_are_called_what_a_system_can_spell() {
+fn job_ids_are_valid_and_unique_in_each_ci_system() {
     let long = "a".repeat(300);
     let names = [
         "image", "true", "nil", "pages", ".hidden", "3.12", "__x", "release", "a.b", "a/b", "a-b",
@@ -77,7 +77,7 @@ fn jobs_are_called_what_a_system_can_spell() {
 }
 
 #[test]
-fn a_registry_is_logged_in_to() {
+fn jobs_log_in_to_the_registry() {
     let graph = graph(&images(&["base"]));
     let drawn = |registry| github(&graph, &Said { packed: false, registry: Some(registry) });
     let step = |registry: &'static str| -> (Value, Value) {

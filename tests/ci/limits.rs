@@ -17,7 +17,7 @@ fn fan(width: usize) -> Vec<Vec<usize>> {
 }
 
 #[test]
-fn an_image_of_many_needs_begins_a_stage_in_gitlab() {
+fn an_image_with_over_fifty_dependencies_starts_a_gitlab_stage() {
     let graph = numbered(fan(50));
     let within = fitting(schema::GITLAB, &gitlab(&graph, &PLAIN).unwrap());
     assert_eq!(within["stages"], serde_json::json!(["build", "release"]));
@@ -34,7 +34,7 @@ fn an_image_of_many_needs_begins_a_stage_in_gitlab() {
 }
 
 #[test]
-fn a_layer_of_many_images_is_several_matrices() {
+fn a_level_with_many_images_is_split_into_several_matrices() {
     let graph = numbered(fan(300));
     let workflow = fitting(schema::GITHUB, &github(&graph, &PACKED).unwrap());
     let jobs = systems::github(&workflow);
@@ -48,7 +48,7 @@ fn a_layer_of_many_images_is_several_matrices() {
 }
 
 #[test]
-fn a_workflow_that_github_would_not_start_is_an_error() {
+fn workflows_over_the_github_size_limit_are_errors() {
     let graph = numbered(vec![Vec::new(); 2000]);
     let error = error::text(&github(&graph, &PLAIN).unwrap_err());
     assert!(error.starts_with("the workflow for 2000 images has "), "{error}");

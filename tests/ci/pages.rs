@@ -20,7 +20,7 @@ fn judge(text: &str) -> (&'static str, Vec<String>) {
 }
 
 #[test]
-fn they_are_what_their_systems_take() {
+fn pipelines_in_the_guide_match_the_schemas() {
     let mut kinds = Vec::new();
     for text in blocks(PAGE, "yaml") {
         let (kind, faults) = judge(&text);
@@ -33,7 +33,7 @@ fn they_are_what_their_systems_take() {
 
 /// The GitLab jobs that a page's pipelines refer to exist.
 #[test]
-fn what_jobs_name_is_there() {
+fn jobs_and_artifacts_that_the_guide_refers_to_exist() {
     for text in blocks(PAGE, "yaml") {
         let value = read(&text);
         if value.get("jobs").is_some() || !value.is_object() || value.get("steps").is_some() {

@@ -71,7 +71,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_graph_is_read_back_out_of_the_pipeline(images in images()) {
+    fn the_graph_can_be_restored_from_the_pipeline(images in images()) {
         let graph = graph(&images);
         let needs = needs_of(&graph);
         let text = github(&graph, &PLAIN).unwrap();

@@ -58,7 +58,7 @@ pub fn fitting(schema: &str, text: &str) -> Value {
 }
 
 #[test]
-fn the_schemas_are_no_rubber_stamps() {
+fn invalid_files_fail_schema_validation() {
     let check = |schema: &str, right: &str, wrong: &[&str]| {
         fitting(schema, right);
         for text in wrong {

@@ -221,7 +221,7 @@ pub fn check_edges(jobs: &[Job], needs: &BTreeMap<String, Vec<String>>) {
 }
 
 #[test]
-fn a_wrong_pipeline_is_noticed() {
+fn wrong_pipelines_are_detected() {
     let job = |id: &str, needs: &[&str], commands: &[&str]| Job {
         id: id.to_owned(),
         needs: needs.iter().map(|it| (*it).to_owned()).collect(),

@@ -38,7 +38,7 @@ fn reason(project: &Project, words: &str) -> String {
 }
 
 #[test]
-fn annotations_name_the_image_and_its_base() {
+fn annotations_contain_the_names_of_the_image_and_its_base() {
     let project = project(KEEPS);
     build(&project, "");
     let annotations: Vec<Value> =
@@ -58,7 +58,7 @@ fn annotations_name_the_image_and_its_base() {
 }
 
 #[test]
-fn a_pinned_base_is_annotated_with_its_digest_and_a_context_by_what_stands_for_it() {
+fn base_annotations_use_pinned_digests_and_context_overrides() {
     let pin = format!("sha256:{}", "a".repeat(64));
     let project = Project::new()
         .dockerfile("pinned", &format!("FROM debian:12@{pin}\nRUN true\n"))
@@ -80,7 +80,7 @@ fn a_pinned_base_is_annotated_with_its_digest_and_a_context_by_what_stands_for_i
 }
 
 #[test]
-fn an_engine_without_manifests_gets_no_annotations_and_no_word_is_said() {
+fn engines_without_manifests_silently_get_no_annotations() {
     let project = project(CLASSIC);
     assert_eq!(build(&project, ""), "3 built of 3 images");
     for build in builds(&project) {
@@ -89,7 +89,7 @@ fn an_engine_without_manifests_gets_no_annotations_and_no_word_is_said() {
 }
 
 #[test]
-fn what_is_attested_counts_for_freshness() {
+fn attestation_settings_affect_freshness() {
     let project = project(KEEPS);
     build(&project, "");
     let attested = |project: &Project| -> Vec<Value> {
@@ -115,7 +115,7 @@ fn what_is_attested_counts_for_freshness() {
 }
 
 #[test]
-fn what_an_engine_can_t_attest_is_said_before_anything_is_built() {
+fn unsupported_attestations_are_reported_before_the_build() {
     let project = project(CLASSIC);
     let expected = |kinds: &str, off: &str| {
         format!(
@@ -138,7 +138,7 @@ fn what_an_engine_can_t_attest_is_said_before_anything_is_built() {
 }
 
 #[test]
-fn what_can_t_be_read_is_said_where_it_stands() {
+fn invalid_attestation_settings_are_reported_with_their_location() {
     let project = project(KEEPS);
     let said = project.run("build --all --engine fake --provenance=mode=much").code(2).err();
     assert!(said.contains("unknown mode `much`: expected `min` or `max`"), "{said}");
@@ -154,7 +154,7 @@ fn what_can_t_be_read_is_said_where_it_stands() {
 }
 
 #[test]
-fn other_builders_are_told_what_to_attest() {
+fn bake_and_compose_files_contain_attestation_settings() {
     let project = Project::new()
         .dockerfile("app", "FROM debian:12\n")
         .file("layers.toml", "sbom = true\nprovenance = \"mode=max,version=v1\"\n");
@@ -171,7 +171,7 @@ fn other_builders_are_told_what_to_attest() {
 }
 
 #[test]
-fn the_time_for_reproducible_builds_comes_from_the_environment() {
+fn source_date_epoch_is_read_from_the_environment() {
     let project = project(CLASSIC).var("SOURCE_DATE_EPOCH", "1700000000");
     build(&project, "");
     let given = |project: &Project| -> Vec<Value> {
@@ -194,7 +194,7 @@ fn the_time_for_reproducible_builds_comes_from_the_environment() {
 }
 
 #[test]
-fn a_committed_drawing_does_not_depend_on_the_time_of_a_build() {
+fn committed_graphs_do_not_depend_on_source_date_epoch() {
     let project = project(CLASSIC);
     let drawn = |project: &Project| project.run("graph --bake").code(0).out();
     let before = drawn(&project);

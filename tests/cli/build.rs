@@ -13,7 +13,7 @@ fn all_images_are_built_in_order() {
 }
 
 #[test]
-fn an_image_is_built_with_what_it_needs() {
+fn an_image_is_built_with_its_dependencies() {
     let built = |words: &str| -> String {
         let project = Project::shop().script(r#"{"record": "calls.jsonl"}"#);
         project.run(&format!("build {words} --engine fake -j1 --progress quiet")).code(0);
@@ -34,7 +34,7 @@ fn an_image_is_built_with_what_it_needs() {
 }
 
 #[test]
-fn independent_images_are_built_at_the_same_time() {
+fn independent_images_are_built_in_parallel() {
     // Each image waits until the other has started. Building one after the other would never end.
     let project = Project::shop().script(
         r#"{"images": [
@@ -46,7 +46,7 @@ fn independent_images_are_built_at_the_same_time() {
 }
 
 #[test]
-fn dependents_start_the_moment_their_needs_are_done() {
+fn dependents_start_as_soon_as_their_dependencies_finish() {
     // agent ends only after dev. In a build level by level, dev would wait for agent.
     let project = Project::shop()
         .script(r#"{"images": [{"reference": "shop-agent", "gate": "finished:shop-dev"}]}"#);
@@ -54,7 +54,7 @@ fn dependents_start_the_moment_their_needs_are_done() {
 }
 
 #[test]
-fn a_failure_shows_all_that_is_needed() {
+fn a_failure_shows_the_location_output_and_retry_command() {
     let project = Project::shop()
         .dockerfile("builder", "FROM acme/shop-base\n\n# wheels\nRUN make \\\n    wheels\n")
         .script(
@@ -84,7 +84,7 @@ try again: layers build builder
 }
 
 #[test]
-fn keep_going_builds_what_is_independent() {
+fn keep_going_builds_images_that_do_not_depend_on_the_failure() {
     let script =
         r#"{"images": [{"reference": "shop-agent", "fail": {"step": 0, "message": "no"}}]}"#;
     let project = Project::shop().script(script);
@@ -95,7 +95,7 @@ fn keep_going_builds_what_is_independent() {
 }
 
 #[test]
-fn a_fault_of_the_machinery_is_no_failed_build() {
+fn engine_errors_are_distinguished_from_build_failures() {
     let script = r#"{"images": [{"reference": "shop-base", "error": "the engine went away"}]}"#;
     let ran = Project::shop().script(script).run("build base --engine fake --progress quiet");
     ran.code(4).stdout("").stderr(
@@ -110,14 +110,14 @@ try again: layers build base
 }
 
 #[test]
-fn no_engine_is_said_clearly() {
+fn an_unavailable_engine_is_reported_with_a_hint() {
     let script = r#"{"describe_error": "no engine today", "describe_hint": "start one"}"#;
     let ran = Project::shop().script(script).run("build base --engine fake");
     ran.code(4).stdout("").stderr("error: no engine today\nhint: start one\n");
 }
 
 #[test]
-fn what_is_asked_for_reaches_the_engine() {
+fn build_options_are_passed_to_the_engine() {
     let project = Project::shop()
         .dockerfile("base", "ARG PY=1\nFROM debian AS slim\nARG PY\nFROM slim AS full\n")
         .file(

@@ -11,7 +11,7 @@ fn commands(workflow: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_written_with_its_directories_and_checked() {
+fn output_files_are_written_with_their_directories_and_checked() {
     let project = Project::shop().file("layers.toml", "registry = 'ghcr.io/acme'\n");
     project
         .run("ci github --check")
@@ -49,7 +49,7 @@ fn a_file_is_written_with_its_directories_and_checked() {
 }
 
 #[test]
-fn the_header_says_all_that_the_file_is_made_of() {
+fn the_header_contains_the_command_that_generates_the_file() {
     let project = Project::shop();
     for line in [
         "github --packed --uses acme/layers@v9 --runs-on big --branch main --branch next \
@@ -74,7 +74,7 @@ fn the_header_says_all_that_the_file_is_made_of() {
 }
 
 #[test]
-fn commands_carry_the_options_of_all_commands() {
+fn job_commands_include_the_common_options() {
     let project = Project::shop();
     let mut command = project.command(&[
         "ci",
@@ -100,7 +100,7 @@ fn commands_carry_the_options_of_all_commands() {
 }
 
 #[test]
-fn images_that_are_named_come_with_what_they_need() {
+fn selected_images_include_their_dependencies() {
     let project = Project::shop();
     let workflow = project.run("ci github dev").code(0).out();
     assert_eq!(
@@ -121,7 +121,7 @@ fn images_that_are_named_come_with_what_they_need() {
 }
 
 #[test]
-fn a_job_begins_at_the_top_of_gits_tree() {
+fn jobs_run_from_the_root_of_the_git_repository() {
     let project = Project::new()
         .file("sub/my images/docker/base/Dockerfile", "FROM scratch\n")
         .file("sub/my images/layers.toml", "app = 'shop'\n");
@@ -142,7 +142,7 @@ fn a_job_begins_at_the_top_of_gits_tree() {
 }
 
 #[test]
-fn secrets_of_variables_reach_the_jobs_that_mount_them() {
+fn secrets_from_variables_are_passed_to_the_jobs_that_mount_them() {
     let project = Project::shop()
         .file(
             "layers.toml",
@@ -165,7 +165,7 @@ fn secrets_of_variables_reach_the_jobs_that_mount_them() {
 }
 
 #[test]
-fn what_can_not_be_is_told() {
+fn invalid_ci_commands_are_rejected() {
     let project = Project::shop();
     project.run("ci").code(2);
     project.run("ci jenkins").code(2);
@@ -185,7 +185,7 @@ fn what_can_not_be_is_told() {
 }
 
 #[test]
-fn a_workflow_that_is_too_large_is_told_before_it_is_written() {
+fn workflows_that_are_too_large_are_not_written() {
     let mut project = Project::new();
     for number in 0..2000 {
         project = project.dockerfile(&format!("i{number}"), "FROM scratch\n");
@@ -197,7 +197,7 @@ fn a_workflow_that_is_too_large_is_told_before_it_is_written() {
 }
 
 #[test]
-fn without_a_registry_the_jobs_would_look_for_nothing() {
+fn a_missing_registry_is_a_warning() {
     let project = Project::shop();
     project.run("ci github").code(0).stderr(
         "warning: no registry is set: jobs push to docker.io, but never reuse images from there\n\

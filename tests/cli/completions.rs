@@ -195,7 +195,7 @@ fn zsh_completes_images_and_runs() {
 }
 
 #[test]
-fn zsh_completes_at_the_first_key_where_it_loads_the_script_itself() {
+fn zsh_completes_on_first_use_with_an_autoloaded_script() {
     if !is_there("zsh") {
         return;
     }
@@ -207,7 +207,7 @@ fn zsh_completes_at_the_first_key_where_it_loads_the_script_itself() {
 }
 
 #[test]
-fn each_shell_has_a_script_that_asks_the_program_of_the_path() {
+fn scripts_for_each_shell_call_the_program_in_the_path() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = Project::new().run(&format!("completions {shell}")).code(0).stderr("").out();
         assert!(script.contains("LAYERS_COMPLETE"), "{shell}: {script}");
@@ -217,7 +217,7 @@ fn each_shell_has_a_script_that_asks_the_program_of_the_path() {
 }
 
 #[test]
-fn a_stray_variable_changes_nothing() {
+fn a_stray_completion_variable_has_no_effect() {
     let project = Project::shop().var("LAYERS_COMPLETE", "bash");
     let listed = project.run("list").code(0).out();
     assert!(listed.starts_with("IMAGE "), "{listed}");

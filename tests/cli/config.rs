@@ -34,7 +34,7 @@ fn check_mistake(project: &Project, expected: &[&str]) {
 }
 
 #[test]
-fn arguments_name_parents_and_variants_are_tags() {
+fn build_arguments_can_name_parents_and_tags_can_name_variants() {
     // The layout of jupyter/docker-stacks.
     let notebook = |base: &str| {
         format!(
@@ -74,7 +74,7 @@ fn arguments_name_parents_and_variants_are_tags() {
 }
 
 #[test]
-fn one_dockerfile_is_several_images_by_argument() {
+fn one_dockerfile_can_build_several_images_by_build_argument() {
     // The layout of SeleniumHQ/docker-selenium.
     let from = |base: &str| {
         format!("ARG NAMESPACE=grid\nARG VERSION=latest\nFROM ${{NAMESPACE}}/{base}:${{VERSION}}\n")
@@ -107,7 +107,7 @@ fn one_dockerfile_is_several_images_by_argument() {
 }
 
 #[test]
-fn the_tag_decides_the_edge() {
+fn the_tag_determines_the_edge() {
     // The layout of osrf/docker_images: about a hundred images in two repositories.
     let mut project = Project::new();
     for (distro, release) in [("humble", "jammy"), ("jazzy", "noble")] {
@@ -140,7 +140,7 @@ fn the_tag_decides_the_edge() {
 }
 
 #[test]
-fn files_of_one_directory_are_images_with_one_context() {
+fn dockerfiles_in_one_directory_can_share_a_context() {
     // The layout of rocker-org/rocker-versioned2.
     let project = Project::new()
         .file("dockerfiles/r-ver_4.6.Dockerfile", "FROM ubuntu:noble\nCOPY scripts /s\n")
@@ -166,7 +166,7 @@ fn files_of_one_directory_are_images_with_one_context() {
 }
 
 #[test]
-fn targets_are_images_of_their_own() {
+fn targets_are_separate_images() {
     let project = Project::new()
         .dockerfile(
             "app",
@@ -232,7 +232,7 @@ fn named_contexts_are_edges() {
 }
 
 #[test]
-fn an_image_has_several_references() {
+fn an_image_can_have_several_references() {
     let project = Project::new()
         .dockerfile("base", "FROM debian:12\n")
         .dockerfile("app", "FROM acme/base:1\n")
@@ -283,7 +283,7 @@ fn an_image_has_several_references() {
 }
 
 #[test]
-fn every_mistake_points_at_its_setting() {
+fn every_config_error_points_at_its_setting() {
     let pair = || Project::shop();
     for (config, expected) in [
         (
@@ -346,7 +346,7 @@ fn every_mistake_points_at_its_setting() {
 }
 
 #[test]
-fn a_group_that_finds_nothing_is_a_warning() {
+fn a_group_without_dockerfiles_is_a_warning() {
     let project = Project::shop().file(
         "layers.toml",
         "dockerfiles = ['docker/*/Dockerfile']\n[[group]]\ndockerfiles = ['nothing/*']\n",
@@ -357,7 +357,7 @@ fn a_group_that_finds_nothing_is_a_warning() {
 }
 
 #[test]
-fn a_double_name_is_mended_by_its_hint() {
+fn the_hint_for_a_duplicate_name_fixes_it() {
     let project = || {
         Project::new()
             .dockerfile("app", "FROM debian:12\n")

@@ -63,7 +63,7 @@ pub fn raw(output: &Output) -> String {
 }
 
 #[test]
-fn without_a_terminal_a_build_stops_and_prints_the_line_that_works() {
+fn without_a_terminal_a_build_fails_with_the_command_to_allow_access() {
     let project = stealing();
     let home = project.root().parent().unwrap().to_owned();
     let words = ["build", "--all", "--engine", "fake", "--progress", "plain"];
@@ -90,7 +90,7 @@ hint: layers build --all --engine fake --progress plain --allow fs.read={0}
 }
 
 #[test]
-fn only_what_the_selected_images_mount_needs_consent() {
+fn only_mounts_of_the_selected_images_need_consent() {
     let project = stealing();
     build(&project, "plain").code(0);
     assert_eq!(given(&project), [r#""shop-plain:latest" [] []"#]);
@@ -113,7 +113,7 @@ fn only_what_the_selected_images_mount_needs_consent() {
 }
 
 #[test]
-fn what_the_command_line_names_has_consent() {
+fn secrets_from_the_command_line_need_no_consent() {
     let project = stealing();
     build(&project, "--all --secret id=key,src=../.ssh/id_rsa").code(0);
     build(&project, "--all --secret id=key,src=/dev/null").code(0);
@@ -122,7 +122,7 @@ fn what_the_command_line_names_has_consent() {
 }
 
 #[test]
-fn paths_are_allowed_as_bake_allows_them() {
+fn allowed_paths_work_as_in_bake() {
     let project = stealing();
     let root = project.root().to_owned();
     let home = root.parent().unwrap().to_owned();
@@ -167,7 +167,7 @@ fn paths_are_allowed_as_bake_allows_them() {
 }
 
 #[test]
-fn a_link_in_the_repository_that_points_outside_is_outside() {
+fn symlinks_that_point_outside_the_repository_need_consent() {
     let project = stealing()
         .file("layers.toml", "[secrets]\nkey = { src = 'token' }\n")
         .file("inside", "a value of the repository")
@@ -202,7 +202,7 @@ fn a_link_in_the_repository_that_points_outside_is_outside() {
 }
 
 #[test]
-fn agents_and_keys_need_consent() {
+fn ssh_agents_and_keys_need_consent() {
     let mount = "FROM scratch\nRUN --mount=type=ssh git clone\n";
     let project = Project::new().dockerfile("app", mount).script(r#"{"record": "calls.jsonl"}"#);
     let outside = project.root().parent().unwrap().join("agent");
@@ -240,7 +240,7 @@ fn agents_and_keys_need_consent() {
 }
 
 #[test]
-fn contexts_and_dockerfiles_outside_need_consent() {
+fn contexts_and_dockerfiles_outside_the_repository_need_consent() {
     let project = Project::new()
         .dockerfile("app", "FROM scratch\nCOPY . .\n")
         .file("../elsewhere/secret", KEY)
@@ -266,7 +266,7 @@ fn contexts_and_dockerfiles_outside_need_consent() {
 }
 
 #[test]
-fn variables_are_named_with_the_images_that_mount_them() {
+fn secret_variables_are_listed_with_the_images_that_mount_them() {
     let project = Project::new()
         .dockerfile("web", "FROM scratch\nRUN --mount=type=secret,id=npm_token true\n")
         .dockerfile("api", "FROM scratch\nRUN --mount=type=secret,id=npm_token,env=T true\n")
@@ -316,7 +316,7 @@ fn variables_are_named_with_the_images_that_mount_them() {
 }
 
 #[test]
-fn a_base_that_may_mount_anything_gets_no_file_without_consent() {
+fn bases_with_unknown_triggers_get_no_files_without_consent() {
     let script = |rest: &str| {
         format!(r#"{{"record": "calls.jsonl", "registry": {{"acme/onbuild:1": "x"}}{rest}}}"#)
     };

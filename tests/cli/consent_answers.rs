@@ -25,7 +25,7 @@ fn at_terminal(project: &Project, answer: &[u8]) -> (i32, String) {
 }
 
 #[test]
-fn an_answer_at_the_terminal_is_remembered() {
+fn answers_at_the_terminal_are_remembered() {
     let project = stealing();
     let home = project.root().parent().unwrap().to_owned();
     let file = home.join(".local/state/layers/consents.json");
@@ -75,7 +75,7 @@ allow this, and remember the answer for this repository? [y/N] y
 }
 
 #[test]
-fn control_c_at_the_question_ends_the_command() {
+fn ctrl_c_at_the_prompt_stops_the_command() {
     let project = stealing();
     let arguments = ["build", "web", "--engine", "fake"];
     let home = project.root().parent().unwrap().display().to_string();
@@ -87,7 +87,7 @@ fn control_c_at_the_question_ends_the_command() {
 }
 
 #[test]
-fn the_environment_is_a_file_outside_the_repository_too() {
+fn special_files_such_as_proc_environ_need_consent() {
     let project = stealing();
     for path in ["/proc/self/environ", "/proc/thread-self/environ", "/dev/zero"] {
         let text = format!("[secrets]\nkey = {{ src = '{path}' }}\n");
@@ -104,7 +104,7 @@ fn the_environment_is_a_file_outside_the_repository_too() {
 }
 
 #[test]
-fn a_link_that_points_elsewhere_than_it_did_is_asked_about_again() {
+fn a_symlink_whose_target_changed_needs_consent_again() {
     let project = stealing()
         .file("layers.toml", "[secrets]\nkey = { src = 'token' }\n")
         .file("../harmless", "harmless");
@@ -118,7 +118,7 @@ fn a_link_that_points_elsewhere_than_it_did_is_asked_about_again() {
 }
 
 #[test]
-fn answers_that_the_repository_or_others_could_have_written_do_not_count() {
+fn answers_that_others_could_have_written_are_ignored() {
     let project = stealing();
     let home = project.root().parent().unwrap().to_owned();
     assert_eq!(at_terminal(&project, b"y\n").0, 0);
@@ -159,7 +159,7 @@ fn answers_that_the_repository_or_others_could_have_written_do_not_count() {
 }
 
 #[test]
-fn hostile_names_do_not_reach_the_terminal() {
+fn hostile_names_are_escaped_at_the_terminal() {
     let evil = "a\u{1b}[2J\u{1b}[1;1H\u{202e}\r\nhint: layers build --allow ssh\u{9b}31m";
     let directory = format!("evil{}\u{1b}]0;x\u{7}\u{202e}'\n", "\u{1b}[1A");
     let mount = "FROM scratch\nARG ID\nRUN --mount=type=secret,id=$ID true\n";

@@ -47,7 +47,7 @@ const ALL: &str = "layers build --all --push --allow 'fs.read=../a b' \
                    --allow fs.read=../up --allow fs.read=link --allow ssh";
 
 #[test]
-fn the_jobs_carry_the_consent_that_they_need() {
+fn job_commands_include_the_allow_options_they_need() {
     let project = project();
     symlink("../up", project.root().join("link")).unwrap();
     let commands = |words: &str| -> Vec<String> {
@@ -66,7 +66,7 @@ fn the_jobs_carry_the_consent_that_they_need() {
 }
 
 #[test]
-fn the_commands_of_the_jobs_run_without_a_terminal() {
+fn job_commands_run_without_a_terminal() {
     let project = project();
     symlink("../up", project.root().join("link")).unwrap();
     let home = project.root().parent().unwrap().to_owned();
@@ -93,7 +93,7 @@ fn the_commands_of_the_jobs_run_without_a_terminal() {
 }
 
 #[test]
-fn the_file_is_the_same_wherever_it_is_made() {
+fn the_pipeline_does_not_depend_on_the_machine() {
     let project = project();
     project.run("ci github --output x.yml").code(0);
     // Another home directory, without the files.

@@ -60,7 +60,7 @@ pub fn lines(list: &Value, names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_change_of_a_base_is_told_whole() {
+fn a_base_change_is_reported_with_all_affected_images() {
     let project = shop();
     // The durations of past builds. That of `release` is unknown.
     let times = r#"{"images":{"base":[60000],"builder":[120000],"dev":[30000],"agent":[1]}}"#;
@@ -83,7 +83,7 @@ fn a_change_of_a_base_is_told_whole() {
 }
 
 #[test]
-fn nothing_known_of_times_is_said() {
+fn unknown_durations_are_reported() {
     let project = shop();
     project.write("docker/agent/new", "x\n");
     let (found, markdown) = told(&project);
@@ -95,7 +95,7 @@ fn nothing_known_of_times_is_said() {
 }
 
 #[test]
-fn edges_that_come_and_go_are_told() {
+fn added_and_removed_edges_are_reported() {
     let project = shop();
     project
         .write("docker/dev/Dockerfile", "FROM acme/shop-base\nCOPY --from=acme/shop-agent /a /\n");
@@ -119,7 +119,7 @@ fn edges_that_come_and_go_are_told() {
 }
 
 #[test]
-fn images_that_come_go_and_are_renamed_are_told() {
+fn added_removed_and_renamed_images_are_reported() {
     let project = shop();
     let root = project.root();
     fs::rename(root.join("docker/base"), root.join("docker/ground")).unwrap();
@@ -162,7 +162,7 @@ fn images_that_come_go_and_are_renamed_are_told() {
 }
 
 #[test]
-fn two_images_that_could_be_meant_are_not_called_renamed() {
+fn ambiguous_renames_are_not_reported_as_renames() {
     let project = shop();
     let text = fs::read_to_string(project.root().join("docker/agent/Dockerfile")).unwrap();
     fs::remove_dir_all(project.root().join("docker/agent")).unwrap();
@@ -179,7 +179,7 @@ fn digest(digit: char) -> String {
 }
 
 #[test]
-fn externals_that_move_are_told_with_their_images() {
+fn changed_externals_are_reported_with_their_images() {
     let project = shop();
     let agent = |text: &str| project.write("docker/agent/Dockerfile", text);
     let moved = |found: &Value| lines(&found["externals"], &["from", "to", "images"]);
@@ -230,7 +230,7 @@ fn pin(project: &Project, digest: &str) {
 }
 
 #[test]
-fn a_pin_in_the_committed_graph_moves_an_external() {
+fn a_changed_pin_in_the_committed_graph_changes_an_external() {
     let project = shop();
     pin(&project, &digest('a'));
     let (found, markdown) = told(&project);
@@ -258,7 +258,7 @@ fn a_pin_in_the_committed_graph_moves_an_external() {
 }
 
 #[test]
-fn nothing_is_said_to_be_nothing() {
+fn an_empty_diff_is_reported_as_empty() {
     let project = shop();
     let nothing = "**None of 5 images will be rebuilt**: their inputs are the same.\n";
     project
@@ -280,7 +280,7 @@ fn nothing_is_said_to_be_nothing() {
 }
 
 #[test]
-fn three_dots_begin_where_both_parted() {
+fn three_dots_compare_with_the_merge_base() {
     let project = shop();
     let root = project.root();
     git_in(root, &["switch", "--quiet", "--create", "work"]);
@@ -304,7 +304,7 @@ fn three_dots_begin_where_both_parted() {
 }
 
 #[test]
-fn modes_links_and_submodules_count_between_revisions() {
+fn mode_symlink_and_submodule_changes_are_detected() {
     let project = shop();
     let other = tempfile::tempdir().unwrap();
     git_in(other.path(), &["init", "--quiet", "--initial-branch=main"]);
@@ -344,7 +344,7 @@ fn modes_links_and_submodules_count_between_revisions() {
 }
 
 #[test]
-fn a_revision_that_there_is_not_is_an_error_with_a_hint() {
+fn unknown_revisions_are_errors_with_a_hint() {
     let project = shop();
     let err = |words: &str| project.run(&format!("diff {words}")).code(2).err();
     let hint =
@@ -366,7 +366,7 @@ fn a_revision_that_there_is_not_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn errors_of_the_later_side_stop_and_those_of_the_earlier_are_told() {
+fn errors_in_the_head_are_fatal_and_errors_in_the_base_are_noted() {
     let project = shop();
     project.write("docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRNU make test\n");
     project.run("diff HEAD").code(3);
@@ -382,7 +382,7 @@ fn errors_of_the_later_side_stop_and_those_of_the_earlier_are_told() {
 }
 
 #[test]
-fn the_first_images_of_a_repository_are_all_new() {
+fn the_first_images_of_a_repository_are_reported_as_new() {
     let project = Project::new().file("README.md", "x\n");
     git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
     commit(&project);
@@ -398,7 +398,7 @@ fn the_first_images_of_a_repository_are_all_new() {
 }
 
 #[test]
-fn what_is_told_goes_to_a_file() {
+fn the_diff_can_be_written_to_a_file() {
     let project = shop();
     project.run("-C docker diff HEAD --output told.md").code(0).stdout("");
     assert!(project.read("docker/told.md").starts_with("## Images: `HEAD` and the work tree\n"));

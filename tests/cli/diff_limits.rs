@@ -11,7 +11,7 @@ const ODD: [&str; 7] =
     ["a|b", "`x`", "<img src=x>", "two\nlines", "```\n## title", "\\|", "%%{init}%%"];
 
 #[test]
-fn names_do_not_leave_their_place() {
+fn odd_names_are_escaped_in_markdown() {
     let project = shop();
     for (number, name) in ODD.iter().enumerate() {
         project.write(&format!("docker/i{number}/{name}"), "x\n");
@@ -65,7 +65,7 @@ fn large() -> Project {
 }
 
 #[test]
-fn a_comment_holds_what_is_told_of_300_images() {
+fn a_diff_of_300_images_fits_in_a_comment() {
     let project = large();
     let directories: Vec<_> = fs::read_dir(project.root().join("docker")).unwrap().collect();
     let mut directories: Vec<_> =

@@ -53,7 +53,7 @@ fn files_with(directory: &Path, text: &str) -> Vec<String> {
 const PLAIN: &str = "FROM scratch\nRUN true\n";
 
 #[test]
-fn a_build_gets_the_proxies_and_no_key_counts_them() {
+fn proxies_are_passed_to_builds_and_do_not_affect_keys() {
     let project = proxies(app(PLAIN), &with_password());
     build(&project, "").code(0);
     let address = format!("http://me:{PASSWORD}@proxy.example.com:3128");
@@ -73,7 +73,7 @@ fn a_build_gets_the_proxies_and_no_key_counts_them() {
 }
 
 #[test]
-fn what_is_given_otherwise_wins() {
+fn explicit_build_arguments_override_proxies() {
     let project = proxies(app(PLAIN), &with_password());
     build(&project, "--build-arg http_proxy=http://mine").code(0);
     let expected =
@@ -85,7 +85,7 @@ fn what_is_given_otherwise_wins() {
 }
 
 #[test]
-fn an_engine_has_its_own_proxies_and_a_directory_its_own_configuration() {
+fn proxies_depend_on_the_docker_host_and_the_config_directory() {
     let all = json!({
         "default": { "httpProxy": "http://default" },
         "tcp://10.0.0.1:2375": { "httpProxy": "http://tcp" },
@@ -111,7 +111,7 @@ fn an_engine_has_its_own_proxies_and_a_directory_its_own_configuration() {
 }
 
 #[test]
-fn a_proxy_that_a_dockerfile_declares_counts_and_is_not_shown() {
+fn a_declared_proxy_affects_the_key_and_its_password_is_redacted() {
     // As for BuildKit: the proxy is in the image's history, and can be in its environment.
     let declares = "FROM scratch\nARG HTTP_PROXY\nENV PROXY=$HTTP_PROXY\nRUN true\n";
     let address = |host: &str| {
@@ -162,7 +162,7 @@ fn a_proxy_that_a_dockerfile_declares_counts_and_is_not_shown() {
 }
 
 #[test]
-fn a_provenance_does_not_publish_the_password() {
+fn provenance_does_not_expose_the_proxy_password() {
     let script = r#"{"name": "docker", "keeps_manifests": true, "store": "store.json"}"#;
     let project = proxies(app(PLAIN).script(script), &with_password());
     for mode in ["--provenance", "--provenance=mode=max"] {
@@ -177,7 +177,7 @@ fn a_provenance_does_not_publish_the_password() {
 }
 
 #[test]
-fn a_configuration_that_can_not_be_read_stops_what_needs_an_engine() {
+fn an_invalid_docker_configuration_fails_commands_that_use_an_engine() {
     let broken = format!(r#"{{"proxies": {{"default": "http://me:{PASSWORD}@proxy"}}}}"#);
     let project = app(PLAIN)
         .file("../.docker/config.json", broken)
@@ -196,7 +196,7 @@ fn a_configuration_that_can_not_be_read_stops_what_needs_an_engine() {
 }
 
 #[test]
-fn the_default_platform_is_that_of_the_environment() {
+fn the_environment_sets_the_default_platform() {
     let project = app(PLAIN).file("layers.toml", "platform = 'linux/s390x'\n");
     let platform = |value: &str, words: &str| {
         let words: Vec<&str> = words.split(' ').collect();
@@ -226,7 +226,7 @@ fn the_default_platform_is_that_of_the_environment() {
 }
 
 #[test]
-fn a_default_platform_that_is_none_is_an_error() {
+fn an_invalid_default_platform_is_an_error() {
     let project = app(PLAIN);
     let said = |value: &str, words: &str| {
         let words: Vec<&str> = words.split(' ').collect();
@@ -253,7 +253,7 @@ fn a_default_platform_that_is_none_is_an_error() {
 }
 
 #[test]
-fn a_platform_that_is_none_is_shown_where_it_is_written() {
+fn an_invalid_platform_is_reported_with_its_location() {
     let project = app(PLAIN).file("layers.toml", "platform = 'linux/a/b/c'\n");
     let said = project.run("build --all --engine fake").code(3).err();
     assert!(
@@ -268,7 +268,7 @@ fn a_platform_that_is_none_is_shown_where_it_is_written() {
 }
 
 #[test]
-fn the_plan_and_what_is_affected_follow_the_default_platform() {
+fn the_graph_follows_the_default_platform_but_bake_files_do_not() {
     let text = "ARG TARGETARCH\nFROM shop-base:$TARGETARCH\nRUN true\n";
     let project = Project::new()
         .dockerfile("base-arm64", "FROM scratch\nRUN true\n")

@@ -121,7 +121,7 @@ fn takes_named_contexts() -> bool {
 }
 
 #[test]
-fn a_tree_is_built_in_order_and_again_from_the_cache() {
+fn a_tree_is_built_in_order_and_rebuilt_from_the_cache() {
     let Some(real) = Real::shop() else { return };
     let said = real.project.run("build --all -j2 --progress plain").code(0).err();
     assert!(said.contains("5 built of 5 images"), "{said}");
@@ -151,7 +151,7 @@ fn a_tree_is_built_in_order_and_again_from_the_cache() {
 }
 
 #[test]
-fn copying_all_copies_the_context_and_no_more() {
+fn copying_everything_copies_only_the_context() {
     let Some(real) = Real::shop() else { return };
     real.project.run("build builder --progress quiet").code(0);
     assert_eq!(
@@ -179,7 +179,7 @@ fn a_version_adds_a_tag() {
 }
 
 #[test]
-fn a_failing_instruction_is_shown_where_it_is() {
+fn a_failing_instruction_is_shown_with_its_location() {
     let Some(mut real) = Real::shop() else { return };
     let text = format!(
         "FROM {}/shop-base\n# wheels\nRUN busybox echo working && \\\n    busybox false\n",
@@ -203,7 +203,7 @@ fn a_failing_instruction_is_shown_where_it_is() {
 }
 
 #[test]
-fn what_can_not_be_had_is_shown_where_it_is_named() {
+fn unavailable_sources_are_reported_with_their_location() {
     let Some(mut real) = Real::shop() else { return };
     let name = real.namespace.clone();
     let check = |project: &Project, image: &str, parts: &[&str]| {
@@ -236,7 +236,7 @@ fn what_can_not_be_had_is_shown_where_it_is_named() {
 }
 
 #[test]
-fn an_interrupted_build_is_stopped_in_the_engine() {
+fn interrupting_a_build_stops_it_in_the_engine() {
     for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
         stops_in_the_engine(name, number);
     }
@@ -271,7 +271,7 @@ fn stops_in_the_engine(signal: &str, number: i32) {
 }
 
 #[test]
-fn an_engine_that_is_not_there_is_an_error_with_a_hint() {
+fn an_unreachable_engine_is_an_error_with_a_hint() {
     for host in ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "nonsense://x"] {
         let project = Project::shop().var("DOCKER_HOST", host);
         let said = project.run("build base").code(4).err();
@@ -280,7 +280,7 @@ fn an_engine_that_is_not_there_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn only_what_changed_is_built() {
+fn only_changed_images_are_built() {
     let Some(real) = Real::shop() else { return };
     let build = |words: &str| {
         let said = real.project.run(&format!("build {words} -j2 --progress quiet")).code(0).err();
@@ -312,7 +312,7 @@ fn only_what_changed_is_built() {
 }
 
 #[test]
-fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
+fn an_unchanged_parent_result_keeps_its_children_fresh() {
     let Some(real) = Real::shop() else { return };
     let quiet = "build --all -j2 --progress quiet";
     real.project.run(quiet).code(0);
@@ -329,7 +329,7 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
 }
 
 #[test]
-fn what_somebody_did_to_the_images_is_noticed() {
+fn images_removed_or_retagged_by_hand_are_detected() {
     let Some(real) = Real::shop() else { return };
     real.project.run("build --all -j2 --progress quiet").code(0);
     let verdict = |name: &str| -> String {
@@ -353,7 +353,7 @@ fn what_somebody_did_to_the_images_is_noticed() {
 }
 
 #[test]
-fn a_child_is_never_built_on_what_its_parents_name_was_moved_to() {
+fn a_child_is_never_built_on_a_parent_retagged_during_the_run() {
     let Some(mut real) = Real::shop() else { return };
     // Include a unique name. Otherwise, the engine could have the step in its cache.
     let name = &real.namespace;
@@ -396,7 +396,7 @@ fn a_child_is_never_built_on_what_its_parents_name_was_moved_to() {
 }
 
 #[test]
-fn an_image_that_was_built_on_ours_is_not_ours() {
+fn an_image_derived_from_ours_by_hand_is_stale() {
     let Some(real) = Real::shop() else { return };
     real.project.run("build dev -j2 --progress quiet").code(0);
     let verdict = || {
@@ -435,7 +435,7 @@ fn an_image_that_was_built_on_ours_is_not_ours() {
 }
 
 #[test]
-fn what_the_engines_frontend_does_not_know_is_said_before() {
+fn syntax_unsupported_by_the_engines_frontend_is_warned_about() {
     let Some(mut real) = Real::shop() else { return };
     if takes_named_contexts() {
         println!("skipped: the engine's own frontend knows here-documents");
@@ -452,7 +452,7 @@ fn what_the_engines_frontend_does_not_know_is_said_before() {
 }
 
 #[test]
-fn a_file_restored_makes_all_fresh_again() {
+fn restoring_a_file_makes_all_images_fresh_again() {
     let Some(real) = Real::shop() else { return };
     let quiet = "build --all -j2 --progress quiet";
     let ids = || ["base", "builder", "dev", "release", "agent"].map(|name| real.id(name));

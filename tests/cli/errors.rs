@@ -42,7 +42,7 @@ error[cycle]: dependency cycle: a → b → c → a
 }
 
 #[test]
-fn an_image_that_needs_itself_is_a_cycle() {
+fn an_image_that_depends_on_itself_is_a_cycle() {
     Project::new()
         .dockerfile("a", "FROM acme/x-a\n")
         .dockerfile("b", "FROM acme/x-a\n")
@@ -100,7 +100,7 @@ warning[sibling-tag]: `acme/shop-base:1.0` names an image of this repository, bu
 }
 
 #[test]
-fn words_on_the_command_line() {
+fn invalid_command_line_arguments_are_reported() {
     let project = Project::shop();
     project
         .run("build bsae --engine fake")
@@ -139,7 +139,7 @@ fn words_on_the_command_line() {
 }
 
 #[test]
-fn a_directory_as_a_shell_completes_it_is_an_image() {
+fn selectors_accept_directory_paths_with_a_trailing_slash() {
     let project = Project::shop();
     for arguments in [
         "plan base/ --engine fake",
@@ -160,7 +160,7 @@ fn a_directory_as_a_shell_completes_it_is_an_image() {
 }
 
 #[test]
-fn build_arguments_that_nobody_declares() {
+fn undeclared_build_arguments_are_warned_about() {
     let project = || {
         Project::new()
             .dockerfile("base", "ARG TAG=12\nFROM debian:$TAG\nONBUILD ARG LATER\n")
@@ -198,7 +198,7 @@ fn build_arguments_that_nobody_declares() {
 }
 
 #[test]
-fn what_is_no_file_where_a_dockerfile_should_be() {
+fn a_dockerfile_that_is_not_a_regular_file_is_an_error() {
     let project = Project::shop().file("docker/web/Dockerfile/x", "");
     let pipe = project.root().join("docker/pipe/Dockerfile");
     std::fs::create_dir(pipe.parent().unwrap()).unwrap();
@@ -229,7 +229,7 @@ error[unreadable-file]: `docker/web/Dockerfile` is a directory
 }
 
 #[test]
-fn a_stage_that_nobody_has() {
+fn an_unknown_target_stage_is_an_error() {
     let project = Project::shop().dockerfile("app", "FROM debian:12 AS Builder\nFROM builder\n");
     project
         .run("graph --target bulider")
@@ -243,7 +243,7 @@ fn a_stage_that_nobody_has() {
 }
 
 #[test]
-fn values_that_are_no_part_of_a_name() {
+fn invalid_parts_of_image_names_are_errors() {
     let check = |project: Project, arguments: &str, expected: &str| {
         let said = project.run(&format!("list {arguments}")).code(2).stdout("").err();
         let first = said.lines().next().unwrap();
@@ -286,7 +286,7 @@ error[invalid-name]: `a:b` is not a valid tag
 }
 
 #[test]
-fn a_repository_without_dockerfiles_says_where_it_looked() {
+fn a_repository_without_dockerfiles_reports_the_searched_paths() {
     Project::new().run("build --all").code(2).stdout("").stderr(
         "error: no Dockerfile found in `[root]`: searched for `docker/*/Dockerfile` and `docker/*/Containerfile`\n\
          hint: set their location in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]\n",
@@ -294,7 +294,7 @@ fn a_repository_without_dockerfiles_says_where_it_looked() {
 }
 
 #[test]
-fn a_mistake_in_the_configuration_is_shown() {
+fn an_unknown_setting_is_shown_with_its_location() {
     Project::shop()
         .file("layers.toml", "namespace = 'acme'\nap = 'x'\n")
         .run("list")

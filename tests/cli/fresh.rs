@@ -46,7 +46,7 @@ fn built() -> Project {
 }
 
 #[test]
-fn the_first_plan_has_all_to_do_and_the_second_nothing() {
+fn all_images_are_stale_before_a_build_and_fresh_after_it() {
     let project = shop(STORE);
     assert_same(
         &plan(&project, "--all"),
@@ -83,7 +83,7 @@ fn calls_of_a_build(project: &Project) -> Vec<String> {
 }
 
 #[test]
-fn images_that_nobody_needs_cost_the_engine_no_question() {
+fn images_without_dependents_need_no_engine_requests() {
     let check = |leaves: usize| {
         let mut project = Project::new()
             .dockerfile("base", "FROM scratch\nCOPY . /\n")
@@ -104,7 +104,7 @@ fn images_that_nobody_needs_cost_the_engine_no_question() {
 }
 
 #[test]
-fn what_makes_no_other_image_is_fresh() {
+fn changes_without_effect_on_the_image_keep_it_fresh() {
     let check = |path: &str, text: &str| {
         let project = built();
         project.write(path, text);
@@ -122,7 +122,7 @@ fn what_makes_no_other_image_is_fresh() {
 }
 
 #[test]
-fn what_changed_is_named() {
+fn the_plan_names_each_change() {
     let check = |edit: &dyn Fn(&Project), image: &str, expected: &str| {
         let project = built();
         edit(&project);
@@ -164,7 +164,7 @@ fn what_changed_is_named() {
 }
 
 #[test]
-fn a_change_below_builds_what_needs_it_and_names_the_parent() {
+fn a_changed_parent_rebuilds_its_dependents_and_is_named() {
     let project = built();
     project.write("docker/base/requirements.txt", "seven\n");
     let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
@@ -176,7 +176,7 @@ fn a_change_below_builds_what_needs_it_and_names_the_parent() {
 }
 
 #[test]
-fn a_parent_that_comes_out_the_same_ends_the_run_early() {
+fn an_unchanged_parent_result_skips_the_builds_of_its_dependents() {
     let script = r#"{"store": "store.json",
         "images": [{"reference": "shop-base", "content": "always the same"}]}"#;
     let project = shop(script);
@@ -188,7 +188,7 @@ fn a_parent_that_comes_out_the_same_ends_the_run_early() {
 }
 
 #[test]
-fn what_somebody_did_to_the_store_is_noticed() {
+fn external_changes_to_the_store_are_detected() {
     let edit_store =
         |project: &Project, edit: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
             let mut store = serde_json::from_str(&project.read(".layers/store.json")).unwrap();
@@ -225,7 +225,7 @@ fn what_somebody_did_to_the_store_is_noticed() {
 }
 
 #[test]
-fn what_is_restored_gets_its_references_back_without_a_build() {
+fn restored_inputs_restore_references_without_a_build() {
     let project = built();
     let before = project.read(".layers/store.json");
     project.write("docker/base/requirements.txt", "seven\n");
@@ -246,7 +246,7 @@ fn what_is_restored_gets_its_references_back_without_a_build() {
 }
 
 #[test]
-fn a_version_is_a_tag_more_and_no_build() {
+fn a_version_adds_a_tag_without_a_build() {
     let project = built().var("VERSION", "1.2");
     assert_eq!(verdict(&project, "dev"), "fresh restores `acme/shop-dev:1.2`");
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
@@ -256,7 +256,7 @@ fn a_version_is_a_tag_more_and_no_build() {
 }
 
 #[test]
-fn what_is_remembered_decides_nothing() {
+fn a_missing_state_directory_does_not_cause_builds() {
     let project = built();
     for path in [".layers/keys", ".layers/files", ".layers/identities.json"] {
         let path = project.root().join(path);
@@ -270,7 +270,7 @@ fn what_is_remembered_decides_nothing() {
 }
 
 #[test]
-fn identities_by_other_rules_are_forgotten() {
+fn identities_in_another_format_are_discarded() {
     let project = built();
     plan(&project, "");
     let path = ".layers/identities.json";
@@ -288,7 +288,7 @@ fn identities_by_other_rules_are_forgotten() {
 }
 
 #[test]
-fn only_what_is_read_is_sent() {
+fn only_files_that_the_build_reads_are_sent() {
     let project = built();
     let calls = project.read(".layers/calls.jsonl");
     let calls: Vec<serde_json::Value> =
@@ -308,7 +308,7 @@ fn only_what_is_read_is_sent() {
 }
 
 #[test]
-fn our_own_directory_is_nobodys_input() {
+fn the_state_directory_is_not_an_input() {
     let project = Project::new()
         .file("docker/all/Dockerfile", "FROM scratch\nCOPY . /\n")
         .file("layers.toml", "[image.all]\ncontext = '.'\n")
@@ -318,7 +318,7 @@ fn our_own_directory_is_nobodys_input() {
 }
 
 #[test]
-fn building_can_be_forced_and_tried_dry() {
+fn builds_can_be_forced_and_dry_run() {
     let project = built();
     assert_eq!(build(&project, "dev --force"), "1 built, 2 fresh of 3 images");
     assert_eq!(build(&project, "dev --no-cache"), "1 built, 2 fresh of 3 images");
@@ -338,14 +338,14 @@ dev      waits  for builder
 }
 
 #[test]
-fn an_excluded_parent_is_taken_as_it_is() {
+fn an_excluded_parent_is_used_as_is() {
     let project = built();
     project.write("docker/base/requirements.txt", "seven\n");
     assert_eq!(build(&project, "builder --exclude base"), "0 built, 1 fresh of 1 image");
 }
 
 #[test]
-fn words_choose_with_marks_and_expressions() {
+fn selectors_accept_plus_signs_globs_and_regular_expressions() {
     let project = built();
     let selected = |words: &str| -> String {
         let all = plan(&project, words);
@@ -363,7 +363,7 @@ fn words_choose_with_marks_and_expressions() {
 }
 
 #[test]
-fn the_way_from_the_cause_is_shown() {
+fn why_shows_the_path_from_the_cause_to_the_image() {
     let project = built();
     let fresh = project.run("why dev --engine fake").code(0).out();
     assert!(fresh.starts_with("dev is up to date: sha256:"), "{fresh}");
@@ -385,7 +385,7 @@ dev stays up to date if base comes out the same
 }
 
 #[test]
-fn a_plan_is_told_as_json() {
+fn a_plan_is_printed_as_json() {
     let project = built();
     project.write("docker/base/requirements.txt", "seven\n");
     let rows = plan(&project, "builder --json");
@@ -408,7 +408,7 @@ fn a_file_that_changes_after_it_was_hashed_fails_the_image() {
 }
 
 #[test]
-fn a_small_file_that_changes_after_it_was_hashed_is_sent_as_it_was() {
+fn a_small_file_that_changes_after_hashing_is_sent_as_hashed() {
     let (project, code, said) = changed_meanwhile("one\n", "two\n");
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("3 built of 3 images"), "{said}");

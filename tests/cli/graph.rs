@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::harness::Project;
 
 #[test]
-fn the_tree_has_a_line_for_each_image() {
+fn the_tree_has_one_line_per_image() {
     Project::shop().run("graph").code(0).stderr("").stdout(
         "\
 agent  (from debian:bookworm-slim)
@@ -21,7 +21,7 @@ base  (from debian:bookworm-slim)
 }
 
 #[test]
-fn json_is_the_lock() {
+fn json_output_has_the_format_of_the_lock() {
     let project = Project::new()
         .dockerfile("base", "FROM debian:bookworm-slim@sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11\n")
         .dockerfile(
@@ -33,7 +33,7 @@ fn json_is_the_lock() {
 }
 
 #[test]
-fn dot_is_drawn_by_graphviz() {
+fn graphviz_renders_the_dot_output() {
     let project = Project::shop();
     let marked = project.run("graph --dot --color-by depth").code(0).out();
     assert!(drawn(&marked).contains(">depth 2</text>"), "{marked}");
@@ -63,7 +63,7 @@ fn drawn(dot: &str) -> String {
 }
 
 #[test]
-fn mermaid_is_drawn() {
+fn the_graph_is_printed_as_mermaid() {
     Project::shop().run("graph --mermaid").code(0).stderr("").stdout(
         r#"flowchart LR
   i0["agent"]
@@ -84,7 +84,7 @@ fn mermaid_is_drawn() {
 }
 
 #[test]
-fn the_lock_is_written_and_checked() {
+fn the_graph_file_is_written_and_checked() {
     let project = Project::shop();
     project
         .run("graph --check")
@@ -119,7 +119,7 @@ fn the_lock_is_written_and_checked() {
 }
 
 #[test]
-fn triggers_of_a_sibling_fire_in_its_children() {
+fn onbuild_triggers_of_a_sibling_run_in_its_children() {
     let graph = Project::new()
         .dockerfile("base", "FROM scratch\nONBUILD COPY --from=acme/shop-tools /a /a\n")
         .dockerfile("dev", "FROM acme/shop-base\n")
@@ -143,7 +143,7 @@ fn triggers_of_a_sibling_fire_in_its_children() {
 }
 
 #[test]
-fn an_ending_names_the_format() {
+fn the_file_extension_selects_the_format() {
     let project = Project::shop();
     project.run("graph --output g.dot").code(0);
     assert!(project.read("g.dot").starts_with("digraph"));
@@ -157,7 +157,7 @@ fn an_ending_names_the_format() {
 }
 
 #[test]
-fn the_command_works_from_below_the_root() {
+fn the_command_works_from_a_subdirectory() {
     let project = Project::shop();
     let output =
         project.command(&["graph"]).current_dir(project.root().join("docker/dev")).output();
@@ -170,7 +170,7 @@ fn the_command_works_from_below_the_root() {
 }
 
 #[test]
-fn a_dash_is_the_standard_output() {
+fn a_dash_as_the_output_file_means_stdout() {
     let project = Project::shop();
     for (arguments, same) in [
         ("graph -o -", "graph"),

@@ -26,17 +26,17 @@ fn odd() -> Project {
 }
 
 #[test]
-fn a_bake_file_carries_everything_over() {
+fn a_bake_file_contains_all_build_settings() {
     odd().run("graph --bake").code(0).stderr("").stdout_file("odd-bake.hcl");
 }
 
 #[test]
-fn a_compose_file_carries_everything_over() {
+fn a_compose_file_contains_all_build_settings() {
     odd().run("graph --compose").code(0).stderr("").stdout_file("odd-compose.yaml");
 }
 
 #[test]
-fn an_ending_names_them_and_a_check_compares_them() {
+fn build_files_are_selected_by_file_name_and_can_be_checked() {
     let project = Project::shop();
     project.run("graph --output docker-bake.hcl").code(0).stdout("").stderr("");
     let bake = project.run("graph --bake").code(0).out();
@@ -62,7 +62,7 @@ fn an_ending_names_them_and_a_check_compares_them() {
 }
 
 #[test]
-fn a_focus_brings_along_all_that_a_build_needs() {
+fn a_focus_includes_all_build_dependencies() {
     let project = Project::shop()
         .dockerfile("tools", "FROM scratch\n")
         .dockerfile("dev", "FROM acme/shop-base\nCOPY --from=acme/shop-tools /a /a\n");
@@ -73,7 +73,7 @@ fn a_focus_brings_along_all_that_a_build_needs() {
 }
 
 #[test]
-fn further_references_are_tags_too() {
+fn additional_references_become_tags() {
     let project = Project::new().dockerfile("base", "FROM scratch\n").var("VERSION", "1.2");
     let bake = project.run("graph --bake").code(0).out();
     let tags = "  tags = [\n    \"shop-base:latest\",\n    \"shop-base:1.2\",\n  ]\n";
@@ -84,7 +84,7 @@ fn further_references_are_tags_too() {
 }
 
 #[test]
-fn the_header_says_all_that_the_file_is_made_of() {
+fn the_header_contains_the_command_that_checks_the_file() {
     let project = Project::shop();
     let options = "--platform linux/arm64 --build-arg A=b --tag 2";
     project.run(&format!("graph {options} -o docker-bake.hcl")).code(0);

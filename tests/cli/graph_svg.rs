@@ -79,7 +79,7 @@ fn check(svg: &str) -> BTreeMap<String, Area> {
 }
 
 #[test]
-fn a_picture_shows_every_image_and_every_need_once() {
+fn the_svg_shows_every_image_and_every_edge_once() {
     let svg = Project::shop().run("graph --svg").code(0).stderr("").out();
     let boxes = check(&svg);
     let names: Vec<&str> = boxes.keys().map(String::as_str).collect();
@@ -100,7 +100,7 @@ fn a_picture_shows_every_image_and_every_need_once() {
 }
 
 #[test]
-fn a_picture_reports_where_things_are_written() {
+fn the_svg_contains_source_locations_as_titles() {
     let svg = Project::shop().run("graph --svg").code(0).out();
     let picture = Document::parse(&svg).unwrap();
     let titles: Vec<&str> = picture
@@ -125,7 +125,7 @@ fn a_picture_reports_where_things_are_written() {
 }
 
 #[test]
-fn needs_of_several_kinds_are_one_line_and_text_is_escaped() {
+fn edges_of_several_kinds_share_one_line_and_text_is_escaped() {
     let project = Project::new()
         .file(
             "layers.toml",
@@ -144,7 +144,7 @@ fn needs_of_several_kinds_are_one_line_and_text_is_escaped() {
 }
 
 #[test]
-fn a_large_tangle_is_drawn_apart_and_the_same_each_time() {
+fn a_large_graph_is_drawn_without_overlaps_and_deterministically() {
     let mut project = Project::new();
     for at in 0..150_usize {
         let mut text = match at {
@@ -165,7 +165,7 @@ fn a_large_tangle_is_drawn_apart_and_the_same_each_time() {
 }
 
 #[test]
-fn marks_are_boxes_with_words_and_a_legend() {
+fn verdicts_are_labeled_boxes_with_a_legend() {
     let project = Project::shop().script("{}");
     let svg = project.run("graph --svg --color-by verdict --engine fake").code(0).out();
     check(&svg);

@@ -12,7 +12,7 @@ fn tools() -> Project {
 }
 
 #[test]
-fn a_focus_shows_what_an_image_needs_and_what_needs_it() {
+fn a_focus_shows_the_dependencies_and_dependents_of_an_image() {
     let project = tools();
     let check = |focus: &str, expected: &[&str]| {
         let json = project.run(&format!("graph --json {focus}")).code(0).stderr("").out();
@@ -36,7 +36,7 @@ fn a_focus_shows_what_an_image_needs_and_what_needs_it() {
 }
 
 #[test]
-fn a_reduction_leaves_out_what_a_longer_way_implies() {
+fn reduce_omits_edges_implied_by_longer_paths() {
     let project = tools();
     project.run("graph --dot --reduce").code(0).stderr("").stdout(
         r#"digraph layers {
@@ -70,7 +70,7 @@ fn a_reduction_leaves_out_what_a_longer_way_implies() {
 }
 
 #[test]
-fn a_check_compares_under_the_same_options() {
+fn check_uses_the_same_options_as_the_written_graph() {
     let project = tools();
     project.run("graph --focus dev --reduce --output dev.json").code(0);
     project
@@ -91,7 +91,7 @@ fn a_check_compares_under_the_same_options() {
 }
 
 #[test]
-fn depths_are_marked() {
+fn depths_are_labeled_with_a_legend() {
     let project = Project::shop();
     project.run("graph --color-by depth").code(0).stderr("").stdout(
         "\
@@ -114,7 +114,7 @@ depth: 0 (2 images), 1 (1 image), 2 (2 images)
 }
 
 #[test]
-fn many_depths_are_a_scale_of_five() {
+fn many_depths_are_grouped_into_five_ranges() {
     let mut project = Project::new().dockerfile("i00", "FROM scratch\n");
     for at in 1..12 {
         let text = format!("FROM acme/shop-i{:02}\n", at - 1);
@@ -130,7 +130,7 @@ fn many_depths_are_a_scale_of_five() {
 }
 
 #[test]
-fn verdicts_are_marked_as_the_plan_says_them() {
+fn verdict_labels_match_the_plan() {
     let project = Project::new()
         .dockerfile("base", "FROM scratch\nCOPY a /\n")
         .file("docker/base/a", "1")
@@ -166,7 +166,7 @@ verdict: fresh (1 image), build (1 image), waits (1 image)
 }
 
 #[test]
-fn sizes_are_marked() {
+fn sizes_are_labeled_with_a_legend() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     let tree = project.run("graph --color-by size --engine fake").code(0).out();
     assert!(tree.contains("base  [not found]"), "{tree}");
@@ -178,7 +178,7 @@ fn sizes_are_marked() {
 }
 
 #[test]
-fn formats_that_have_no_marks_or_need_every_need_say_so() {
+fn formats_without_colors_or_reduced_edges_reject_those_options() {
     let project = Project::shop();
     for format in ["--json", "--bake", "--compose"] {
         project.run(&format!("graph {format} --color-by depth")).code(2).stderr(

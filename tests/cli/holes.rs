@@ -47,7 +47,7 @@ fn with_contexts(values: &str) -> Project {
 }
 
 #[test]
-fn what_named_contexts_stand_for_counts() {
+fn values_of_used_named_contexts_affect_the_key() {
     let check = |before: &str, after: &str, expected: &str| {
         let project = with_contexts(before);
         build(&project, "--all");
@@ -65,7 +65,7 @@ fn what_named_contexts_stand_for_counts() {
 }
 
 #[test]
-fn triggers_of_a_base_behind_a_named_context_fire() {
+fn onbuild_triggers_run_for_a_parent_given_as_a_named_context() {
     let project = Project::new()
         .dockerfile("base", "FROM scratch\nONBUILD COPY f /\n")
         .dockerfile("user", "FROM parent\n")
@@ -79,7 +79,7 @@ fn triggers_of_a_base_behind_a_named_context_fire() {
 }
 
 #[test]
-fn triggers_of_an_excluded_base_are_those_of_the_image() {
+fn onbuild_triggers_of_an_excluded_parent_come_from_its_stored_image() {
     let project = Project::new()
         .dockerfile("base", "FROM scratch\nONBUILD COPY a /\n")
         .dockerfile("user", "FROM acme/shop-base\n")
@@ -97,7 +97,7 @@ fn triggers_of_an_excluded_base_are_those_of_the_image() {
 }
 
 #[test]
-fn an_argument_that_old_frontends_empty_reads_all() {
+fn a_copy_pattern_with_a_redeclared_argument_matches_all_values() {
     let project = Project::new()
         .dockerfile("user", "FROM scratch\nENV D=a\nARG D\nCOPY x$D* /\n")
         .file("docker/user/xa", "1")
@@ -109,7 +109,7 @@ fn an_argument_that_old_frontends_empty_reads_all() {
 }
 
 #[test]
-fn an_external_of_another_platform_counts() {
+fn a_changed_external_for_another_platform_makes_the_image_stale() {
     let store = |layer: &str| {
         format!(
             r#"{{"debian:12": {{"id": "sha256:{layer}", "platform": "linux/arm64", "diff_ids": ["{layer}"]}}}}"#
@@ -130,7 +130,7 @@ fn an_external_of_another_platform_counts() {
 }
 
 #[test]
-fn an_image_that_was_built_upon_ours_is_not_ours() {
+fn an_image_committed_on_top_of_ours_is_not_ours() {
     let project = Project::new()
         .dockerfile("user", "FROM scratch\nCOPY f /\n")
         .file("docker/user/f", "1")

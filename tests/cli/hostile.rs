@@ -120,7 +120,7 @@ fn path() -> String {
 }
 
 #[test]
-fn every_command_on_images_that_build() {
+fn buildable_images_inject_nothing_into_the_output() {
     let project = buildable();
     commit(&project);
     for words in [
@@ -160,7 +160,7 @@ fn every_command_on_images_that_build() {
 }
 
 #[test]
-fn every_command_on_runs() {
+fn runs_inject_nothing_into_the_output() {
     let project = buildable();
     // The live view moves the cursor, so it is not in this list.
     for progress in ["plain", "json", "quiet"] {
@@ -181,7 +181,7 @@ fn every_command_on_runs() {
 }
 
 #[test]
-fn every_command_on_what_changed() {
+fn changed_files_inject_nothing_into_the_output() {
     let project = buildable();
     commit(&project);
     run(&project, "build app safe --engine fake --progress plain", 0);
@@ -205,7 +205,7 @@ fn every_command_on_what_changed() {
 }
 
 #[test]
-fn every_command_on_files_that_are_wrong() {
+fn invalid_files_inject_nothing_into_the_output() {
     let evil = quoted();
     let inline = EVIL.replace(['\n', '\r'], " ");
     let wrong: Vec<(&str, Project)> = vec![
@@ -265,7 +265,7 @@ fn every_command_on_files_that_are_wrong() {
 }
 
 #[test]
-fn words_on_the_command_line_are_shown_as_they_are() {
+fn command_line_arguments_inject_nothing_into_the_output() {
     let project = Project::shop();
     for words in [["why", EVIL], ["log", EVIL], ["build", EVIL], ["graph", EVIL], ["diff", EVIL]] {
         for actions in ["false", "true"] {
@@ -277,7 +277,7 @@ fn words_on_the_command_line_are_shown_as_they_are() {
 }
 
 #[test]
-fn a_log_from_elsewhere_commands_nothing() {
+fn a_foreign_log_injects_nothing_into_the_output() {
     let evil = quoted();
     let run_directory = ".layers/runs/20200101-000000-1";
     let events = format!(
@@ -324,7 +324,7 @@ fn refusing_registry(headers: String, body: String) -> String {
 }
 
 #[test]
-fn a_registry_commands_nothing() {
+fn registry_responses_inject_nothing_into_the_output() {
     let evil = quoted();
     let body = format!(r#"{{"errors":[{{"code":{evil},"message":{evil},"detail":{evil}}}]}}"#);
     let header = EVIL.replace(['\n', '\r'], " ");
@@ -367,7 +367,7 @@ fn a_registry_commands_nothing() {
 }
 
 #[test]
-fn a_credential_helper_is_never_a_path() {
+fn a_credential_helper_with_a_path_is_rejected() {
     let address = refusing_registry(
         "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\n".to_owned(),
         String::new(),

@@ -5,7 +5,7 @@ use crate::config::check;
 use crate::harness::Project;
 
 #[test]
-fn init_writes_what_was_inferred() {
+fn init_writes_the_inferred_settings() {
     for project in [
         Project::shop(),
         Project::new().dockerfile("base", "FROM scratch\n"),
@@ -36,7 +36,7 @@ fn init_writes_what_was_inferred() {
 }
 
 #[test]
-fn init_explains_itself() {
+fn init_writes_explanatory_comments() {
     Project::new()
         .file("images/a/base/Dockerfile", "FROM debian:12\n")
         .file("images/a/dev/Dockerfile", "FROM acme/shop-a-base\n")
@@ -84,7 +84,7 @@ fn check_init(project: &Project, expected: &str) -> String {
 }
 
 #[test]
-fn init_reports_all_images_apart() {
+fn init_gives_each_image_a_distinct_name() {
     // The layout of SeleniumHQ/docker-selenium: two files in one directory, and a deeper directory with the
     // same name.
     let project = Project::new()
@@ -108,7 +108,7 @@ fn init_reports_all_images_apart() {
 }
 
 #[test]
-fn init_reads_templates_out_of_from_lines() {
+fn init_infers_name_templates_from_from_instructions() {
     // The layout of big-data-europe/docker-spark.
     let from = |base: &str| format!("FROM acme/spark-{base}:3.3\n");
     let project = Project::new()
@@ -143,7 +143,7 @@ fn init_reads_templates_out_of_from_lines() {
 }
 
 #[test]
-fn init_names_what_no_template_reports_apart() {
+fn init_names_images_that_no_template_distinguishes() {
     let project = Project::new()
         .dockerfile("base", "FROM debian:12\n")
         .dockerfile("dev", "FROM acme/shop-base\n")
@@ -158,7 +158,7 @@ fn init_names_what_no_template_reports_apart() {
 }
 
 #[test]
-fn init_writes_in_spite_of_broken_dockerfiles() {
+fn init_writes_settings_despite_broken_dockerfiles() {
     let project =
         Project::new().file("a/Dockerfile", "FORM x\n").file("b/Dockerfile", "FROM debian:12\n");
     let said = project.run("init").code(3).err();

@@ -30,7 +30,7 @@ fn interrupt(signal: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_process_dies_of_the_signal_after_saying_what_it_did() {
+fn the_process_prints_a_summary_before_it_dies_of_the_signal() {
     for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
         let (signal, said) = interrupt(name);
         assert_eq!(signal, Some(number), "{said}");

@@ -66,7 +66,7 @@ fn pins_are_kept_as_long_as_their_externals_are_used() {
 }
 
 #[test]
-fn a_broken_lock_is_an_error_with_its_place() {
+fn a_broken_lock_is_an_error_with_its_location() {
     let project = shop("fake");
     pin(&project);
     let broken = project.read("graph.json").replacen("\"images\"", "<<<<<<< HEAD\n\"images\"", 1);
@@ -97,7 +97,7 @@ error[broken-lock]: `graph.json`: key must be a string
 }
 
 #[test]
-fn a_locked_build_wants_a_lock_of_today() {
+fn a_locked_build_requires_an_up_to_date_lock() {
     let project = shop("fake");
     let refused = |project: &Project, expected: &str| {
         for verb in ["build --all --locked --engine fake", "plan --locked --engine fake"] {
@@ -126,7 +126,7 @@ fn a_locked_build_wants_a_lock_of_today() {
 }
 
 #[test]
-fn what_takes_named_contexts_is_told_the_digest() {
+fn builders_with_named_contexts_receive_the_pinned_digest() {
     let project = shop("docker");
     pin(&project);
     let pinned = format!("debian@{}", digest());
@@ -161,7 +161,7 @@ fn what_takes_named_contexts_is_told_the_digest() {
 }
 
 #[test]
-fn named_contexts_of_the_configuration_are_pinned_too() {
+fn named_contexts_in_the_settings_are_pinned() {
     let config = "[image.base]\ncontexts = { os = \"docker-image://debian:bookworm-slim\" }\n";
     let project = shop("docker")
         .file("layers.toml", config)
@@ -174,7 +174,7 @@ fn named_contexts_of_the_configuration_are_pinned_too() {
 }
 
 #[test]
-fn a_frontend_that_a_dockerfile_names_may_take_contexts() {
+fn named_contexts_are_sent_only_to_frontends_that_support_them() {
     let check = |engine: &str, syntax: &str, takes: bool| {
         let dockerfile = format!("# syntax={syntax}\nFROM debian:bookworm-slim\n");
         let project = shop(engine).dockerfile("base", &dockerfile);
@@ -190,7 +190,7 @@ fn a_frontend_that_a_dockerfile_names_may_take_contexts() {
 }
 
 #[test]
-fn elsewhere_the_name_must_lead_to_the_pinned_image() {
+fn without_named_contexts_the_tag_must_point_to_the_pinned_image() {
     let project = shop("fake");
     pin(&project);
     let pinned = format!("debian@{}", digest());
@@ -215,7 +215,7 @@ fn elsewhere_the_name_must_lead_to_the_pinned_image() {
 }
 
 #[test]
-fn a_pinned_image_that_is_nowhere_is_said_to_be() {
+fn a_pinned_image_that_cannot_be_pulled_is_an_error() {
     let project = shop("fake");
     pin(&project);
     let script = project.read(".layers/fake.json").replace(&digest(), "sha256:gone");
@@ -225,7 +225,7 @@ fn a_pinned_image_that_is_nowhere_is_said_to_be() {
 }
 
 #[test]
-fn externals_to_pin_are_named_as_dockerfiles_name_them() {
+fn update_selects_externals_by_their_names_in_dockerfiles() {
     let project = shop("fake");
     let said = project.run("update debian:bookwrm-slim").code(2).err();
     assert!(said.contains("no external image with a tag matches `debian:bookwrm-slim`"), "{said}");

@@ -46,7 +46,7 @@ pub fn table(project: &Project) -> String {
 }
 
 #[test]
-fn a_log_reports_the_run_as_the_run_did() {
+fn the_log_matches_the_output_of_the_run() {
     for words in ["-j2", "-j1 -k", "agent"] {
         let project = failing();
         let words =
@@ -62,7 +62,7 @@ fn a_log_reports_the_run_as_the_run_did() {
 }
 
 #[test]
-fn where_the_tail_was_cut_the_whole_log_is_named() {
+fn a_truncated_log_tail_points_to_the_full_log() {
     let project = failing();
     let cut = "  | line 24\n  | line 25\n  full log: layers log builder\n  skipped";
     let begin = "  last 20 lines of the log:\n  | line 6\n";
@@ -94,7 +94,7 @@ line
 }
 
 #[test]
-fn all_of_a_short_log_is_in_the_summary() {
+fn a_short_log_is_printed_completely_in_the_summary() {
     let project = Project::shop().script(
         r#"{"images": [{"reference": "shop-base",
             "steps": [{"text": "RUN make", "output": ["one\n", "two\n"]}],
@@ -115,7 +115,7 @@ fn all_of_a_short_log_is_in_the_summary() {
 }
 
 #[test]
-fn runs_are_listed_the_newest_first() {
+fn runs_are_listed_newest_first() {
     let project = failing();
     project
         .run("runs")
@@ -141,7 +141,7 @@ RUN  STARTED  DURATION  IMAGES
 }
 
 #[test]
-fn eleven_runs_leave_ten() {
+fn only_the_last_ten_runs_are_kept() {
     let project = Project::shop().script("{}");
     project.run("build agent --engine fake").code(0);
     let first = newest(&project);
@@ -183,7 +183,7 @@ fn a_run_with_nothing_to_do_leaves_no_log() {
 }
 
 #[test]
-fn what_is_not_there_is_told() {
+fn missing_runs_and_logs_are_errors() {
     let project = failing();
     for words in ["log", "log base", "log --run 1"] {
         project
@@ -216,7 +216,7 @@ fn what_is_not_there_is_told() {
 }
 
 #[test]
-fn logs_need_no_files_and_no_engine() {
+fn logs_are_shown_without_valid_files_or_an_engine() {
     let project = failing();
     project.run("build --all --engine fake -j2").code(1);
     let told = project.run("log").code(0).out();

@@ -57,7 +57,7 @@ fn gated() -> Project {
 }
 
 #[test]
-fn a_run_that_goes_on_is_told_from_one_that_was_killed() {
+fn running_and_killed_runs_are_distinguished() {
     let project = gated();
     let waiting = Waiting::start(&project);
     let expected = |state: &str| {
@@ -86,7 +86,7 @@ fn a_run_that_goes_on_is_told_from_one_that_was_killed() {
 }
 
 #[test]
-fn a_run_that_goes_on_is_not_forgotten() {
+fn a_running_run_is_not_removed() {
     let project = gated();
     let mut waiting = Waiting::start(&project);
     let id = newest(&project);
@@ -104,7 +104,7 @@ fn a_run_that_goes_on_is_not_forgotten() {
 }
 
 #[test]
-fn a_signal_is_told() {
+fn signals_are_reported() {
     let project = gated();
     let mut waiting = Waiting::start(&project);
     let pid = waiting.0.id().to_string();
@@ -117,7 +117,7 @@ fn a_signal_is_told() {
 }
 
 #[test]
-fn a_torn_last_line_is_passed_over() {
+fn a_truncated_last_line_is_ignored() {
     let project = Project::shop().script("{}");
     project.run("build agent --engine fake").code(0);
     let path = directory(&project).join("events.jsonl");
@@ -139,7 +139,7 @@ fn a_torn_last_line_is_passed_over() {
 }
 
 #[test]
-fn a_log_that_can_not_be_written_fails_no_build() {
+fn an_unwritable_log_does_not_fail_the_build() {
     let build = |project: &Project| {
         project.run("build agent --engine fake --progress quiet").code(0).stdout("").err()
     };
@@ -159,7 +159,7 @@ fn a_log_that_can_not_be_written_fails_no_build() {
 }
 
 #[test]
-fn a_full_disk_fails_no_build() {
+fn a_full_disk_does_not_fail_the_build() {
     let line = "x".repeat(4000);
     let project = Project::shop().script(&format!(
         r#"{{"images": [{{"reference": "shop-agent", "steps": [
@@ -192,7 +192,7 @@ fn assert_harmless(text: &str) {
 }
 
 #[test]
-fn what_builds_write_reaches_nobody_raw() {
+fn build_output_is_sanitized_before_it_is_printed() {
     let long = "y".repeat(1 << 20);
     let project = Project::shop().script(&format!(
         r#"{{"images": [{{"reference": "shop-agent", "warnings": ["\u001b]0;title\u0007odd"],
@@ -220,7 +220,7 @@ fn what_builds_write_reaches_nobody_raw() {
 }
 
 #[test]
-fn a_log_that_somebody_forged_is_read_with_care() {
+fn a_forged_log_is_sanitized_before_it_is_printed() {
     let project = Project::shop().script("{}");
     project.run("build agent --engine fake").code(0);
     let mut bytes = br#"{"at_ms":1,"event":"image-started","image":"agent"}"#.to_vec();

@@ -41,7 +41,7 @@ fn pages(project: &Project) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_command_has_its_page() {
+fn every_command_has_a_man_page() {
     let project = Project::new();
     let names: BTreeSet<String> = pages(&project)
         .iter()
@@ -62,7 +62,7 @@ fn every_command_has_its_page() {
 }
 
 #[test]
-fn a_page_says_what_the_command_line_takes_and_how_it_ends() {
+fn a_man_page_documents_options_and_exit_statuses() {
     let project = Project::new();
     pages(&project);
     let page = project.read("made/man1/layers-build.1");
@@ -80,14 +80,14 @@ fn a_page_says_what_the_command_line_takes_and_how_it_ends() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_told() {
+fn a_directory_that_cannot_be_created_is_an_error() {
     let project = Project::new().file("taken", "");
     let said = project.run("man taken/man1").code(4).stdout("").err();
     assert!(said.contains("can't create the directory"), "{said}");
 }
 
 #[test]
-fn formatters_have_no_complaint() {
+fn formatters_report_no_errors() {
     let project = Project::new();
     let pages = pages(&project);
     // mandoc's warnings are ignored: they include clap_mangen's breaks before lists.

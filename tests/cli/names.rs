@@ -3,7 +3,7 @@
 use crate::harness::Project;
 
 #[test]
-fn siblings_give_the_names() {
+fn names_are_inferred_from_references_of_siblings() {
     Project::shop().run("list").code(0).stderr("").stdout(
         "\
 IMAGE    REFERENCES                DOCKERFILE                 NAMED BY
@@ -42,13 +42,13 @@ fn pair(base: &str) -> Project {
 }
 
 #[test]
-fn the_directory_names_what_nothing_refers_to() {
+fn unreferenced_images_are_named_after_the_repository_directory() {
     let alone = Project::new().dockerfile("base", "FROM debian:12\n");
     check(&alone, "", "base=shop-base:latest by repository directory");
 }
 
 #[test]
-fn every_separator_is_understood() {
+fn names_are_inferred_with_every_separator() {
     for (base, dev) in [
         ("acme/shop-base", "acme/shop-dev:latest"),
         ("acme/base", "acme/dev:latest"),
@@ -66,7 +66,7 @@ fn every_separator_is_understood() {
 }
 
 #[test]
-fn the_worlds_images_are_not_ours() {
+fn a_directory_does_not_shadow_a_public_image() {
     // A directory with the name of a public image does not replace that image.
     let project = Project::new()
         .dockerfile("python", "FROM python:3.12\n")
@@ -76,7 +76,7 @@ fn the_worlds_images_are_not_ours() {
 }
 
 #[test]
-fn the_environment_and_options_win() {
+fn the_environment_and_options_override_inferred_names() {
     let project = pair("cloudhotspot/sampledjangoapp-base:latest")
         .var("REPO_NS", "cloudhotspot")
         .var("IMAGE_NAME", "sampledjangoapp")
@@ -104,7 +104,7 @@ fn the_environment_and_options_win() {
 }
 
 #[test]
-fn the_configuration_names_images() {
+fn settings_define_image_names() {
     let project = pair("acme/x.base.img:7").file(
         "layers.toml",
         "namespace = 'acme'\napp = 'x'\nreference = '{namespace}/{app}.{name}.img:7'\n\
@@ -130,7 +130,7 @@ fn check_doubts(project: &Project, arguments: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_name_that_cuts_an_edge_is_told() {
+fn a_renamed_image_that_loses_an_edge_is_warned_about() {
     let renamed = |called: &str, cause: &str| {
         [
             format!(
@@ -165,7 +165,7 @@ fn a_name_that_cuts_an_edge_is_told() {
 }
 
 #[test]
-fn a_name_that_cuts_no_edge_is_not_told() {
+fn a_name_that_loses_no_edge_is_not_warned_about() {
     check_doubts(&pair("acme/shop-base").var("REPO_NS", "acme"), "", &[]);
     check_doubts(&pair("debian:12").var("REPO_NS", "foo"), "", &[]);
     let digest = format!("acme/shop-base@sha256:{}", "a".repeat(64));
@@ -183,7 +183,7 @@ fn a_name_that_cuts_no_edge_is_not_told() {
 }
 
 #[test]
-fn a_siblings_other_tag_is_told_once() {
+fn another_tag_of_a_sibling_is_warned_about_once() {
     let project = Project::new()
         .dockerfile("spark-base", "FROM debian:12\n")
         .dockerfile("spark-bass", "FROM prestodb/spark-base:3.5.1\n")

@@ -27,7 +27,7 @@ fn stderr(command: &mut Command, pipe: Stdio) {
 }
 
 #[test]
-fn a_closed_pipe_changes_no_exit_code() {
+fn a_closed_pipe_does_not_change_the_exit_code() {
     let shop = Project::shop().file("graph.json", "{}");
     check(&shop, "graph", stdout, 0);
     check(&shop, "graph --check", stdout, 1);
@@ -45,7 +45,7 @@ fn a_closed_pipe_changes_no_exit_code() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let project = Project::shop();
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = project.command(&["graph"]).stdout(full).output().unwrap();

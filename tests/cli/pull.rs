@@ -18,7 +18,7 @@ const SCRIPT: &str = r#"{"store": "store.json", "record": "calls.jsonl",
     "registry": {"debian:bookworm-slim": "one"}}"#;
 
 #[test]
-fn externals_are_fetched_before_the_plan_is_made() {
+fn externals_are_pulled_before_planning() {
     let project = Project::shop().script(SCRIPT);
     let registry = |content: &str| {
         let script = SCRIPT.replace("one", content);
@@ -147,7 +147,7 @@ impl Drop for Images<'_> {
 }
 
 #[test]
-fn a_newer_external_is_fetched_from_its_registry() {
+fn a_newer_external_is_pulled_from_its_registry() {
     if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| value == "1") {
         println!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
         return;

@@ -3,7 +3,7 @@
 use crate::harness::Project;
 
 #[test]
-fn a_quiet_build_prints_only_what_is_wrong() {
+fn a_quiet_build_prints_only_problems() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     project.run("build --all --engine fake -q").code(0).stdout("").stderr("");
     project.run("--quiet build --all --engine fake --progress plain").code(0).stdout("").stderr("");
@@ -16,7 +16,7 @@ fn a_quiet_build_prints_only_what_is_wrong() {
 }
 
 #[test]
-fn a_quiet_failure_is_reported() {
+fn a_quiet_build_reports_failures() {
     let project = Project::shop().script(
         r#"{"images": [{"reference": "shop-builder",
             "steps": [{"text": "RUN make", "output": ["no rule\n"]}],
@@ -28,7 +28,7 @@ fn a_quiet_failure_is_reported() {
 }
 
 #[test]
-fn quiet_lists_have_names_only() {
+fn quiet_lists_contain_only_names() {
     let project = Project::shop();
     let names = project.run("list -q").code(0).out();
     assert!(names.lines().any(|line| line == "base") && !names.contains(' '), "{names}");
@@ -39,7 +39,7 @@ fn quiet_lists_have_names_only() {
 }
 
 #[test]
-fn a_verbose_plan_has_all_changes() {
+fn a_verbose_plan_lists_all_changes() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     project.write("docker/base/Dockerfile", "FROM scratch\nCOPY a b /\n");
     project.write("docker/base/a", "1");

@@ -40,7 +40,7 @@ fn image<'a>(data: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn the_last_run_is_shown() {
+fn report_shows_the_last_run_by_default() {
     let project = failing();
     project.run("build --all --engine fake -k --progress quiet").code(1);
     let path = "[root]/.layers/runs/[run]/report.html\n";
@@ -68,7 +68,7 @@ fn the_last_run_is_shown() {
 }
 
 #[test]
-fn a_run_is_compared_with_the_one_before_that_shares_an_image() {
+fn a_run_is_compared_with_the_previous_run_that_shares_an_image() {
     let project = Project::shop().script("{}");
     project.run("build base --engine fake --progress quiet").code(0);
     let first = newest(&project);
@@ -87,7 +87,7 @@ fn a_run_is_compared_with_the_one_before_that_shares_an_image() {
 }
 
 #[test]
-fn a_build_writes_its_page_and_trace() {
+fn a_build_writes_a_report_and_a_trace() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     let said =
         project.run("build --all --engine fake --timings --trace t.json --progress json -j2");
@@ -112,7 +112,7 @@ fn a_build_writes_its_page_and_trace() {
 }
 
 #[test]
-fn a_run_with_nothing_to_do_has_a_page_only_where_one_is_named() {
+fn a_run_that_builds_nothing_writes_a_report_only_to_an_explicit_path() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     project.run("build agent --engine fake").code(0);
     let said = project.run("build agent --engine fake --timings").code(0).err();
@@ -122,7 +122,7 @@ fn a_run_with_nothing_to_do_has_a_page_only_where_one_is_named() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_told() {
+fn missing_runs_and_unwritable_reports_are_errors() {
     let project = Project::shop().script("{}");
     let nothing = "error: no runs found: nothing has been built here yet\nhint: `layers build --all` builds all images\n";
     project.run("report").code(2).stdout("").stderr(nothing);
@@ -138,7 +138,7 @@ fn what_cannot_be_shown_is_told() {
 }
 
 #[test]
-fn a_graph_is_shown_without_a_run() {
+fn an_html_graph_needs_no_run() {
     let project = Project::shop();
     let page = project.run("graph --html").code(0).stderr("").out();
     let shown = data(&page);

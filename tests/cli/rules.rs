@@ -40,7 +40,7 @@ fn doubtful() -> Project {
 }
 
 #[test]
-fn doubts_are_told_by_every_verb_and_advice_by_check() {
+fn warnings_are_reported_by_all_commands_and_advice_only_by_check() {
     let project = doubtful();
     check(
         &project,
@@ -85,7 +85,7 @@ warning[missing-file]: `motd` not found in the context `docker/base`
 }
 
 #[test]
-fn warnings_fail_where_they_are_denied() {
+fn denied_warnings_fail_the_check() {
     doubtful().run("check").code(0);
     doubtful().run("check --deny warnings").code(3);
     doubtful().run("check --deny nothing").code(2);
@@ -94,7 +94,7 @@ fn warnings_fail_where_they_are_denied() {
 }
 
 #[test]
-fn problems_are_data() {
+fn problems_are_printed_as_json() {
     let project = Project::new()
         .dockerfile("base", "FROM debian:12\n")
         .dockerfile("dev", "FROM acme/shop-base\nRUN é\nCOPY --from=acme/shop-base:1 / /\n");
@@ -119,7 +119,7 @@ fn problems_are_data() {
 }
 
 #[test]
-fn github_gets_annotations_beside_the_text() {
+fn github_annotations_are_printed_in_addition_to_text() {
     let annotation = "::warning file=docker/a/Dockerfile,line=1,col=6,endColumn=12,\
                       title=untagged-external::`debian` has no tag%0Ahint: specify a \
                       version: `debian:…`\n";
@@ -179,7 +179,7 @@ fn a_dockerfile_silences_its_own_warnings() {
 }
 
 #[test]
-fn stages_with_a_typing_error() {
+fn misspelled_stages_are_reported() {
     let check = |dockerfile: &str, expected: &[&str]| {
         check(&Project::new().dockerfile("app", dockerfile), expected);
     };
@@ -210,7 +210,7 @@ fn stages_with_a_typing_error() {
 }
 
 #[test]
-fn siblings_with_a_typing_error() {
+fn misspelled_siblings_are_reported() {
     let check = |base: &str, expected: &[&str]| {
         let project = Project::new()
             .dockerfile("fooo", "FROM scratch\n")
@@ -235,13 +235,13 @@ fn siblings_with_a_typing_error() {
 }
 
 #[test]
-fn an_image_that_cannot_be_read_is_not_missed_twice() {
+fn references_to_an_unreadable_image_are_not_reported_as_unknown() {
     let project = Project::shop().file("docker/base/Dockerfile", b"FROM scratch\nRUN \xff\n");
     check(&project, &["error not-utf8 docker/base/Dockerfile:2:5"]);
 }
 
 #[test]
-fn variables_of_from_that_nothing_sets() {
+fn unset_variables_in_from_are_reported() {
     let check = |dockerfile: &str, expected: &[&str]| {
         check(&Project::new().dockerfile("app", dockerfile), expected);
     };
@@ -278,7 +278,7 @@ warning[unset-variable]: `SUFFIX` is not set and expands to an empty string
 }
 
 #[test]
-fn what_is_no_file_is_told_with_the_rest() {
+fn an_ignore_file_that_is_a_directory_is_an_error() {
     let project = Project::shop().file("docker/base/.dockerignore/x", "");
     for arguments in ["check", "build --all --engine fake"] {
         project.run(arguments).code(3).stdout("").stderr(
@@ -293,7 +293,7 @@ error[unreadable-file]: can't read `docker/base/.dockerignore`: Is a directory (
 }
 
 #[test]
-fn platforms_that_do_not_fit() {
+fn platform_mismatches_are_reported() {
     let pair =
         |base: &str, app: &str| Project::new().dockerfile("base", base).dockerfile("app", app);
     let arm = "FROM --platform=linux/arm64 debian:12\n";
@@ -325,7 +325,7 @@ warning[platform-mismatch]: platform `linux/amd64` is requested of `base`, which
 }
 
 #[test]
-fn a_trigger_reads_the_context_of_the_child() {
+fn an_onbuild_trigger_reads_the_context_of_the_child() {
     let project = Project::new()
         .dockerfile("base", "FROM debian:12\nONBUILD COPY requirements.txt /\n")
         .dockerfile("app", "FROM acme/shop-base\n")
@@ -350,7 +350,7 @@ warning[missing-file]: `requirements.txt` not found in the context `docker/app`
 }
 
 #[test]
-fn stages_that_nothing_needs() {
+fn unused_stages_are_reported() {
     let file = "FROM debian:12 AS test\nFROM debian:12 AS slim\nFROM debian:12\n";
     let project = Project::new().dockerfile("app", file);
     check(

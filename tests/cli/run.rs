@@ -29,7 +29,7 @@ fn scripted(images: &str) -> Project {
 }
 
 #[test]
-fn what_may_pass_is_tried_again() {
+fn transient_errors_are_retried() {
     let failing = r#"[{"reference": "shop-base", "passes_after": 2,
         "fail": {"step": 1, "message": "503 Service Unavailable"}}]"#;
     let project = scripted(failing);
@@ -53,7 +53,7 @@ fn what_may_pass_is_tried_again() {
 }
 
 #[test]
-fn an_engine_that_comes_back_is_waited_for_and_a_failing_command_is_not() {
+fn engine_errors_are_retried_but_failing_commands_are_not() {
     let gone = r#"[{"reference": "shop-base", "passes_after": 1, "error": "lost the engine"}]"#;
     scripted(gone).run("build base --engine fake --retries 1").code(0);
     scripted(gone).run("build base --engine fake").code(4);
@@ -64,7 +64,7 @@ fn an_engine_that_comes_back_is_waited_for_and_a_failing_command_is_not() {
 }
 
 #[test]
-fn an_image_that_takes_too_long_fails_and_the_rest_goes_on() {
+fn an_image_that_times_out_fails_and_other_images_are_built() {
     let project = scripted(r#"[{"reference": "shop-base", "gate": "canceled"}]"#);
     let ran = project.run("build --all --engine fake -k --timeout 200ms --progress plain").code(1);
     let said = ran.err();
@@ -78,7 +78,7 @@ fn an_image_that_takes_too_long_fails_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_failure_cancels_what_runs_only_when_asked() {
+fn a_failure_cancels_running_builds_only_with_fail_fast() {
     let project = |gate: &str| {
         scripted(&format!(
             r#"[{{"reference": "shop-base", "gate": "started:shop-agent",
@@ -94,7 +94,7 @@ fn a_failure_cancels_what_runs_only_when_asked() {
 }
 
 #[test]
-fn heavy_images_are_not_built_at_once() {
+fn heavy_images_are_not_built_in_parallel() {
     let project =
         scripted("[]").file("layers.toml", "[image.base]\nweight = 2\n[image.agent]\nweight = 9\n");
     project.run("build base agent --engine fake -j3").code(0);
@@ -106,7 +106,7 @@ fn heavy_images_are_not_built_at_once() {
 }
 
 #[test]
-fn a_plan_estimates_by_what_builds_took() {
+fn a_plan_estimates_the_time_from_previous_build_durations() {
     let project = scripted("[]").file(
         ".layers/durations.json",
         r#"{"images": {"base": [60000, 1000, 60000], "builder": [90000], "agent": [100000],
@@ -129,7 +129,7 @@ fn a_plan_estimates_by_what_builds_took() {
 }
 
 #[test]
-fn what_builds_took_decides_what_starts_first() {
+fn previous_build_durations_determine_the_start_order() {
     let order = |durations: &str| {
         let project = scripted("[]").file(".layers/durations.json", durations);
         project.run("build base agent --engine fake -j1").code(0);
@@ -160,7 +160,7 @@ fn finish((mut child, mut stderr, mut said): (Child, BufReader<ChildStderr>, Str
 const GATED: &str = r#"[{"reference": "shop-base", "gate": "file:go"}]"#;
 
 #[test]
-fn two_runs_do_not_build_the_same_at_once() {
+fn concurrent_runs_do_not_build_the_same_image() {
     let project = scripted(GATED);
     let first = start(&project, "base: no image in the engine");
     let second = start(&project, "base: waiting for another run that builds this image");
@@ -174,7 +174,7 @@ fn two_runs_do_not_build_the_same_at_once() {
 }
 
 #[test]
-fn the_claim_of_a_run_that_was_killed_is_taken_over() {
+fn the_claim_of_a_killed_run_is_taken_over() {
     let project = scripted(GATED);
     let (mut first, ..) = start(&project, "base: no image in the engine");
     let second = start(&project, "base: waiting for another run that builds this image");
@@ -188,7 +188,7 @@ fn the_claim_of_a_run_that_was_killed_is_taken_over() {
 }
 
 #[test]
-fn a_job_of_actions_gets_groups_and_annotations() {
+fn github_actions_output_has_groups_and_annotations() {
     let project = Project::new()
         .dockerfile("base", "FROM scratch\nRUN true\n")
         .dockerfile("dev", "FROM acme/shop-base\nRUN make all\n")

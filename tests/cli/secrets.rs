@@ -47,7 +47,7 @@ fn files_with(directory: &Path, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_build_gets_a_secret_that_nobody_sees() {
+fn a_secret_is_passed_to_the_build_and_masked_everywhere() {
     let project = printing().var("NPM_TOKEN", VALUE);
     let built = build(&project, "--secret id=npm,env=NPM_TOKEN").code(0);
     assert!(built.err().contains("token: ***\n"), "{}", built.err());
@@ -73,7 +73,7 @@ fn a_build_gets_a_secret_that_nobody_sees() {
 }
 
 #[test]
-fn another_value_makes_no_other_image() {
+fn a_changed_secret_value_keeps_the_image_fresh() {
     let project = printing();
     let build = |value: &str| {
         let words = ["build", "--all", "--engine=fake", "--progress=quiet", "--secret=id=npm"];
@@ -85,7 +85,7 @@ fn another_value_makes_no_other_image() {
 }
 
 #[test]
-fn a_failure_does_not_report_the_secret() {
+fn secrets_are_masked_in_failures() {
     let script = format!(
         r#"{{"images": [{{
             "steps": [{{"text": "RUN curl -u {VALUE}"}},
@@ -109,7 +109,7 @@ fn a_failure_does_not_report_the_secret() {
 }
 
 #[test]
-fn paths_begin_where_they_are_written() {
+fn secret_paths_are_relative_to_where_they_are_specified() {
     let project = printing()
         .dockerfile("app", &format!("{MOUNTS}RUN --mount=type=secret,id=pip pip install\n"))
         .file("layers.toml", "[secrets]\nnpm = { src = 'tokens/npm' }\npip = { src = '~/pip' }\n")
@@ -138,7 +138,7 @@ hint: paths are relative to `[root]`
 }
 
 #[test]
-fn what_is_given_wrongly_is_told_before_anything_is_done() {
+fn invalid_secret_options_are_reported_before_the_build_starts() {
     let project = printing()
         .script(r#"{"describe_error": "nobody should ask"}"#)
         .file("large", vec![b'x'; 500 * 1024 + 1])
@@ -177,7 +177,7 @@ fn what_is_given_wrongly_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_secret_that_is_required_and_not_given_is_told_with_its_place() {
+fn a_missing_required_secret_is_reported_with_its_location() {
     let project = Project::new()
         .dockerfile(
             "app",
@@ -224,7 +224,7 @@ error[missing-secret]: the ssh agent `default` is required, but was not provided
 }
 
 #[test]
-fn a_secret_with_the_wrong_name_is_doubted() {
+fn a_misspelled_secret_is_warned_about() {
     let project = printing();
     let said = build(&project, "--secret id=nmp,env=HOME").code(0).err();
     let warning = "\
@@ -243,7 +243,7 @@ warning[misspelt-secret]: no image mounts the secret `nmp`
 }
 
 #[test]
-fn what_layers_toml_gives_is_only_missed_where_it_is_mounted() {
+fn unreadable_secrets_in_settings_are_errors_only_if_mounted() {
     let project = Project::new()
         .dockerfile("app", MOUNTS)
         .dockerfile("plain", "FROM scratch\nRUN true\n")
@@ -313,7 +313,7 @@ const DISGUISES: [&[&str]; 16] = [
 ];
 
 #[test]
-fn a_secret_is_not_put_together_from_what_is_shown() {
+fn a_disguised_secret_cannot_be_reconstructed_from_the_output() {
     for disguise in DISGUISES {
         let output = serde_json::to_string(disguise).unwrap();
         let message = serde_json::to_string(&disguise.concat()).unwrap();

@@ -17,7 +17,7 @@ fn two_files() -> Project {
 }
 
 #[test]
-fn the_file_and_its_directory_replace_what_is_found() {
+fn an_explicit_settings_file_sets_the_workspace_root() {
     let project = two_files();
     assert_eq!(named(&project, ""), ["usual-base"]);
     for words in
@@ -29,7 +29,7 @@ fn the_file_and_its_directory_replace_what_is_found() {
 }
 
 #[test]
-fn the_state_and_the_logs_are_beside_the_file() {
+fn the_state_directory_is_next_to_the_settings_file() {
     let project = two_files().script("{}");
     project
         .run("-f other/layers.toml build --all --engine fake --quiet")
@@ -45,7 +45,7 @@ fn the_state_and_the_logs_are_beside_the_file() {
 }
 
 #[test]
-fn a_mistake_is_shown_in_the_file() {
+fn errors_are_shown_in_the_explicit_settings_file() {
     let project = two_files().file("ci.toml", "nmae = 'x'\n");
     let said = project.run("-f ci.toml list").code(3).err();
     assert!(said.contains(" --> ci.toml:1:1"), "{said}");
@@ -55,7 +55,7 @@ fn a_mistake_is_shown_in_the_file() {
 }
 
 #[test]
-fn files_of_other_tools_are_not_settings() {
+fn files_of_other_tools_are_rejected_as_settings() {
     let project = two_files().file("docker-bake.hcl", "").file("compose.yaml", "");
     let check = |file: &str, message: &str, hint: &str| {
         let said = project.run(&format!("list -f {file}")).code(2).err();
@@ -93,7 +93,7 @@ fn files_of_other_tools_are_not_settings() {
 }
 
 #[test]
-fn the_file_is_read_in_each_revision() {
+fn the_explicit_settings_file_is_read_in_each_revision() {
     let project = two_files();
     git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
     commit(&project);
@@ -105,7 +105,7 @@ fn the_file_is_read_in_each_revision() {
 }
 
 #[test]
-fn generated_files_say_which_file_they_come_from() {
+fn generated_commands_include_the_settings_file() {
     let project = two_files();
     let said = project.run("-f ci.toml graph --check --dot").code(1).err();
     assert!(said.contains("hint: layers graph --dot --file ci.toml --output graph.dot"), "{said}");
@@ -114,7 +114,7 @@ fn generated_files_say_which_file_they_come_from() {
 }
 
 #[test]
-fn a_new_file_is_written_under_the_name() {
+fn init_writes_the_explicit_settings_file() {
     let project = Project::new().dockerfile("base", "FROM scratch\n");
     project.run("init -f ci.toml").code(0).stderr("wrote `ci.toml`: 1 image\n");
     assert!(project.root().join("ci.toml").is_file());

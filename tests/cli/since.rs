@@ -68,7 +68,7 @@ const ALL_BUT_AGENT: [&str; 4] = ["base", "builder", "dev", "release"];
 const NONE: &str = "0 of 5 images affected";
 
 #[test]
-fn files_that_are_read_affect_their_images_and_dependents() {
+fn files_that_an_image_reads_affect_it_and_its_dependents() {
     let write = |path: &'static str, text: &'static str| {
         move |root: &Path| fs::write(root.join(path), text).unwrap()
     };
@@ -110,7 +110,7 @@ fn files_that_are_read_affect_their_images_and_dependents() {
 }
 
 #[test]
-fn files_that_nobody_reads_affect_nothing() {
+fn files_that_no_image_reads_affect_nothing() {
     let write = |path: &'static str, text: &'static str| {
         move |root: &Path| fs::write(root.join(path), text).unwrap()
     };
@@ -133,7 +133,7 @@ fn files_that_nobody_reads_affect_nothing() {
 }
 
 #[test]
-fn dockerfiles_ignore_files_and_settings_count_for_what_they_mean() {
+fn only_effective_changes_to_dockerfiles_and_settings_affect_images() {
     let write = |path: &'static str, text: &'static str| {
         move |root: &Path| fs::write(root.join(path), text).unwrap()
     };
@@ -169,7 +169,7 @@ fn dockerfiles_ignore_files_and_settings_count_for_what_they_mean() {
 }
 
 #[test]
-fn images_that_are_new_or_called_otherwise_are_affected() {
+fn new_and_renamed_images_are_affected() {
     let project = shop().dockerfile("tool", "FROM acme/shop-agent\n");
     fs::remove_dir_all(project.root().join("docker/dev")).unwrap();
     let found = project.run("affected --since HEAD").code(0).out();
@@ -181,7 +181,7 @@ fn images_that_are_new_or_called_otherwise_are_affected() {
 }
 
 #[test]
-fn what_is_staged_or_committed_counts_like_what_is_not() {
+fn staged_and_committed_changes_affect_images_like_unstaged_ones() {
     let project = shop();
     fs::write(project.root().join("docker/agent/run.sh"), "false\n").unwrap();
     git_in(project.root(), &["add", "--all"]);
@@ -198,7 +198,7 @@ fn what_is_staged_or_committed_counts_like_what_is_not() {
 }
 
 #[test]
-fn a_submodule_counts_for_those_that_read_it() {
+fn a_submodule_affects_the_images_that_read_it() {
     let other = tempfile::tempdir().unwrap();
     git_in(other.path(), &["init", "--quiet", "--initial-branch=main"]);
     fs::write(other.path().join("code"), "1\n").unwrap();
@@ -224,7 +224,7 @@ fn a_submodule_counts_for_those_that_read_it() {
 }
 
 #[test]
-fn a_repository_may_lie_below_that_of_git() {
+fn the_workspace_root_can_be_below_the_git_root() {
     let outer = tempfile::tempdir().unwrap();
     let root = outer.path().join("apps/shop");
     for (path, text) in [
@@ -251,7 +251,7 @@ fn a_repository_may_lie_below_that_of_git() {
 }
 
 #[test]
-fn a_matrix_is_printed_for_jobs() {
+fn affected_prints_a_job_matrix() {
     let project = shop();
     let github =
         |project: &Project| project.run("affected --since HEAD --format github").code(0).out();
@@ -270,7 +270,7 @@ fn a_matrix_is_printed_for_jobs() {
 }
 
 #[test]
-fn build_plan_and_list_take_what_is_affected() {
+fn build_plan_and_list_accept_since() {
     let project = shop();
     let said = project.run("build --since HEAD --engine fake").code(0).err();
     assert_same(&said, "no images changed since `HEAD`\n");
@@ -291,7 +291,7 @@ fn build_plan_and_list_take_what_is_affected() {
 }
 
 #[test]
-fn what_git_can_not_report_is_an_error_with_a_hint() {
+fn revisions_that_git_cannot_resolve_are_errors_with_a_hint() {
     let project = shop();
     let err = |words: &str| project.run(&format!("affected --since {words}")).code(2).err();
     assert_same(

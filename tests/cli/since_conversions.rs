@@ -13,7 +13,7 @@ const COPY: &str = "FROM scratch\nCOPY . /x\n";
 const HEREDOC: &str = "FROM scratch\nCOPY <<EOF /f\none\ntwo\nEOF\n";
 
 #[test]
-fn line_endings_are_those_of_a_checkout() {
+fn line_endings_are_compared_as_checked_out() {
     let files = [
         ("docker/a/Dockerfile", HEREDOC),
         ("docker/b/Dockerfile", COPY),
@@ -54,7 +54,7 @@ fn line_endings_are_those_of_a_checkout() {
 }
 
 #[test]
-fn settings_that_came_after_the_checkout_report_nothing() {
+fn git_settings_changed_after_the_checkout_affect_nothing() {
     let files =
         [("docker/a/Dockerfile", HEREDOC), ("docker/b/Dockerfile", COPY), ("docker/b/f", "1\n")];
     let repo = Repo::new(&files, &[]);
@@ -83,7 +83,7 @@ fn settings_that_came_after_the_checkout_report_nothing() {
 }
 
 #[test]
-fn attributes_that_change_between_revisions_change_what_a_checkout_writes() {
+fn changed_attributes_affect_the_files_they_convert() {
     let repo = Repo::new(
         &[
             ("docker/a/Dockerfile", HEREDOC),
@@ -127,7 +127,7 @@ fn shouting(root: &Path, required: &str) {
 }
 
 #[test]
-fn filters_write_what_they_write() {
+fn filtered_files_are_compared_as_checked_out() {
     for required in ["true", "false"] {
         let repo = Repo::with(
             &[
@@ -159,7 +159,7 @@ fn filters_write_what_they_write() {
 }
 
 #[test]
-fn contents_may_be_kept_elsewhere_and_be_missing() {
+fn filtered_files_can_be_stored_elsewhere_and_be_missing() {
     let clean = "at=.git/large\nmkdir -p $at && cat > $at/new\n\
                  name=$(sha1sum < $at/new | cut -d' ' -f1)\n\
                  mv $at/new $at/$name && echo pointer $name\n";
@@ -198,7 +198,7 @@ fn contents_may_be_kept_elsewhere_and_be_missing() {
 }
 
 #[test]
-fn a_filter_that_fails_hides_nothing_and_reports_nothing() {
+fn a_failing_filter_neither_hides_nor_adds_changes() {
     let repo = Repo::with(
         &[
             (".gitattributes", "*.up filter=shout\ndocker/b/Dockerfile filter=shout\n"),
@@ -219,7 +219,7 @@ fn a_filter_that_fails_hides_nothing_and_reports_nothing() {
 }
 
 #[test]
-fn files_that_git_does_not_look_at_are_compared() {
+fn files_marked_as_unchanged_in_git_are_compared() {
     for flag in ["--assume-unchanged", "--skip-worktree"] {
         let repo = Repo::new(
             &[
@@ -263,7 +263,7 @@ fn files_that_git_does_not_look_at_are_compared() {
 }
 
 #[test]
-fn a_sparse_checkout_reports_nothing_of_what_it_leaves_out() {
+fn files_omitted_by_a_sparse_checkout_are_not_reported() {
     let repo = Repo::new(
         &[("docker/a/Dockerfile", COPY), ("docker/a/deep/f", "1\n"), ("docker/b/Dockerfile", COPY)],
         &[],
@@ -276,7 +276,7 @@ fn a_sparse_checkout_reports_nothing_of_what_it_leaves_out() {
 }
 
 #[test]
-fn links_may_be_files_where_the_disk_has_none() {
+fn links_can_be_checked_out_as_plain_files() {
     let repo = Repo::new(
         &[("docker/a/Dockerfile", COPY), ("docker/a/f", "1\n"), ("docker/a/d/g", "1\n")],
         &[("docker/a/link", "f"), ("docker/a/to", "d")],

@@ -161,7 +161,7 @@ fn linked_context(context: &str) -> Repo {
 }
 
 #[test]
-fn a_context_may_be_a_link_or_behind_one() {
+fn a_context_can_be_a_link_or_behind_one() {
     for (context, file) in [
         ("shared/current", "f"),
         ("shared/again", "sub/g"),
@@ -187,7 +187,7 @@ fn a_context_may_be_a_link_or_behind_one() {
 }
 
 #[test]
-fn directories_of_dockerfiles_may_be_links() {
+fn dockerfile_directories_can_be_links() {
     let files = [
         ("images/z/Dockerfile", "FROM scratch\nCOPY f /\n"),
         ("images/z/f", "1\n"),
@@ -218,7 +218,7 @@ fn directories_of_dockerfiles_may_be_links() {
 }
 
 #[test]
-fn dockerfiles_and_ignore_files_may_be_behind_links() {
+fn dockerfiles_and_ignore_files_can_be_behind_links() {
     let repo = Repo::new(
         &[
             ("common/v1/file", COPY),
@@ -253,7 +253,7 @@ fn dockerfiles_and_ignore_files_may_be_behind_links() {
 }
 
 #[test]
-fn groups_and_deep_globs_find_what_is_behind_links() {
+fn groups_and_recursive_globs_follow_links() {
     for config in [
         "[[group]]\npattern = 'docker/(?<name>[^/]+)/Dockerfile'\n",
         "dockerfiles = ['docker/**/Dockerfile']\n",
@@ -276,7 +276,7 @@ fn groups_and_deep_globs_find_what_is_behind_links() {
 }
 
 #[test]
-fn links_may_leave_the_repository_or_lead_nowhere() {
+fn links_can_point_outside_the_repository_or_be_broken() {
     let outside = tempfile::tempdir().unwrap();
     let at = outside.path().join("ctx");
     fs::create_dir_all(&at).unwrap();
@@ -317,7 +317,7 @@ fn links_may_leave_the_repository_or_lead_nowhere() {
 }
 
 #[test]
-fn what_git_ignores_is_no_change_even_of_images() {
+fn files_and_images_that_git_ignores_are_not_changes() {
     let repo = Repo::with(
         &[("images/v1/f", "1\n"), ("docker/b/Dockerfile", COPY), ("docker/b/f", "1\n")],
         &[],
@@ -342,7 +342,7 @@ fn what_git_ignores_is_no_change_even_of_images() {
 }
 
 #[test]
-fn what_layers_keeps_is_no_input() {
+fn the_state_directory_is_not_an_input() {
     let repo = Repo::new(
         &[
             ("layers.toml", "[image.a]\ncontext = '.'\n"),
@@ -360,7 +360,7 @@ fn what_layers_keeps_is_no_input() {
 }
 
 #[test]
-fn bits_that_git_does_not_keep_are_no_change() {
+fn mode_bits_that_git_does_not_store_are_not_changes() {
     let repo = Repo::new(
         &[("docker/a/Dockerfile", COPY), ("docker/a/f", "1\n"), ("docker/a/d/g", "1\n")],
         &[],
@@ -393,7 +393,7 @@ fn bits_that_git_does_not_keep_are_no_change() {
 }
 
 #[test]
-fn an_empty_directory_is_gone_when_it_is_gone() {
+fn a_removed_empty_directory_affects_its_image() {
     let repo = Repo::new(
         &[
             ("docker/a/Dockerfile", "FROM scratch\nCOPY src /src\n"),
@@ -412,7 +412,7 @@ fn an_empty_directory_is_gone_when_it_is_gone() {
 }
 
 #[test]
-fn names_may_have_any_bytes() {
+fn file_names_can_contain_any_bytes() {
     use std::os::unix::ffi::OsStrExt;
     let odd = [&b"a\xffb"[..], b"new\nline", b"tab\t\"q\"\\", b" lead", "ü".as_bytes(), b"%s%f"];
     let repo = Repo::with(
@@ -445,7 +445,7 @@ fn names_may_have_any_bytes() {
 }
 
 #[test]
-fn a_root_below_that_of_git_may_link_out_of_it() {
+fn a_workspace_root_below_the_git_root_can_link_outside_itself() {
     let outer = tempfile::tempdir().unwrap();
     let outer = outer.path().canonicalize().unwrap();
     let root = outer.join("apps/shop");

@@ -65,7 +65,7 @@ fn with_submodule() -> (Repo, tempfile::TempDir) {
 }
 
 #[test]
-fn dockerfiles_and_contexts_may_be_in_submodules() {
+fn dockerfiles_and_contexts_can_be_in_submodules() {
     let (repo, _library) = with_submodule();
     repo.check_clean();
     let at = repo.root().join("docker/a/lib");
@@ -96,7 +96,7 @@ fn dockerfiles_and_contexts_may_be_in_submodules() {
 }
 
 #[test]
-fn submodules_may_be_nested() {
+fn submodules_can_be_nested() {
     let inner = library(&[("f", "1\n"), ("Dockerfile", COPY)]);
     let outer = library(&[("g", "1\n")]);
     add(outer.path(), inner.path(), "inner");
@@ -124,7 +124,7 @@ fn submodules_may_be_nested() {
 }
 
 #[test]
-fn a_submodule_may_come_go_or_not_be_checked_out() {
+fn submodules_can_be_added_removed_or_not_checked_out() {
     let library = library(&[("f", "1\n")]);
     let repo = Repo::new(
         &[("docker/a/Dockerfile", COPY), ("docker/b/Dockerfile", "FROM scratch\nCOPY lib /\n")],
@@ -155,7 +155,7 @@ fn a_submodule_may_come_go_or_not_be_checked_out() {
 }
 
 #[test]
-fn linked_work_trees_are_work_trees() {
+fn linked_work_trees_are_supported() {
     let (repo, _library) = with_submodule();
     let other = tempfile::tempdir().unwrap();
     let at = other.path().join("shop");
@@ -216,7 +216,7 @@ fn forked() -> Repo {
 }
 
 #[test]
-fn a_merge_base_that_history_may_hide_is_refused() {
+fn an_uncertain_merge_base_in_a_shallow_clone_is_an_error() {
     let repo = forked();
     assert_eq!(repo.affected("main..."), ["a"]);
     let clone = tempfile::tempdir().unwrap();
@@ -254,7 +254,7 @@ fn a_merge_base_that_history_may_hide_is_refused() {
 }
 
 #[test]
-fn a_merge_base_that_is_certain_is_taken_from_a_shallow_clone() {
+fn a_certain_merge_base_in_a_shallow_clone_is_used() {
     let repo = Repo::new(&[("docker/a/Dockerfile", COPY), ("docker/b/Dockerfile", COPY)], &[]);
     for number in 0..4 {
         repo.write("docker/b/f", &format!("{number}\n"));

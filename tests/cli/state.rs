@@ -90,7 +90,7 @@ fn go_on(project: &Project, outside: &Path, warns: bool) {
 }
 
 #[test]
-fn a_linked_state_directory_is_left_alone() {
+fn a_linked_state_directory_is_not_used() {
     let project = project();
     let outside = outside(&project);
     symlink(&outside, project.root().join(".layers")).unwrap();
@@ -104,7 +104,7 @@ fn a_linked_state_directory_is_left_alone() {
 }
 
 #[test]
-fn links_and_pipes_in_it_are_left_alone() {
+fn links_and_pipes_in_the_state_directory_are_not_followed() {
     for name in [
         "runs",
         "claims",
@@ -157,7 +157,7 @@ fn make_pipe(path: &Path) {
 }
 
 #[test]
-fn what_is_deeper_is_left_alone() {
+fn links_and_pipes_deeper_in_the_state_directory_are_not_followed() {
     let project = project();
     let outside = outside(&project);
     project.run("build app --engine fake --progress plain").code(0);
@@ -204,7 +204,7 @@ fn what_is_deeper_is_left_alone() {
 }
 
 #[test]
-fn a_page_never_goes_through_a_link() {
+fn a_report_replaces_a_link_instead_of_following_it() {
     let project = project();
     let outside = outside(&project);
     project.run("build app --engine fake --progress plain").code(0);

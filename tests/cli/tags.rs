@@ -40,7 +40,7 @@ fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn every_tag_is_put_on_every_image() {
+fn every_tag_is_added_to_every_image() {
     let project = pair().var("VERSION", "9").file("layers.toml", "version = ['1', '1.2']\n");
     let of = |arguments: &[&str]| references(&project, arguments);
     assert_eq!(
@@ -65,7 +65,7 @@ fn every_tag_is_put_on_every_image() {
 }
 
 #[test]
-fn a_template_with_a_version_makes_a_reference_for_each() {
+fn a_version_template_creates_one_reference_per_version() {
     let settings = |reference: &str| {
         format!("reference = {reference}\nversion = ['1', '1.2']\nargs.V = '{{version}}'\n")
     };
@@ -89,13 +89,13 @@ fn a_template_with_a_version_makes_a_reference_for_each() {
 }
 
 #[test]
-fn a_version_follows_the_tag_where_images_share_a_repository() {
+fn the_version_is_appended_to_the_tag_in_a_shared_repository() {
     let project = pair().file("layers.toml", "reference = 'x/all:{name}'\nversion = ['1', '2']\n");
     assert_eq!(references(&project, &[]), "x/all:base x/all:base-1 x/all:base-2");
 }
 
 #[test]
-fn git_says_commit_branch_and_tag() {
+fn git_placeholders_expand_to_commit_branch_and_tag() {
     let project = committed();
     let root = project.root();
     let commit_name = git_in(root, &["rev-parse", "HEAD"]);
@@ -126,7 +126,7 @@ fn git_says_commit_branch_and_tag() {
 }
 
 #[test]
-fn settings_and_variables_are_templates_too() {
+fn settings_and_variables_can_contain_placeholders() {
     let project = committed().file("layers.toml", "version = ['{git.branch}', 'v{git.branch}']\n");
     let references_of = |project: &Project| references(project, &[]);
     assert_eq!(
@@ -138,7 +138,7 @@ fn settings_and_variables_are_templates_too() {
 }
 
 #[test]
-fn a_pipeline_says_the_branch_of_a_detached_head() {
+fn ci_variables_provide_the_branch_of_a_detached_head() {
     let branch = |variables: &[(&str, &str)]| {
         let project = committed();
         git_in(project.root(), &["switch", "--quiet", "--detach"]);
@@ -166,7 +166,7 @@ fn a_pipeline_says_the_branch_of_a_detached_head() {
 }
 
 #[test]
-fn what_has_no_value_is_told_where_it_is_written() {
+fn placeholders_without_a_value_are_reported_with_their_location() {
     let project = committed();
     git_in(project.root(), &["switch", "--quiet", "--detach"]);
     assert_same(
@@ -210,7 +210,7 @@ error[config]: HEAD is detached
 }
 
 #[test]
-fn git_is_asked_only_where_a_template_wants_it() {
+fn git_runs_only_if_a_template_needs_it() {
     // Without git in the path.
     let project =
         committed().var("PATH", "/nowhere").file("layers.toml", "version = '{git.sha}'\n");
@@ -220,7 +220,7 @@ fn git_is_asked_only_where_a_template_wants_it() {
 }
 
 #[test]
-fn a_committed_graph_holds_no_name_of_its_commit() {
+fn a_committed_graph_does_not_contain_its_commit() {
     let project = committed().file("layers.toml", "version = ['{git.sha}', '1']\n");
     project.run("graph --output graph.json").code(0);
     let graph = project.read("graph.json");
@@ -234,7 +234,7 @@ fn a_committed_graph_holds_no_name_of_its_commit() {
 }
 
 #[test]
-fn another_commit_is_no_other_image() {
+fn a_new_commit_alone_does_not_affect_images() {
     let project = committed().file("layers.toml", "version = '{git.sha}'\n");
     commit(&project);
     commit(&project);

@@ -136,7 +136,7 @@ fn go(project: &Project) {
 }
 
 #[test]
-fn a_run_is_drawn_and_leaves_its_lines() {
+fn live_view_is_drawn_and_finished_images_stay_on_screen() {
     let project = project();
     let mut session = Session::start(&project, (24, 80), &[]);
     let running =
@@ -160,7 +160,7 @@ fn a_run_is_drawn_and_leaves_its_lines() {
 }
 
 #[test]
-fn it_follows_the_size_of_the_terminal() {
+fn live_view_adapts_to_terminal_resizes() {
     let project = project();
     let mut session = Session::start(&project, (24, 100), &[]);
     session.until(|screen| screen.contains("✗ x") && screen.contains("RUN true"));
@@ -181,7 +181,7 @@ fn it_follows_the_size_of_the_terminal() {
 }
 
 #[test]
-fn control_c_leaves_the_terminal_as_it_was() {
+fn ctrl_c_restores_the_terminal() {
     let project = project();
     let mut session = Session::start(&project, (24, 80), &[]);
     session.until(|screen| screen.contains("✗ x") && screen.contains("RUN true"));
@@ -203,7 +203,7 @@ error: x failed at docker/x/Dockerfile:2
 }
 
 #[test]
-fn colors_follow_the_environment() {
+fn colors_respect_environment_variables() {
     let styles = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\x1b[3");
     let escapes = |bytes: &[u8]| bytes.contains(&0x1b);
     let run = |more: &[(&str, &str)]| {

@@ -17,7 +17,7 @@ fn external(tree: &Tree, name: &str, more: &str) -> String {
 }
 
 #[test]
-fn arguments_that_a_trigger_of_an_external_declares_are_inputs() {
+fn arguments_declared_by_triggers_of_an_external_are_inputs() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let base = external(&tree, "/ext:1", "ONBUILD ARG X\nONBUILD ENV Y=$X\nENV A=1\n");
     tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
@@ -57,7 +57,7 @@ fn triggers_of_an_external_read_the_context_of_the_image() {
 }
 
 #[test]
-fn images_that_a_trigger_of_an_external_names_are_dependencies() {
+fn images_named_by_triggers_of_an_external_are_dependencies() {
     let Some(tree) = Tree::new_or_skip() else { return };
     if !tree.has_frontend(Frontend::new(1, 11)) {
         println!("skipped: the engine's frontend has no triggers with `--from`");
@@ -88,7 +88,7 @@ fn images_that_a_trigger_of_an_external_names_are_dependencies() {
 }
 
 #[test]
-fn an_invalid_trigger_of_an_external_is_reported_before_anything_is_built() {
+fn invalid_triggers_of_an_external_are_reported_before_building() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let base = external(&tree, "/ext:1", "ONBUILD COPY a\nENV A=1\n");
     tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
@@ -100,7 +100,7 @@ fn an_invalid_trigger_of_an_external_is_reported_before_anything_is_built() {
 }
 
 #[test]
-fn named_contexts_reach_the_build_in_the_form_that_buildkit_looks_up() {
+fn named_contexts_are_passed_under_the_name_that_buildkit_looks_up() {
     let Some(tree) = Tree::new_or_skip() else { return };
     if !tree.has_frontend(Frontend::new(1, 4)) {
         println!("skipped: the engine's frontend has no named contexts");
@@ -148,7 +148,7 @@ fn moves_and_moves_back(between: &Between, tree: &Tree, name: &str, [away, back]
 }
 
 #[test]
-fn an_external_that_moves_and_moves_back_is_not_taken() {
+fn an_external_that_moves_and_moves_back_is_not_used_as_base() {
     let Some(tree) = Tree::new_or_skip() else { return };
     // The same layers, so that only the configuration differs.
     let planned = external(&tree, "/planned:1", "COPY f /f\nENV WHICH=planned\n");
@@ -179,7 +179,7 @@ fn an_external_that_moves_and_moves_back_is_not_taken() {
 }
 
 #[test]
-fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
+fn copies_from_an_external_that_moves_and_moves_back_are_discarded() {
     let check = |instruction: &str| {
         let Some(tree) = Tree::new_or_skip() else { return };
         let planned = external(&tree, "/planned:1", "COPY bin/busybox /busybox\nCOPY f /f\n");
@@ -219,7 +219,7 @@ fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
 }
 
 #[test]
-fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
+fn attested_builds_reject_moved_externals_and_omit_internal_names() {
     let Some(tree) = Tree::new_or_skip() else { return };
     if !tree.docker.features().unwrap().attestations {
         println!("skipped: the engine does not have containerd's image store, and cannot attest");
@@ -256,7 +256,7 @@ fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
 }
 
 #[test]
-fn a_file_that_changes_without_changing_its_times_is_read_by_force() {
+fn force_rereads_files_changed_with_the_same_timestamps() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let tree = tree.moved_to_tmpfs();
     tree.write("docker/app/f", "one");

@@ -76,7 +76,7 @@ const CASES: [Case; 15] = [
 ];
 
 #[test]
-fn what_others_built_on_an_image_never_stands_for_it() {
+fn foreign_images_built_on_an_image_never_replace_it() {
     for Case { base, foreign, labels } in CASES {
         let Some(tree) = Tree::new_or_skip() else { return };
         tree.write("docker/base/f", "f");
@@ -114,7 +114,7 @@ fn what_others_built_on_an_image_never_stands_for_it() {
 }
 
 #[test]
-fn a_machine_that_has_only_a_foreign_image_builds() {
+fn images_are_built_if_the_engine_has_only_a_foreign_image() {
     let Some(tree) = Tree::new_or_skip() else { return };
     tree.write("docker/base/f", "f");
     tree.dockerfile("base", "FROM scratch\nCOPY f /f\nCMD [\"sh\"]\n");

@@ -78,7 +78,7 @@ const MODERN: [&str; 4] = [
 ];
 
 #[test]
-fn our_own_images_prove_their_origin() {
+fn the_origin_of_our_own_images_is_proved() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let mut cases: Vec<(String, String)> = Vec::new();
     let modern = if tree.has_frontend(Frontend::new(1, 4)) { &MODERN[..] } else { &[] };
@@ -126,7 +126,7 @@ fn our_own_images_prove_their_origin() {
 }
 
 #[test]
-fn a_base_with_another_history_that_comes_out_the_same_leaves_its_child_fresh() {
+fn a_rebuilt_base_with_identical_contents_keeps_its_child_fresh() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let base = |more: &str| tree.dockerfile("base", &format!("FROM scratch\nCOPY f /f\n{more}"));
     tree.write("docker/base/f", "f");
@@ -145,7 +145,7 @@ fn a_base_with_another_history_that_comes_out_the_same_leaves_its_child_fresh() 
 }
 
 #[test]
-fn a_new_author_of_a_base_reaches_its_children() {
+fn changing_the_author_of_a_base_rebuilds_its_children() {
     let Some(tree) = Tree::new_or_skip() else { return };
     tree.dockerfile("base", "FROM scratch\nENV A=1\nMAINTAINER one\n");
     tree.dockerfile("dev", "FROM NS/x-base\nENV B=1\n");
@@ -158,7 +158,7 @@ fn a_new_author_of_a_base_reaches_its_children() {
 }
 
 #[test]
-fn triggers_are_those_that_the_engine_writes() {
+fn parsed_triggers_match_those_that_the_engine_stores() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let triggers = [
         "ONBUILD RUN x",

@@ -17,7 +17,7 @@ fn without_engine(tree: &Tree, registry: &str, words: &str) -> (i32, String, Str
 }
 
 #[test]
-fn what_the_registry_lacks_is_affected() {
+fn images_missing_from_the_registry_are_affected() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let address = registry.address().to_owned();
@@ -55,7 +55,7 @@ fn what_the_registry_lacks_is_affected() {
 }
 
 #[test]
-fn what_needs_an_external_that_moved_is_affected() {
+fn dependents_of_a_moved_external_are_affected() {
     let Some(registry) = Registry::start() else { return };
     let address = registry.address().to_owned();
     let address = address.as_str();

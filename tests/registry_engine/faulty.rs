@@ -11,7 +11,7 @@ fn tree() -> Tree {
 }
 
 #[test]
-fn what_fails_at_first_is_tried_again() {
+fn transient_registry_errors_are_retried() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };
@@ -33,7 +33,7 @@ fn what_fails_at_first_is_tried_again() {
 }
 
 #[test]
-fn a_registry_that_lies_is_refused() {
+fn registry_content_with_a_wrong_digest_is_rejected() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };
@@ -57,7 +57,7 @@ fn a_registry_that_lies_is_refused() {
 }
 
 #[test]
-fn without_the_registry_all_is_built_and_nothing_is_pushed() {
+fn an_unreachable_registry_prevents_pushes_but_not_builds() {
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = tree();
     // No process listens on a port that was released.
@@ -72,7 +72,7 @@ fn without_the_registry_all_is_built_and_nothing_is_pushed() {
 }
 
 #[test]
-fn a_tag_that_is_refused_takes_the_others_back() {
+fn a_rejected_tag_rolls_back_the_other_tags() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = tree();
@@ -97,7 +97,7 @@ fn a_tag_that_is_refused_takes_the_others_back() {
 }
 
 #[test]
-fn another_image_under_the_tag_of_a_key_is_not_taken() {
+fn a_different_image_under_a_key_tag_is_not_used() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };

@@ -21,7 +21,7 @@ fn build_on(machine: &Machine, base: &str, more: &str, name: &str) {
 }
 
 #[test]
-fn a_foreign_image_under_a_key_or_a_tag_is_not_taken() {
+fn foreign_images_under_a_key_or_tag_are_not_used() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };

@@ -28,7 +28,7 @@ CMD g "h i"
 "#;
 
 #[test]
-fn identities_are_the_same_in_engine_and_registry() {
+fn image_identities_match_between_engine_and_registry() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let address = registry.address();

@@ -13,7 +13,7 @@ use crate::world::{Machine, Tree, generation, kill_release, wait_for_release};
 const ROUNDS: usize = 20;
 
 #[test]
-fn killed_at_any_moment_tags_are_of_one_generation() {
+fn tags_stay_consistent_whenever_a_run_is_killed() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     // Moving a tag takes long, so that many runs are killed meanwhile.
@@ -66,7 +66,7 @@ fn killed_at_any_moment_tags_are_of_one_generation() {
 
 /// A terminal or a pipeline kills a whole process group.
 #[test]
-fn killed_with_its_group_over_moving_tags_the_rest_are_moved() {
+fn remaining_tags_are_moved_if_the_process_group_is_killed() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("alone", "", &[])]);
@@ -97,13 +97,13 @@ fn killed_with_its_group_over_moving_tags_the_rest_are_moved() {
 
 /// The whole machine dies while tags are moved.
 #[test]
-fn what_a_machine_left_half_done_is_ended_by_the_next_release() {
+fn the_next_publish_completes_one_interrupted_by_a_machine_crash() {
     check_half_done(true);
 }
 
 /// The process that moves tags dies alone, as one that runs out of memory does.
 #[test]
-fn what_a_mover_left_half_done_is_ended_by_the_next_release() {
+fn the_next_publish_completes_one_whose_process_was_killed() {
     check_half_done(false);
 }
 

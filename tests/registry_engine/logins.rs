@@ -59,13 +59,13 @@ fn check(registry: &Registry, trust: bool) {
 }
 
 #[test]
-fn a_registry_that_wants_a_login_gets_it() {
+fn registries_that_require_a_login_are_supported() {
     let Some(registry) = Registry::plan().with_auth().start() else { return };
     check(&registry, false);
 }
 
 #[test]
-fn tls_under_an_authority_of_ones_own_with_a_login() {
+fn tls_with_a_custom_ca_and_a_login_is_supported() {
     let Some(registry) = Registry::plan().with_auth().with_tls().start() else { return };
     check(&registry, true);
 }

@@ -14,7 +14,7 @@ fn commands(machine: &Machine, tree: &Tree, registry: &str, words: &str) -> Vec<
 }
 
 #[test]
-fn each_job_builds_its_image_on_a_new_machine_and_the_last_moves_the_tags() {
+fn jobs_build_on_new_machines_and_the_last_job_moves_the_tags() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let address = registry.address();

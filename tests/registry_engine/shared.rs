@@ -28,7 +28,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_one_machine_has_built_no_other_builds() {
+fn images_built_on_one_machine_are_not_rebuilt_on_another() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };
@@ -65,7 +65,7 @@ fn what_one_machine_has_built_no_other_builds() {
 }
 
 #[test]
-fn a_parent_is_fetched_where_something_is_built_on_it_and_all_with_load() {
+fn images_are_pulled_only_if_built_upon_or_if_load_is_given() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };
@@ -93,7 +93,7 @@ fn a_parent_is_fetched_where_something_is_built_on_it_and_all_with_load() {
 /// Images are built on the parents of their own checkout, whatever images others have given the parents'
 /// names.
 #[test]
-fn a_branch_never_stands_on_the_base_of_another() {
+fn a_branch_never_builds_on_the_base_of_another() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let Some(builder) = Machine::start_or_skip() else { return };
@@ -129,7 +129,7 @@ fn a_branch_never_stands_on_the_base_of_another() {
 
 /// Two concurrent runs on one engine, from checkouts with different bases.
 #[test]
-fn two_branches_at_once_on_one_engine_end_with_their_own_bases() {
+fn concurrent_branches_on_one_engine_use_their_own_bases() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let address = registry.address();
@@ -174,7 +174,7 @@ fn key_of(machine: &Machine, tree: &Tree, address: &str, image: &str) -> String 
 }
 
 #[test]
-fn where_an_image_fails_no_tag_is_moved() {
+fn no_tags_are_moved_if_an_image_fails() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let address = registry.address();
@@ -204,7 +204,7 @@ fn where_an_image_fails_no_tag_is_moved() {
 }
 
 #[test]
-fn the_configuration_names_the_registry_and_pushes() {
+fn registry_and_push_can_be_set_in_layers_toml() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let (address, tree) = (registry.address(), Tree::new(&[("base", "", &[])]));

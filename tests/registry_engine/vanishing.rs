@@ -37,7 +37,7 @@ fn prepared(address: &str) -> Option<(Machine, Tree, String)> {
 }
 
 #[test]
-fn what_loses_its_references_before_it_is_pushed_is_pushed() {
+fn an_image_that_loses_its_references_is_still_pushed() {
     let Some(registry) = Registry::start() else { return };
     let address = registry.address();
     let Some((machine, tree, _)) = prepared(address) else { return };
@@ -54,7 +54,7 @@ fn what_loses_its_references_before_it_is_pushed_is_pushed() {
 
 /// Another run that pushes the same image removes the reference with its key at the end.
 #[test]
-fn an_image_that_two_runs_push_is_pushed_by_both() {
+fn two_runs_can_push_the_same_image() {
     let Some(registry) = Registry::start() else { return };
     let address = registry.address();
     let Some((machine, tree, base)) = prepared(address) else { return };
@@ -69,7 +69,7 @@ fn an_image_that_two_runs_push_is_pushed_by_both() {
 
 /// A run that is rejected after its plan was made.
 #[test]
-fn a_run_that_does_not_begin_leaves_no_names() {
+fn a_rejected_run_leaves_no_temporary_names() {
     let Some(registry) = Registry::start() else { return };
     let Some((machine, tree, _)) = prepared(registry.address()) else { return };
     let config = fs::read_to_string(tree.root().join("layers.toml")).unwrap();
@@ -86,7 +86,7 @@ fn a_run_that_does_not_begin_leaves_no_names() {
 }
 
 #[test]
-fn a_fresh_parent_that_vanishes_before_its_turn_is_built_again() {
+fn a_fresh_parent_removed_during_the_run_is_rebuilt() {
     let Some(registry) = Registry::start() else { return };
     let Some((machine, tree, base)) = prepared(registry.address()) else { return };
     if !machine.knows_contexts() {

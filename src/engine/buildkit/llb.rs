@@ -12,7 +12,7 @@
 //! The gRPC path, which Docker's buildx uses, takes *frontend inputs*: one graph for `dockerfile` and one for
 //! `context` (BuildKit `frontend/dockerfile/builder`, since 0.7). The Dockerfile is therefore one file in a layer
 //! of its own, and the context is a tar that the engine requests over the session and unpacks. The same `find` then
-//! shows only the context's files, which the test `copying_all_copies_the_context_and_nothing_else` checks.
+//! shows only the context's files, which the test `copying_everything_copies_only_the_context` checks.
 
 use std::collections::HashMap;
 

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_listed_and_used_and_nothing_else() {
+    fn the_ssh_agent_proxy_only_allows_listing_and_signing() {
         let (list, sign) = (message(&[11]), message(b"\x0dkey and data"));
         let all = [list.clone(), sign.clone()].concat();
         let answers = vec![message(&[12, 0]), message(&[12, 1])];
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_ends_the_conversation() {
+    fn invalid_ssh_agent_messages_close_the_connection() {
         assert_eq!(relayed(&[&[0xff; 8], &message(&[11])]), (Vec::new(), Vec::new()));
         assert_eq!(relayed(&[&[0, 0]]), (Vec::new(), Vec::new()));
     }

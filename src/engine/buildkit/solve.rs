@@ -452,7 +452,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_engine_is_told_from_a_failed_image() {
+    fn lost_connections_are_distinguished_from_build_failures() {
         let check = |status: &Status, has_failed_step, expected| {
             assert_eq!(is_lost(status, has_failed_step), expected, "{status:?}");
         };

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_the_command_that_failed() {
+    fn failed_commands_are_extracted_from_messages() {
         let check = |message: &str, command: Option<&str>, plain: &str| {
             assert_eq!(failed_command(message), command, "{message}");
             assert_eq!(plain_message(message), plain, "{message}");
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_building_again_helps_are_told_from_others() {
+    fn transient_failures_are_distinguished_from_permanent_ones() {
         let check = |step: Option<&str>, message: &str, expected| {
             let step = step.map(parse_name);
             let failure = BuildFailure { step, message: message.to_owned(), may_pass: false };
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_lose_their_decoration() {
+    fn redundant_prefixes_are_removed_from_messages() {
         let check = |message, expected| assert_eq!(plain_message(message), expected, "{message}");
         check(
             "failed to solve with frontend dockerfile.v0: failed to build LLB: executor failed \

@@ -116,7 +116,7 @@ mod tests {
     use crate::base::error;
 
     #[test]
-    fn a_socket_without_permission_says_how_to_get_it() {
+    fn socket_permission_errors_have_a_hint() {
         let endpoint = Endpoint {
             address: EndpointAddress::Unix("/run/d.sock".into()),
             tls: None,

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_say_which_references_moved() {
+    fn moved_references_are_counted_from_events() {
         let mut seen = MoveCounts::default();
         for line in [
             r#"{"Action":"tag","Actor":{"ID":"sha256:1","Attributes":{"name":"acme/base:1"}}}"#,

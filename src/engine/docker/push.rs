@@ -188,7 +188,7 @@ mod tests {
     use crate::base::error::{self, is_transient};
 
     #[test]
-    fn a_refusal_says_what_can_be_done_and_whether_trying_again_helps() {
+    fn rejected_pushes_have_a_hint_and_are_classified_for_retries() {
         let check = |why: &str, hint: &str, passes: bool| {
             let error = refused("host:5000/a/b:1", why);
             let text = error::text(&error);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_registry_repeats_of_the_credentials_is_hidden() {
+    fn credentials_in_registry_messages_are_masked() {
         let credential = Credential { username: "me".into(), secret: "open sesame".into() };
         let why = "denied: `Basic bWU6b3BlbiBzZXNhbWU=` is not `open sesame`".to_owned();
         assert_eq!(hide(Some(&credential), why).unwrap(), "denied: `Basic ***` is not `***`");

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_stay_one_part_of_a_path() {
+    fn references_are_escaped_in_urls() {
         let check =
             |reference, expected: &str| assert_eq!(path_of(reference).to_string(), expected);
         check("acme/shop-base:1.2", "acme/shop-base:1.2");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_split_for_queries() {
+    fn references_are_split_into_name_and_tag_or_digest() {
         let check = |reference, expected| assert_eq!(split_reference(reference), expected);
         check("debian", ("debian", "latest"));
         check("a/b:1", ("a/b", "1"));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_read_with_what_may_be_missing() {
+    fn images_are_parsed_when_optional_fields_are_missing() {
         let answer = serde_json::json!({
             "Id": "sha256:1", "Os": "linux", "Architecture": "arm", "Variant": "v7", "Size": 5,
             "RepoTags": ["a:1", "<none>:<none>"], "RepoDigests": null,

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_found_wherever_the_answer_is_cut() {
+    fn errors_are_found_however_the_response_is_split() {
         let answer =
             b"{\"status\":\"Pulling\"}\r\n{\"error\":\"no such tag\"}\r\n{\"error\":\"x\"}";
         let read = |parts: &[&[u8]]| {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_found_in_what_either_store_says() {
+    fn digests_are_found_in_the_output_of_both_image_stores() {
         let read = |answer: &str| {
             let mut begun = || ();
             let mut lines = MessageStream::new(&mut begun);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_is_told_from_a_name() {
+    fn registries_are_distinguished_from_repository_names() {
         let check = |repository, expected| assert_eq!(registry_of(repository), expected);
         check("debian", "docker.io");
         check("acme/base", "docker.io");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_sent_as_the_engine_reads_them() {
+    fn credentials_are_encoded_in_the_format_of_the_engine() {
         let check = |username: &str, expected| {
             let credential = Credential { username: username.into(), secret: "s".into() };
             let sent = URL_SAFE.decode(encode(Some(&credential))).unwrap();

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gates_are_read() {
+    fn gates_are_parsed() {
         let check = |text: &str, expected: Result<Gate, &str>| {
             assert_eq!(Gate::try_from(text.to_owned()), expected.map_err(str::to_owned));
         };
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_field_is_an_error_and_paths_are_made_whole() {
+    fn unknown_fields_are_errors_and_paths_become_absolute() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("script.json");
         fs::write(&path, r#"{"imagez": []}"#).unwrap();

@@ -11,7 +11,7 @@ fn check(values: &[&str], text: &str, expected: &str) {
 }
 
 #[test]
-fn values_are_hidden_wherever_they_stand() {
+fn secret_values_are_masked_anywhere_in_a_line() {
     check(&[], "hunter2", "hunter2");
     check(&["hunter2"], "hunter2", "***");
     check(&["hunter2"], "a hunter2, hunter2hunter2.", "a ***, ***.");
@@ -28,7 +28,7 @@ fn values_are_hidden_wherever_they_stand() {
 }
 
 #[test]
-fn what_is_not_seen_does_not_hold_a_value_apart() {
+fn values_split_by_invisible_characters_are_masked() {
     let values = ["password"];
     for between in [
         "\x1b[31m",
@@ -62,7 +62,7 @@ fn what_is_not_seen_does_not_hold_a_value_apart() {
 }
 
 #[test]
-fn what_is_written_over_something_else_is_hidden() {
+fn values_written_by_overwriting_text_are_masked() {
     let values = ["password"];
     check(&values, "a passx\x08word b\n", "***\n");
     check(&values, "passXXXX\x1b[4Dword", "***");
@@ -75,7 +75,7 @@ fn what_is_written_over_something_else_is_hidden() {
 }
 
 #[test]
-fn line_breaks_do_not_hold_a_value_apart() {
+fn values_split_by_line_breaks_are_masked() {
     let letters: Vec<char> = ('a'..='z').collect();
     let value: String = (0..300).map(|it| letters[it * 7 % 26]).collect();
     for columns in [1, 7, 64, 76, 80, 299] {
@@ -108,7 +108,7 @@ fn line_breaks_do_not_hold_a_value_apart() {
 }
 
 #[test]
-fn messages_quote_values() {
+fn quoted_values_in_messages_are_masked() {
     check(
         &[r#"pa"ss\word"#],
         r#"process "echo pa\"ss\\word" failed"#,
@@ -135,7 +135,7 @@ fn flow(values: &[&str], lines: &[&str]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn only_what_is_undecided_is_held_back() {
+fn only_possible_starts_of_values_are_buffered() {
     let check = |values: &[&str], lines: &[&str], expected: &[&[&str]]| {
         assert_eq!(flow(values, lines), expected, "{lines:?}");
     };
@@ -152,7 +152,7 @@ fn only_what_is_undecided_is_held_back() {
 }
 
 #[test]
-fn no_more_is_held_than_is_bearable() {
+fn buffered_output_is_limited() {
     let secret = mask(&["hunter2"]);
     let mut stream = MaskStream::new(secret);
     let (mut held, mut most, mut out) = (0_usize, 0, Vec::new());
@@ -170,7 +170,7 @@ fn no_more_is_held_than_is_bearable() {
 }
 
 #[test]
-fn a_value_that_repeats_itself_is_hidden_whole() {
+fn repetitive_values_are_masked_completely() {
     let value = "a".repeat(20_000);
     let shown = mask(&[&value]).hide_in("a\n".repeat(50_000));
     assert!(shown.lines().all(|line| line == "***"), "{}", &shown[..40]);

@@ -278,7 +278,7 @@ mod tests {
     use super::literal;
 
     #[test]
-    fn no_text_is_an_expression() {
+    fn expression_syntax_in_text_is_escaped() {
         let check = |text: &str, expected: &str| assert_eq!(literal(text), expected);
         check("base", r#""base""#);
         check("${x} $y }}", r#""${x} $y }}""#);

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_words_of_a_shell_and_no_options() {
+    fn image_names_are_quoted_and_not_parsed_as_options() {
         let (secrets, none) = (BTreeMap::new(), Attestations::default());
         let check = |names: &[&str], expected: &str| {
             assert_eq!(pipeline(&secrets, &none).command(names, PUSH_KEYS, &[]), expected);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_has_a_host() {
+    fn the_registry_host_is_extracted() {
         let (secrets, none) = (BTreeMap::new(), Attestations::default());
         let check = |registry: Option<&str>, expected: Option<&str>| {
             let mut pipeline = pipeline(&secrets, &none);

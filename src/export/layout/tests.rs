@@ -10,7 +10,7 @@ fn spots(parents: &[&[usize]]) -> Vec<(usize, f64)> {
 }
 
 #[test]
-fn what_is_needed_stands_before() {
+fn parents_are_placed_before_their_children() {
     assert_eq!(spots(&[]), []);
     assert_eq!(spots(&[&[], &[]]), [(0, 0.0), (0, 1.0)]);
     assert_eq!(spots(&[&[], &[0], &[1]]), [(0, 0.0), (1, 0.0), (2, 0.0)]);
@@ -19,12 +19,12 @@ fn what_is_needed_stands_before() {
 }
 
 #[test]
-fn a_parent_stands_in_the_middle_of_its_children() {
+fn parents_are_centered_on_their_children() {
     assert_eq!(spots(&[&[], &[0], &[0], &[0]]), [(0, 1.0), (1, 0.0), (1, 1.0), (1, 2.0)]);
 }
 
 #[test]
-fn a_chain_is_straight_whatever_its_ends() {
+fn chains_are_straight_regardless_of_their_ends() {
     // 0 and 1 are parents of 2, then come 3, 4, 5, and three children.
     let found = spots(&[&[], &[], &[0, 1], &[2], &[3], &[4], &[5], &[5], &[5]]);
     let rows: Vec<f64> = found[2..6].iter().map(|(_, row)| *row).collect();
@@ -32,14 +32,14 @@ fn a_chain_is_straight_whatever_its_ends() {
 }
 
 #[test]
-fn lines_that_need_not_cross_do_not() {
+fn avoidable_line_crossings_are_removed() {
     // Two pairs with crossed numbers.
     let found = spots(&[&[], &[], &[1], &[0]]);
     assert_eq!(found[0].1 < found[1].1, found[3].1 < found[2].1);
 }
 
 #[test]
-fn long_lines_bend_around_images() {
+fn long_lines_are_routed_around_images() {
     let parents = vec![vec![], vec![0], vec![1], vec![2, 0]];
     let layout = lay_out(&parents);
     let long = layout.lines.iter().find(|line| (line.parent, line.child) == (0, 3)).unwrap();
@@ -51,7 +51,7 @@ fn long_lines_bend_around_images() {
 }
 
 #[test]
-fn places_of_a_rank_are_apart_and_in_order() {
+fn positions_in_a_rank_are_ordered_and_keep_their_distance() {
     let check = |wishes: &[(f64, f64)], gap: f64, expected: &[f64]| {
         assert_eq!(apart(wishes, std::iter::repeat_n(gap, wishes.len() - 1)), expected);
     };
@@ -62,7 +62,7 @@ fn places_of_a_rank_are_apart_and_in_order() {
 }
 
 #[test]
-fn lines_of_one_parent_share_their_way() {
+fn lines_from_the_same_parent_share_a_route() {
     let parents = vec![vec![], vec![0], vec![1], vec![2, 0], vec![3, 0]];
     let layout = lay_out(&parents);
     let way = |child: usize| {
@@ -98,7 +98,7 @@ fn large_graphs_are_laid_out() {
 
 proptest! {
     #[test]
-    fn whatever_is_needed_nodes_lie_apart_and_lines_lead_on(
+    fn nodes_never_overlap_and_lines_always_go_forward(
         its_parents in proptest::collection::vec(proptest::collection::vec(0_usize..60, 0..4), 1..60)
     ) {
         let parents: Vec<Vec<usize>> = its_parents

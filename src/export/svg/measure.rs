@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
+    fn numbers_have_at_most_one_decimal() {
         let check = |value: f64, expected: &str| assert_eq!(number(value), expected);
         check(0.0, "0");
         check(-0.01, "0");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_letters_are_wide() {
+    fn text_width_depends_on_the_characters() {
         assert!(width("mm") > width("nn") && width("nn") > width("ii"));
         assert!(width("基") > width("n"));
         assert!(width("e\u{301}") == width("e"));

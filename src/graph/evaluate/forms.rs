@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn signals() {
+    fn signals_are_validated() {
         check(is_signal, "9 -1 +3 99 KILL SIGTERM sigint RTMIN RTMIN+15 SIGRTMAX-1", "0 x 1.5 SIG");
         check(is_signal, "XFSZ CLD", "RTMIN+16 RTMIN+ RTMAX-15 99999999999999999999");
         assert!(!is_signal(""));
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn modes() {
+    fn file_modes_are_validated() {
         check(is_mode, "755 0644 7777 u+x a=rw +x go=u = u+rwX,g-w a+st u+x-w", "8 0o7 99999 -1");
         check(is_mode, "0 07777", "rwx x u u+x, 10000 u+q ,+x 755x");
         assert!(!is_mode(""));
     }
 
     #[test]
-    fn ports() {
+    fn ports_are_validated() {
         check(is_port, "80 80/tcp 80/TCP 80/ 80-90/udp 0 5-5 65535", "a -1 70000 90-80 1-2-3 80/x");
         check(is_port, "80:90 1.2.3.4:80:90 127.0.0.1::80 1-2:80 :80", "80: /tcp tcp/80 x:80");
         check(is_port, "[::1]:80:90 ::1:80:90 80-81:90-91", "80-90:90-95 [::1:80:90 x:80:90");

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_from_paths() {
+    fn remote_sources_are_distinguished_from_paths() {
         let check =
             |source: &str, expected: SourceKind| assert_eq!(origin(source), expected, "{source}");
         check("a/b", SourceKind::Context);

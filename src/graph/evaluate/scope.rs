@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_keeps_what_it_had_when_another_grows_from_it() {
+    fn changes_to_a_cloned_scope_do_not_affect_the_original() {
         let mut scopes = vec![Scope::new(false)];
         for n in 0..200 {
             let mut scope = scopes[n].clone();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_image_carries_wins_over_the_arguments_below() {
+    fn inherited_environment_variables_override_inherited_arguments() {
         let value = |scope: &Scope, name: &str| {
             scope.value(name).map(|value| (value.text.to_string(), value.certain))
         };
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_is_shallow_whatever_the_order() {
+    fn the_tree_is_shallow_for_sorted_insertions() {
         let mut scope = Scope::new(true);
         for n in 0..5_000 {
             scope.set_environment(&format!("V{n:05}"), "x", true);

@@ -52,7 +52,7 @@ fn compare(found: &[FoundDockerfile], config: &str, expected: &[&str], problems:
 }
 
 #[test]
-fn files_name_images() {
+fn image_names_are_derived_from_dockerfile_paths() {
     check(
         &["docker/dev/Dockerfile", "docker/base/Containerfile", "Dockerfile"],
         "",
@@ -87,7 +87,7 @@ fn files_name_images() {
 }
 
 #[test]
-fn templates_name_images() {
+fn image_names_are_derived_from_templates() {
     check(
         &["a/base/Dockerfile", "b/base/Dockerfile", "Dockerfile"],
         "name = '{parent}-{dir}'\ncontext = '{path}/..'\n[args]\nWHO = '{name}'\nV = '{version}'\n",
@@ -101,7 +101,7 @@ fn templates_name_images() {
 }
 
 #[test]
-fn captures_reach_every_setting() {
+fn captures_are_expanded_in_every_setting() {
     let captures = [("distro", "jazzy"), ("variant", "core")];
     let captures = captures.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let found = FoundDockerfile {
@@ -121,7 +121,7 @@ fn captures_reach_every_setting() {
 }
 
 #[test]
-fn the_configuration_changes_and_adds_images() {
+fn the_configuration_modifies_and_adds_images() {
     check(
         &["docker/dev/Dockerfile"],
         "[args]\nA = 1\nB = 2\n[image.dev]\ncontext = '.'\nargs.A = 3\n[image.x]\ndockerfile = 'x/D'\n",
@@ -131,7 +131,7 @@ fn the_configuration_changes_and_adds_images() {
 }
 
 #[test]
-fn targets_are_images() {
+fn configured_targets_become_images() {
     check(
         &["docker/app/Dockerfile"],
         "[image.app]\ntargets = ['dev', 'release']\nargs.A = '{target}'\n\
@@ -164,7 +164,7 @@ fn targets_are_images() {
 }
 
 #[test]
-fn mistakes_are_collected() {
+fn configuration_errors_are_collected() {
     check(
         &["a/base/Dockerfile", "b/base/Dockerfile"],
         "[image.bsae]\n[image.base]\ncontext = '../x'\n",

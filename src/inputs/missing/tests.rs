@@ -55,7 +55,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
 }
 
 #[test]
-fn what_is_there_is_not_missing() {
+fn existing_sources_are_not_reported() {
     let files = ["a.txt", "src/main.py", "src/lib/x.py", "docs/[1].md"];
     for instructions in [
         "COPY a.txt /",
@@ -81,7 +81,7 @@ fn what_is_there_is_not_missing() {
 }
 
 #[test]
-fn what_is_not_there_is_missing() {
+fn missing_sources_are_reported() {
     let files = ["requirements.txt", "src/main.py"];
     check(
         &files,
@@ -126,7 +126,7 @@ fn what_is_not_there_is_missing() {
 }
 
 #[test]
-fn the_line_that_hides_a_file_is_shown() {
+fn the_ignore_pattern_that_excludes_a_file_is_reported() {
     let files = ["a.txt", "dist/app/x.js", "keep/a", "keep/b"];
     check(
         &files,

@@ -60,7 +60,7 @@ fn check(source: &str, expected: &str) {
 }
 
 #[test]
-fn plain_sources() {
+fn sources_without_wildcards_are_matched_exactly() {
     check("a.txt", "a.txt");
     check("/a.txt", "a.txt");
     check("./a.txt", "a.txt");
@@ -79,7 +79,7 @@ fn plain_sources() {
 }
 
 #[test]
-fn wildcards() {
+fn sources_with_wildcards_are_expanded() {
     check("*.txt", "a.txt");
     check("?.*", "a.txt b.log");
     check("*/*.txt", "other other/x.txt");
@@ -95,13 +95,13 @@ fn wildcards() {
 }
 
 #[test]
-fn what_looks_like_a_wildcard_may_be_a_name() {
+fn existing_files_with_wildcard_characters_are_matched_literally() {
     check("[0]", "[0]");
     check("back\\x", "back\\x");
 }
 
 #[test]
-fn what_can_t_be_read_takes_everything() {
+fn invalid_patterns_select_the_whole_context() {
     check("[a", ALL);
     check("dir/[]", ALL);
     let use_of = |pattern: &str| SourceUse { parents: true, ..SourceUse::of(pattern) };
@@ -111,7 +111,7 @@ fn what_can_t_be_read_takes_everything() {
 }
 
 #[test]
-fn several_uses_add_up() {
+fn multiple_sources_are_combined() {
     let uses = [SourceUse::of("a.txt"), SourceUse::of("other/*.md"), SourceUse::of("a.txt")];
     assert_eq!(selected(TREE, &uses), "a.txt other other/y.md");
     assert_eq!(selected(TREE, &[]), "");
@@ -119,7 +119,7 @@ fn several_uses_add_up() {
 }
 
 #[test]
-fn symlinks_that_are_sources_are_followed() {
+fn symlinked_sources_are_followed() {
     let check = |list: &str, source: &str, expected: &str| {
         assert_eq!(selected(list, &[SourceUse::of(source)]), expected, "{source} of {list}");
     };
@@ -143,19 +143,19 @@ fn symlinks_that_are_sources_are_followed() {
 }
 
 #[test]
-fn symlinks_inside_a_directory_are_not_followed() {
+fn symlinks_inside_a_source_directory_are_not_followed() {
     assert_eq!(selected("d/l>../f f", &[SourceUse::of("d")]), "d d/l");
 }
 
 #[test]
-fn symlinks_that_lead_nowhere() {
+fn broken_and_cyclic_symlinks_are_selected_without_a_target() {
     assert_eq!(selected("l>gone f", &[SourceUse::of("l")]), "l");
     assert_eq!(selected("a>b b>a f", &[SourceUse::of("a")]), "a b f");
     assert_eq!(selected("a>a/b f", &[SourceUse::of("a")]), "a f");
 }
 
 #[test]
-fn parents_match_at_any_depth() {
+fn sources_with_parents_match_at_any_depth() {
     let check = |pattern: &str, expected: &str| {
         let one = SourceUse { parents: true, ..SourceUse::of(pattern) };
         assert_eq!(selected(TREE, &[one]), expected, "{pattern}");
@@ -180,7 +180,7 @@ fn parents_match_at_any_depth() {
 }
 
 #[test]
-fn what_every_reading_excludes_is_left_out() {
+fn only_files_excluded_by_every_interpretation_are_omitted() {
     let check = |source: &str, excludes: &[&str], expected: &str| {
         let excludes = excludes.iter().map(|&exclude| exclude.to_owned()).collect();
         let one = SourceUse { excludes, ..SourceUse::of(source) };
@@ -204,7 +204,7 @@ fn what_every_reading_excludes_is_left_out() {
 }
 
 #[test]
-fn a_name_that_is_not_utf8_is_found() {
+fn file_names_that_are_not_utf8_are_selected() {
     let mut context = context("d/x f");
     context.entries[1].path = OsString::from_vec(b"d/\xff".to_vec());
     for source in ["d", "d/*", "*/?", "."] {

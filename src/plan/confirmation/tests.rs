@@ -75,12 +75,12 @@ fn assert_moved(built: &BuiltWorld, reference: &str) {
 }
 
 #[test]
-fn a_build_on_what_was_planned_passes() {
+fn builds_on_the_planned_parents_are_confirmed() {
     assert_eq!(BuiltWorld::new().confirm(), None);
 }
 
 #[test]
-fn a_reference_that_moved_is_found() {
+fn moved_references_are_detected() {
     let mut built = BuiltWorld::new();
     built.move_base(stored("base", "other"), &["ENV"]);
     assert_moved(&built, BASE);
@@ -90,7 +90,7 @@ fn a_reference_that_moved_is_found() {
 }
 
 #[test]
-fn an_external_that_is_the_same_under_another_id_passes() {
+fn identical_externals_with_a_different_id_are_confirmed() {
     let built = BuiltWorld::new();
     let again = StoredImage { id: "sha256:again".into(), ..external("debian:12", "x") };
     built.store.put(again, &[]);
@@ -98,7 +98,7 @@ fn an_external_that_is_the_same_under_another_id_passes() {
 }
 
 #[test]
-fn a_reference_that_was_removed_is_found() {
+fn removed_references_are_detected() {
     let built = BuiltWorld::new();
     built.store.untag(BASE);
     let message = format!("`{BASE}` was removed while `app` was built on it");
@@ -106,7 +106,7 @@ fn a_reference_that_was_removed_is_found() {
 }
 
 #[test]
-fn a_base_that_moved_and_moved_back_is_found_by_layers_and_by_history() {
+fn temporarily_moved_bases_are_detected_by_layers_and_history() {
     // The reference is back on what was planned, but the image is on other layers.
     let mut built = BuiltWorld::new();
     built.app.diff_ids[0] = "sha256:layer-other".into();
@@ -126,7 +126,7 @@ fn a_base_that_moved_and_moved_back_is_found_by_layers_and_by_history() {
 }
 
 #[test]
-fn names_of_their_own_are_not_looked_at_again() {
+fn parent_aliases_are_not_checked_again() {
     let mut built = BuiltWorld::new();
     built.contexts = NamedContexts::All;
     built.move_base(stored("base", "other"), &["ENV"]);
@@ -140,7 +140,7 @@ fn names_of_their_own_are_not_looked_at_again() {
 }
 
 #[test]
-fn what_a_build_reports_to_have_resolved_is_compared() {
+fn digests_resolved_by_the_build_are_compared() {
     let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
     let mut built = BuiltWorld::new();
     (built.contexts, built.publishes_names) = (NamedContexts::All, true);
@@ -160,7 +160,7 @@ fn what_a_build_reports_to_have_resolved_is_compared() {
 }
 
 #[test]
-fn what_the_build_pulled_itself_is_not_compared() {
+fn externals_pulled_by_the_build_are_not_compared() {
     let built = BuiltWorld::new();
     built.planned.untag("debian:12");
     built.store.put(external("debian:12", "other"), &[]);
@@ -168,7 +168,7 @@ fn what_the_build_pulled_itself_is_not_compared() {
 }
 
 #[test]
-fn an_image_without_a_proof_is_remembered_by_its_id() {
+fn images_without_a_proof_label_are_recorded_by_id() {
     let mut built = BuiltWorld::new();
     assert_eq!(built.confirm(), None);
     let is_known =

@@ -27,7 +27,7 @@ fn image(key: Option<&str>) -> StoredImage {
 }
 
 #[test]
-fn an_image_that_was_never_built_is_missing() {
+fn images_that_were_never_built_are_missing() {
     let (world, store) = (world(), Stub::default());
     assert_eq!(reason(&world, &store), "no-image");
     // An image from elsewhere under the reference is not looked up before the first build.
@@ -38,7 +38,7 @@ fn an_image_that_was_never_built_is_missing() {
 }
 
 #[test]
-fn a_reference_that_points_to_someone_elses_image_has_moved() {
+fn references_to_images_not_built_by_layers_have_moved() {
     let (world, store) = (world(), Stub::default());
     world.build("app", "one", &store);
     let store = Stub::default();
@@ -48,7 +48,7 @@ fn a_reference_that_points_to_someone_elses_image_has_moved() {
 }
 
 #[test]
-fn a_reference_is_missing_from_an_image_that_has_another() {
+fn a_reference_missing_from_a_built_image_is_reported_as_moved() {
     let (mut world, store) = (world(), Stub::default());
     let app = world.id("app");
     world.graph.images[app].references.push(Reference::parse("acme/shop-app:1").unwrap());
@@ -57,14 +57,14 @@ fn a_reference_is_missing_from_an_image_that_has_another() {
 }
 
 #[test]
-fn a_key_of_which_nothing_is_known_has_other_inputs() {
+fn unknown_keys_have_other_inputs() {
     let (world, store) = (world(), Stub::default());
     store.put(image(Some("unknown")), &[]);
     assert_eq!(reason(&world, &store), "other-inputs");
 }
 
 #[test]
-fn a_key_whose_inputs_are_known_says_what_changed() {
+fn known_keys_explain_what_changed() {
     let (mut world, store) = (world(), Stub::default());
     world.build("app", "one", &store);
     world.edit("app", "# syntax=docker/dockerfile:1\nFROM scratch\nENV A=2\n");
@@ -72,7 +72,7 @@ fn a_key_whose_inputs_are_known_says_what_changed() {
 }
 
 #[test]
-fn an_image_that_inherited_its_key_is_not_the_one() {
+fn images_with_an_inherited_key_are_not_matched() {
     let (world, store) = (world(), Stub::default());
     world.build("app", "one", &store);
     let labels = store.image(APP).unwrap().labels;
@@ -82,7 +82,7 @@ fn an_image_that_inherited_its_key_is_not_the_one() {
 }
 
 #[test]
-fn before_its_parents_are_built_only_what_is_certain_is_a_reason() {
+fn only_certain_reasons_are_given_before_parents_are_built() {
     let mut world = World::new(&[
         ("base", "FROM scratch\nENV A=1\n"),
         ("app", "FROM acme/shop-base\nENV B=1\n"),

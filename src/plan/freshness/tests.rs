@@ -26,12 +26,12 @@ fn check(world: &World, store: &Stub<'_>, expected: &[&str]) {
 }
 
 #[test]
-fn what_no_engine_holds_is_built() {
+fn missing_images_are_built() {
     check(&pair(), &Stub::default(), &["base: build no-image", "dev: build no-image"]);
 }
 
 #[test]
-fn what_was_built_from_the_same_is_fresh() {
+fn images_built_from_the_same_inputs_are_fresh() {
     let (world, store) = built();
     check(&world, &store, &["base: fresh sha256:base-one", "dev: fresh sha256:dev-two"]);
     store.untag("acme/shop-base:latest");
@@ -40,7 +40,7 @@ fn what_was_built_from_the_same_is_fresh() {
 }
 
 #[test]
-fn what_changed_is_built_and_its_children_wait() {
+fn changed_images_are_built_and_their_children_wait() {
     let (mut world, store) = built();
     world.edit("base", "FROM scratch\nENV A=2\n");
     check(&world, &store, &["base: build changed instruction", "dev: waits base"]);
@@ -51,7 +51,7 @@ fn what_changed_is_built_and_its_children_wait() {
 }
 
 #[test]
-fn a_change_is_certain_before_the_parents_are_built() {
+fn changes_are_known_before_the_parents_are_built() {
     let (mut world, store) = built();
     world.edit("base", "FROM scratch\nENV A=2\n");
     world.edit("dev", "FROM acme/shop-base\nENV B=2\n");
@@ -59,7 +59,7 @@ fn a_change_is_certain_before_the_parents_are_built() {
 }
 
 #[test]
-fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
+fn children_of_an_identical_rebuilt_parent_stay_fresh() {
     let (mut world, store) = built();
     world.edit("base", "FROM scratch\nENV A=2\n");
     // The same layers and configuration under another key and ID.
@@ -74,7 +74,7 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
 }
 
 #[test]
-fn a_parent_that_comes_out_different_makes_its_children_stale() {
+fn children_of_a_changed_rebuilt_parent_are_stale() {
     let (mut world, store) = built();
     world.edit("base", "FROM scratch\nENV A=2\n");
     let other = world.build("base", "other", &store);
@@ -85,7 +85,7 @@ fn a_parent_that_comes_out_different_makes_its_children_stale() {
 }
 
 #[test]
-fn forced_images_are_built_though_they_are_held() {
+fn forced_images_are_built_even_if_they_are_in_the_store() {
     let (world, store) = built();
     let check = |forced: &[&str], expected: [&str; 2]| {
         let mut freshness = world.freshness(&store);
@@ -102,7 +102,7 @@ fn forced_images_are_built_though_they_are_held() {
 }
 
 #[test]
-fn unreadable_images_are_built_though_they_are_held() {
+fn unreadable_images_are_built_even_if_they_are_in_the_store() {
     let (world, store) = built();
     let mut freshness = world.freshness(&store);
     freshness.own[world.unit("base")] = Some(Err(permanent("denied")));
@@ -116,7 +116,7 @@ fn unreadable_images_are_built_though_they_are_held() {
 }
 
 #[test]
-fn an_image_that_was_not_gathered_is_an_error() {
+fn planning_fails_if_inputs_were_not_gathered() {
     let (world, store) = built();
     let mut freshness = world.freshness(&store);
     freshness.own[world.unit("base")] = None;
@@ -125,7 +125,7 @@ fn an_image_that_was_not_gathered_is_an_error() {
 }
 
 #[test]
-fn an_inherited_key_is_not_an_image_of_ours() {
+fn images_with_an_inherited_key_are_ignored() {
     let (world, store) = built();
     // As `docker commit` makes it: all labels and references of the image, and one more layer.
     let base = store.image("sha256:base-one").unwrap();
@@ -144,7 +144,7 @@ fn an_inherited_key_is_not_an_image_of_ours() {
 }
 
 #[test]
-fn a_key_without_its_image_is_not_enough() {
+fn keys_on_images_with_a_different_history_are_ignored() {
     let (world, mut source) = built();
     let key = |name: &str| source.image(name).unwrap();
     let (base, dev) = (key("sha256:base-one"), key("sha256:dev-two"));
@@ -156,7 +156,7 @@ fn a_key_without_its_image_is_not_enough() {
 }
 
 #[test]
-fn of_several_carriers_one_with_the_reference_is_used_else_the_youngest() {
+fn referenced_images_are_preferred_then_the_newest_one() {
     let case = |has_first: bool, has_second: bool, expected: &str| {
         // Results are remembered, so each case starts from scratch.
         let (world, store) = (pair(), Stub::default());
@@ -176,7 +176,7 @@ fn of_several_carriers_one_with_the_reference_is_used_else_the_youngest() {
 }
 
 #[test]
-fn an_image_that_was_built_here_is_inspected_once() {
+fn verified_images_are_not_inspected_again() {
     let (world, store) = built();
     let freshness = world.freshness(&store);
     store.take_calls();
@@ -189,7 +189,7 @@ fn an_image_that_was_built_here_is_inspected_once() {
 }
 
 #[test]
-fn externals_count_for_what_they_are() {
+fn changed_externals_make_their_dependents_stale() {
     let world = World::new(&[("app", "FROM debian:12\nENV A=1\n")]);
     let store = Stub::default();
     store.put(external("debian:12", "old"), &["ADD".to_owned()]);
@@ -206,7 +206,7 @@ fn externals_count_for_what_they_are() {
 }
 
 #[test]
-fn images_that_are_not_selected_count_for_what_they_are() {
+fn unselected_parents_are_compared_as_they_are_in_the_store() {
     let (world, store) = built();
     let dev = [world.id("dev")];
     let check = |store: &Stub<'_>, expected: &str| {
@@ -241,7 +241,7 @@ fn close(freshness: &FreshnessCheck<'_>, found: Option<Identity>) -> Decision {
 }
 
 #[test]
-fn what_only_the_registry_holds_is_used_from_there() {
+fn images_only_in_the_registry_are_used_from_the_registry() {
     let world = pair();
     let store = Stub::default();
     let mut freshness = world.freshness(&store);
@@ -262,7 +262,7 @@ fn what_only_the_registry_holds_is_used_from_there() {
 }
 
 #[test]
-fn where_engine_and_registry_differ_the_registry_wins() {
+fn the_registry_takes_precedence_over_the_engine() {
     let (world, store) = built();
     let freshness = world.freshness(&store);
     let here = Identity::of(&store.image("sha256:base-one").unwrap());
@@ -276,7 +276,7 @@ fn where_engine_and_registry_differ_the_registry_wins() {
 }
 
 #[test]
-fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
+fn plans_locate_remote_images_and_use_them_for_keys_of_children() {
     let (world, store) = built();
     let freshness = world.freshness(&store);
     let (base, dev) = (world.unit("base"), world.unit("dev"));
@@ -293,7 +293,7 @@ fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
 }
 
 #[test]
-fn another_run_may_have_built_it_meanwhile() {
+fn images_built_by_a_concurrent_run_are_found() {
     let (world, store) = (pair(), Stub::default());
     let base = world.unit("base");
     let planned = Stub::default();

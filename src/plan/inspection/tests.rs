@@ -28,7 +28,7 @@ fn base(on_build: &[&str]) -> StoredImage {
 }
 
 #[test]
-fn an_image_that_several_need_is_asked_for_once() {
+fn shared_parents_are_inspected_once() {
     let (world, store) = (world(), Stub::default());
     store.put(base(&["RUN x"]), &[]);
     let (found, externals) = ask(&world, &store);
@@ -40,7 +40,7 @@ fn an_image_that_several_need_is_asked_for_once() {
 }
 
 #[test]
-fn nothing_is_asked_where_all_are_selected() {
+fn nothing_is_inspected_if_all_images_are_selected() {
     let (world, store) = (world(), Stub::default());
     let mut externals = Externals::new();
     let order = world.graph.order();
@@ -49,7 +49,7 @@ fn nothing_is_asked_where_all_are_selected() {
 }
 
 #[test]
-fn an_image_that_is_missing_is_unknown() {
+fn missing_images_are_unknown() {
     let world = world();
     let (found, externals) = ask(&world, &Stub::default());
     assert!(found.is_empty());
@@ -57,7 +57,7 @@ fn an_image_that_is_missing_is_unknown() {
 }
 
 #[test]
-fn triggers_that_are_not_those_of_the_dockerfile_are_unknown() {
+fn triggers_that_differ_from_the_dockerfile_are_unknown() {
     for on_build in [&["RUN y"][..], &[], &["RUN x", "RUN y"]] {
         let (world, store) = (world(), Stub::default());
         store.put(base(on_build), &[]);
@@ -69,7 +69,7 @@ fn triggers_that_are_not_those_of_the_dockerfile_are_unknown() {
 }
 
 #[test]
-fn externals_are_those_of_the_selected_images() {
+fn only_externals_of_selected_images_are_returned() {
     let world = world();
     let names = |selected: &[&str]| {
         let selected: Vec<ImageId> = selected.iter().map(|name| world.id(name)).collect();
@@ -81,7 +81,7 @@ fn externals_are_those_of_the_selected_images() {
 }
 
 #[test]
-fn an_external_for_another_platform_is_known_only_in_part() {
+fn externals_for_another_platform_are_partially_known() {
     let freshness = |platform: &str, wanted: &str| {
         let stored = StoredImage {
             platform: platform.parse().unwrap(),

@@ -4,7 +4,7 @@ use super::*;
 use crate::base::Id;
 
 #[test]
-fn each_image_comes_right_after_the_last_one_that_it_needs() {
+fn images_are_one_level_after_their_last_dependency() {
     let check = |parents: &[&[u32]], expected: &[&[u32]]| {
         let ids = |numbers: &[u32]| numbers.iter().copied().map(UnitId).collect::<Vec<_>>();
         let order = (0..parents.len()).map(UnitId::from_index).collect();
@@ -21,7 +21,7 @@ fn each_image_comes_right_after_the_last_one_that_it_needs() {
 }
 
 #[test]
-fn images_that_are_not_part_of_a_plan_are_in_none() {
+fn images_outside_the_plan_are_not_in_any_level() {
     let parents = [vec![], vec![], vec![UnitId(1)]];
     let plan = Plan::from_parents(vec![UnitId(1), UnitId(2)], parents.into_iter().collect());
     assert_eq!(levels(&plan), [[UnitId(1)], [UnitId(2)]]);

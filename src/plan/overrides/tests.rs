@@ -42,7 +42,7 @@ fn by_digest(reference: &str) -> (Option<String>, Option<String>) {
 const NOTHING: (Option<String>, Option<String>) = (None, None);
 
 #[test]
-fn what_the_engine_holds_gets_a_name_of_its_own() {
+fn images_in_the_engine_get_an_alias() {
     let (world, store) = world("", "acme/shop-base");
     let parents = world.parents("app", &store);
     let mut freshness = world.freshness(&store);
@@ -56,14 +56,14 @@ fn what_the_engine_holds_gets_a_name_of_its_own() {
 }
 
 #[test]
-fn parents_that_are_not_selected_are_lent_too() {
+fn unselected_parents_get_an_alias() {
     let (world, store) = world("", "acme/shop-base");
     let freshness = world.freshness_of(&[world.id("app")], &store);
     assert_eq!(given(&freshness, &[]), [lent("sha256:base-one"), lent("sha256:external-x")]);
 }
 
 #[test]
-fn what_only_a_registry_holds_is_named_by_digest() {
+fn images_only_in_a_registry_are_referenced_by_digest() {
     let (world, store) = world("", "acme/shop-base");
     let mut freshness = world.freshness(&store);
     let mut parents = world.parents("app", &store);
@@ -89,7 +89,7 @@ fn what_only_a_registry_holds_is_named_by_digest() {
 }
 
 #[test]
-fn an_external_that_is_named_by_digest_keeps_its_name() {
+fn externals_with_a_digest_keep_their_name() {
     let digest = format!("debian@sha256:{}", "0".repeat(64));
     let world = World::new(&[("app", &format!("FROM {digest}\n"))]);
     let store = Stub::default();
@@ -101,7 +101,7 @@ fn an_external_that_is_named_by_digest_keeps_its_name() {
 }
 
 #[test]
-fn an_external_that_is_wanted_for_another_platform_keeps_its_name() {
+fn externals_for_another_platform_keep_their_name() {
     let check = |platform: &str, expected| {
         let world = World::new(&[("app", &format!("FROM --platform={platform} debian:12\n"))]);
         let store = Stub::default();
@@ -114,7 +114,7 @@ fn an_external_that_is_wanted_for_another_platform_keeps_its_name() {
 }
 
 #[test]
-fn what_the_engine_does_not_hold_keeps_its_name() {
+fn images_missing_from_the_engine_keep_their_name() {
     let (world, store) = world("", "acme/shop-base");
     store.untag("debian:12");
     let parents = world.parents("app", &store);
@@ -122,7 +122,7 @@ fn what_the_engine_does_not_hold_keeps_its_name() {
 }
 
 #[test]
-fn frontends_take_named_contexts_by_their_version() {
+fn named_context_support_depends_on_the_frontend_version() {
     let check = |first_line: &str, expected: [bool; 3]| {
         let (world, store) = world(first_line, "acme/shop-base");
         let mut freshness = world.freshness(&store);

@@ -28,7 +28,7 @@ fn snapshot() -> StoreSnapshot {
 }
 
 #[test]
-fn references_lead_to_one_image_to_several_or_to_none() {
+fn references_point_to_one_image_to_several_or_to_none() {
     let snapshot = snapshot();
     let check = |texts: &[&str], expected: &str| {
         let found = match snapshot.target_of(&references(texts)) {
@@ -48,7 +48,7 @@ fn references_lead_to_one_image_to_several_or_to_none() {
 }
 
 #[test]
-fn any_reference_to_an_image_with_a_key_counts() {
+fn any_reference_to_an_image_with_a_key_is_found() {
     let snapshot = snapshot();
     assert!(snapshot.holds_any(&references(&["acme/x", "acme/a:1"])));
     assert!(!snapshot.holds_any(&references(&["acme/x", "acme/c"])));
@@ -56,7 +56,7 @@ fn any_reference_to_an_image_with_a_key_counts() {
 }
 
 #[test]
-fn carriers_of_a_key_come_youngest_first() {
+fn images_with_a_key_are_sorted_newest_first() {
     let snapshot = snapshot();
     let ids = |key: &str| snapshot.with_key(key).map(|it| it.id.as_str()).collect::<Vec<_>>();
     assert_eq!(ids("k"), ["young", "old"]);
@@ -67,7 +67,7 @@ fn carriers_of_a_key_come_youngest_first() {
 }
 
 #[test]
-fn references_that_lead_elsewhere_or_nowhere_are_lost() {
+fn missing_or_moved_references_are_lost() {
     let snapshot = snapshot();
     let old = snapshot.with_key("k").find(|it| it.id == "old").unwrap();
     let lost = |texts: &[&str]| snapshot.lost(old, &references(texts));
@@ -76,7 +76,7 @@ fn references_that_lead_elsewhere_or_nowhere_are_lost() {
 }
 
 #[test]
-fn references_of_dead_processes_are_strays() {
+fn aliases_of_ended_processes_are_stale() {
     let alive = alias::new_alias();
     let id = std::process::id();
     let dead = alive.replace(&format!("-{id}/"), "-4294967295/");

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::markdown::{code, names, short_reference, within};
 
 #[test]
-fn names_and_paths_are_code() {
+fn names_and_paths_are_formatted_as_code() {
     let check = |text: &str, expected: &str| assert_eq!(code(text), expected, "{text:?}");
     check("base", "`base`");
     check("docker/@scope/<b>/__init__.py", "`docker/@scope/<b>/__init__.py`");
@@ -18,7 +18,7 @@ fn names_and_paths_are_code() {
 }
 
 #[test]
-fn many_names_are_counted() {
+fn long_lists_of_names_end_with_a_count() {
     assert_eq!(names(&["a"]), "`a`");
     assert_eq!(names(&["a", "b", "c"]), "`a`, `b` and `c`");
     let many: Vec<String> = (0..20).map(|number| format!("i{number}")).collect();
@@ -27,14 +27,14 @@ fn many_names_are_counted() {
 }
 
 #[test]
-fn digests_are_cut() {
+fn digests_are_shortened() {
     let digest = "a".repeat(64);
     assert_eq!(short_reference(&format!("x:1@sha256:{digest}")), "x:1@sha256:aaaaaaaaaaaa…");
     assert_eq!(short_reference("x:1"), "x:1");
 }
 
 #[test]
-fn rows_that_do_not_fit_are_counted() {
+fn rows_over_the_limit_are_counted() {
     let rows = ["| a |\n", "| b |\n", "| c |\n"].map(str::to_owned);
     assert_eq!(within(&rows, 18, "row", "`all`"), "| a |\n| b |\n| c |\n");
     assert_eq!(
@@ -47,7 +47,7 @@ fn rows_that_do_not_fit_are_counted() {
 proptest! {
     /// A cell stays a single cell on one line, and its content has no effect on the Markdown around it.
     #[test]
-    fn no_text_leaves_its_cell(text in "(?s).{0,200}") {
+    fn text_never_escapes_its_table_cell(text in "(?s).{0,200}") {
         let cell = code(&text);
         prop_assert!(!cell.contains(['\n', '\r', '|']), "{cell:?}");
         match cell.strip_prefix("<code>") {

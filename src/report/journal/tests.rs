@@ -242,7 +242,7 @@ impl TestLog {
 }
 
 #[test]
-fn every_event_comes_back_from_json() {
+fn every_event_round_trips_through_json() {
     for event in every_event() {
         let text = serde_json::to_string(&event).unwrap();
         let again: TimedEvent = serde_json::from_str(&text).unwrap();
@@ -252,7 +252,7 @@ fn every_event_comes_back_from_json() {
 }
 
 #[test]
-fn every_event_fits_the_schema() {
+fn every_event_matches_the_schema() {
     let schema = include_str!("../../../docs/events.schema.json");
     let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
     for event in every_event() {
@@ -263,7 +263,7 @@ fn every_event_fits_the_schema() {
 }
 
 #[test]
-fn a_log_is_read_as_it_was_written() {
+fn a_log_reads_back_as_written() {
     let logged = TestLog::new();
     let journal = logged.log(1_795_595_472, &every_event());
     let run = logged.only();
@@ -277,7 +277,7 @@ fn a_log_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_steps_wrote_can_be_passed_over() {
+fn step_output_can_be_skipped() {
     let is_output = |event: &Event| matches!(event, Event::Output { .. });
     let check = |events: &[TimedEvent], expected: &[TimedEvent]| {
         let logged = TestLog::new();
@@ -297,7 +297,7 @@ fn what_steps_wrote_can_be_passed_over() {
 }
 
 #[test]
-fn a_run_that_begins_nothing_leaves_nothing() {
+fn runs_that_start_no_image_leave_no_files() {
     let logged = TestLog::new();
     let is_start = |event: &&TimedEvent| matches!(event.event, Event::ImageStarted);
     let all_events = every_event();
@@ -309,7 +309,7 @@ fn a_run_that_begins_nothing_leaves_nothing() {
 }
 
 #[test]
-fn torn_and_damaged_lines_are_passed_over() {
+fn incomplete_and_damaged_lines_are_skipped() {
     let logged = TestLog::new();
     let events = every_event();
     drop(logged.log(1, &events));
@@ -332,7 +332,7 @@ fn torn_and_damaged_lines_are_passed_over() {
 }
 
 #[test]
-fn a_newer_form_is_refused() {
+fn newer_log_formats_are_rejected() {
     let logged = TestLog::new();
     drop(logged.log(1, &every_event()));
     let path = logged.events_file();
@@ -343,7 +343,7 @@ fn a_newer_form_is_refused() {
 }
 
 #[test]
-fn the_last_ten_are_kept_and_what_is_being_written() {
+fn the_last_ten_runs_and_runs_in_progress_are_kept() {
     let logged = TestLog::new();
     let events = every_event();
     let writing = logged.log(1, &events);
@@ -370,7 +370,7 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
 }
 
 #[test]
-fn runs_of_one_second_are_told_apart() {
+fn runs_started_in_the_same_second_get_different_ids() {
     let logged = TestLog::new();
     for millis in [2_500, 2_100, 2_900] {
         let mut journal =
@@ -388,7 +388,7 @@ fn runs_of_one_second_are_told_apart() {
 }
 
 #[test]
-fn steps_that_run_at_once_take_turns_in_the_log_of_their_image() {
+fn output_of_concurrent_steps_is_labeled_in_the_image_log() {
     let logged = TestLog::new();
     let other = || {
         Arc::new(StepInfo { id: 1, stage: None, number: 1, total: 2, text: "RUN other".to_owned() })
@@ -432,7 +432,7 @@ four
 }
 
 #[test]
-fn a_line_is_in_the_log_once_and_comes_back_where_it_is_needed() {
+fn output_lines_are_stored_only_once() {
     let logged = TestLog::new();
     drop(logged.log(1, &every_event()));
     let text = fs::read_to_string(logged.events_file()).unwrap();
@@ -446,7 +446,7 @@ fn a_line_is_in_the_log_once_and_comes_back_where_it_is_needed() {
 /// A log in the first format: no numbers, all fields of the step on each line, and the last output lines in
 /// the failure.
 #[test]
-fn logs_of_the_first_form_are_read_like_those_of_today() {
+fn logs_in_the_first_format_are_still_readable() {
     let logged = TestLog::new();
     drop(logged.log(1, &every_event()));
     let step = |text: &str| format!(r#""step":{{"number":1,"total":2,"text":"{text}"}}"#);

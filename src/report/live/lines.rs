@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_fits_any_width() {
+    fn the_progress_line_fits_any_width() {
         let left = Some(Duration::from_secs(130));
         let time = Duration::from_secs(62);
         let run = RunProgress { done: 12, total: 40, running: 3, failed: 0, time, left };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_is_one_line() {
+    fn finished_images_are_shown_on_one_line() {
         let event = |ran| Event::ImageBuilt {
             image_id: String::new(),
             references: Vec::new(),

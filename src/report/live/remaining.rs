@@ -103,7 +103,7 @@ mod tests {
     use crate::graph::evaluate::DependencyKind;
 
     #[test]
-    fn the_longer_of_the_chain_and_the_shares_is_left() {
+    fn remaining_time_is_the_longer_of_critical_path_and_work_per_slot() {
         let seconds = Duration::from_secs;
         let images = ["base", "dev", "release", "x"].map(Arc::from).to_vec();
         let edge = |image: &str, parent: &str| {

@@ -153,7 +153,7 @@ fn skipped(image: &str, because: &str) -> Fact {
 }
 
 #[test]
-fn a_run_from_its_beginning_to_its_end() {
+fn a_run_is_displayed_from_start_to_finish() {
     let mut shown = TestScreen::new(12, 80);
     let expected = [("builder", 20), ("dev", 30)];
     let begin = begun(&["base", "builder", "dev", "release"], 2, &expected);
@@ -187,7 +187,7 @@ fn a_run_from_its_beginning_to_its_end() {
 }
 
 #[test]
-fn forty_columns_are_enough() {
+fn the_display_fits_in_forty_columns() {
     let mut shown = TestScreen::new(8, 40);
     let begin = begun(&["漢字漢字漢字漢字", "b"], 2, &[]);
     let events = vec![
@@ -211,7 +211,7 @@ fn forty_columns_are_enough() {
 }
 
 #[test]
-fn two_hundred_columns_are_used() {
+fn the_display_uses_two_hundred_columns() {
     let mut shown = TestScreen::new(8, 200);
     let text = "RUN apt-get update && apt-get install --yes gcc make libssl-dev";
     let line = "Get:1 http://example.org/debian bookworm InRelease [151 kB]";
@@ -231,7 +231,7 @@ fn two_hundred_columns_are_used() {
 }
 
 #[test]
-fn at_most_eight_rows_run() {
+fn at_most_eight_running_images_are_shown() {
     let names: Vec<String> = (0..12).map(|number| format!("image{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut shown = TestScreen::new(20, 80);
@@ -248,7 +248,7 @@ fn at_most_eight_rows_run() {
 }
 
 #[test]
-fn many_that_are_fresh_are_one_line() {
+fn many_fresh_images_are_shown_on_one_line() {
     let names: Vec<String> = (0..40).map(|number| format!("image{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut shown = TestScreen::new(20, 80);
@@ -272,7 +272,7 @@ fn rewrap(terminal: &TerminalEmulator, height: u16, width: u16) {
 }
 
 #[test]
-fn nothing_stays_behind_when_the_terminal_becomes_narrower_or_wider() {
+fn resizing_the_terminal_leaves_no_stale_lines() {
     let mut shown = TestScreen::new(20, 80);
     let events = vec![
         begun(&["base", "dev", "x"], 2, &[]),
@@ -298,7 +298,7 @@ fn nothing_stays_behind_when_the_terminal_becomes_narrower_or_wider() {
 }
 
 #[test]
-fn colors_are_those_that_are_wished_for() {
+fn color_settings_are_respected() {
     let wish = |no_color| super::super::paint::ColorSettings { no_color, ..Default::default() };
     let color = |paint| {
         let mut shown = TestScreen::painted(8, 80, paint);

@@ -32,7 +32,7 @@ fn image<'a>(data: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_page_is_whole() {
+fn a_page_is_self_contained() {
     let page = of_run(&shop(), &STANDING, None);
     assert_eq!(page.matches("<style>").count(), 1);
     assert_eq!(page.matches("<script").count(), 2, "the data and the script");
@@ -48,14 +48,14 @@ fn a_page_is_whole() {
 }
 
 #[test]
-fn scripts_end_no_element() {
+fn scripts_contain_no_closing_tags() {
     for script in super::SCRIPTS {
         assert!(!script.contains("</") && !script.contains("<!--"));
     }
 }
 
 #[test]
-fn what_builds_wrote_is_cleaned_and_ends_no_element() {
+fn build_output_is_sanitized_and_escaped() {
     let page = of_run(&shop(), &STANDING, None);
     assert!(!page.contains('\u{1b}'));
     let data = data(&page);
@@ -68,7 +68,7 @@ fn what_builds_wrote_is_cleaned_and_ends_no_element() {
 }
 
 #[test]
-fn images_have_their_times_places_and_sizes() {
+fn images_have_times_slots_and_sizes() {
     let data = of(&shop(), None);
     let dev = image(&data, "dev");
     assert_eq!(
@@ -109,7 +109,7 @@ fn the_run_is_described() {
 }
 
 #[test]
-fn runs_without_an_end_say_so() {
+fn incomplete_runs_are_reported_as_incomplete() {
     let all = events();
     let torn = Timeline::of(&all[..all.len() - 1]);
     assert_eq!(of(&torn, None)["run"]["state"], "died");
@@ -124,7 +124,7 @@ fn runs_without_an_end_say_so() {
 }
 
 #[test]
-fn the_run_before_is_compared() {
+fn a_run_is_compared_with_the_previous_run() {
     let earlier = Timeline::of(&[
         at(0, started("base")),
         at(700, built("base", 1, 90)),
@@ -139,7 +139,7 @@ fn the_run_before_is_compared() {
 }
 
 #[test]
-fn lines_bend_and_show_the_kind_that_binds_most() {
+fn edges_bend_around_levels_and_show_the_strongest_kind() {
     let edges = vec![
         edge("b", "a", DependencyKind::Mount),
         edge("b", "a", DependencyKind::Copy),

@@ -17,7 +17,7 @@ fn chain(run: &Timeline) -> Vec<(&str, WaitCause)> {
 }
 
 #[test]
-fn images_get_the_lowest_place_that_is_free() {
+fn images_take_the_lowest_free_slot() {
     let run = shop();
     let slot = |name: &str| run.find(name).unwrap().slot;
     assert_eq!(slot("base"), Some(0));
@@ -28,7 +28,7 @@ fn images_get_the_lowest_place_that_is_free() {
 }
 
 #[test]
-fn outcomes_are_told_apart() {
+fn outcomes_are_distinguished() {
     let run = shop();
     let outcome = |name: &str| run.find(name).unwrap().outcome;
     assert_eq!(outcome("base"), Outcome::Built);
@@ -40,7 +40,7 @@ fn outcomes_are_told_apart() {
 }
 
 #[test]
-fn an_image_is_ready_when_the_last_of_its_needs_ended() {
+fn an_image_is_ready_when_its_last_dependency_ends() {
     let run = shop();
     assert_eq!(run.ready(index(&run, "dev")), Duration::from_millis(1000));
     assert_eq!(run.ready(index(&run, "tools")), Duration::ZERO);
@@ -48,7 +48,7 @@ fn an_image_is_ready_when_the_last_of_its_needs_ended() {
 }
 
 #[test]
-fn the_chain_leads_over_needs_and_places() {
+fn the_critical_path_follows_dependencies_and_slots() {
     let run = shop();
     let expected =
         [("agent", WaitCause::Nothing), ("tools", WaitCause::Slot), ("web", WaitCause::Parent)];
@@ -57,7 +57,7 @@ fn the_chain_leads_over_needs_and_places() {
 }
 
 #[test]
-fn one_that_could_have_begun_earlier_waited_for_its_place() {
+fn an_image_whose_dependencies_ended_earlier_waited_for_a_slot() {
     let edges = vec![edge("x", "a", DependencyKind::From), edge("c", "a", DependencyKind::From)];
     let begun = begun(2, &["a", "b", "c", "x"], edges);
     let mut all = vec![at(0, begun), at(0, started("a")), at(0, started("b"))];
@@ -70,7 +70,7 @@ fn one_that_could_have_begun_earlier_waited_for_its_place() {
 }
 
 #[test]
-fn a_run_that_died_has_a_chain_and_open_steps() {
+fn a_killed_run_has_a_critical_path_and_open_steps() {
     let all = events();
     let run = Timeline::of(all.iter().take_while(|it| it.at < Duration::from_millis(3500)));
     let web = run.find("web").unwrap();
@@ -81,7 +81,7 @@ fn a_run_that_died_has_a_chain_and_open_steps() {
 }
 
 #[test]
-fn what_was_running_when_an_image_failed_came_to_no_good_end() {
+fn steps_running_when_an_image_fails_are_marked_as_failed() {
     let run = shop();
     let step = &run.find("web").unwrap().steps[0];
     assert!(step.broke);
@@ -92,7 +92,7 @@ fn what_was_running_when_an_image_failed_came_to_no_good_end() {
 }
 
 #[test]
-fn a_log_without_its_head_is_told_all_the_same() {
+fn a_log_without_its_first_events_is_still_usable() {
     let run = Timeline::of(&[
         at(10, started("x")),
         at(20, finished("x", step(1, "RUN a"), 50)),
@@ -107,7 +107,7 @@ fn a_log_without_its_head_is_told_all_the_same() {
 }
 
 #[test]
-fn only_the_last_lines_are_kept() {
+fn only_the_last_output_lines_are_kept() {
     let line =
         |number: usize| ("x", Event::Output { step: step(1, "RUN a"), line: number.to_string() });
     let run = Timeline::of(&(0..50).map(|number| at(0, line(number))).collect::<Vec<_>>());
@@ -116,7 +116,7 @@ fn only_the_last_lines_are_kept() {
 }
 
 #[test]
-fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
+fn edges_to_images_outside_the_run_are_ignored() {
     let begun = begun(1, &["a"], vec![edge("a", "gone", DependencyKind::From)]);
     let run = Timeline::of(&[at(0, begun), at(1, started("a")), at(2, built("a", 1, 1))]);
     assert_eq!(run.ready(0), Duration::ZERO);
@@ -124,7 +124,7 @@ fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
 }
 
 #[test]
-fn what_is_heard_late_stands_where_it_happened() {
+fn late_events_are_placed_at_the_time_they_happened() {
     let late = finished("a", step(2, "RUN make"), 50);
     let run = [at(0, started("a")), at(10, started("b")), at(200, built("b", 1, 5)), at(120, late)];
     let run = Timeline::of(&run);

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_filled_and_other_braces_stay() {
+    fn placeholders_are_filled_and_other_braces_are_kept() {
         check("", "");
         check("{dir}-{name}", "NodeChrome-x");
         check("a{name}b", "axb");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_in_a_tag_may_have_a_dot() {
+    fn names_in_tag_templates_may_contain_dots() {
         let value = |name: &str| Ok(format!("<{name}>"));
         let filled = |template| Template::parse_tag(template).fill(&value).unwrap();
         assert_eq!(filled("v{gti.sha}-{a}{b.c:lower}"), "v<gti.sha>-<a><b.c>");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_any_spelling_become_kebab() {
+    fn names_are_converted_to_kebab_case() {
         for (text, expected) in [
             ("NodeChrome", "node-chrome"),
             ("EventBus", "event-bus"),

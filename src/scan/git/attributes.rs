@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changes_contents_is_a_conversion() {
+    fn only_attributes_that_change_contents_are_conversions() {
         let none = CheckoutSettings::default();
         check(&none, &[], "");
         check(&none, &[("text", "auto")], "");

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_whole_null_id_is_the_null_commit() {
+    fn only_a_full_null_id_is_the_null_commit() {
         for (revision, expected) in [
             (&"0".repeat(40) as &str, true),
             (&"0".repeat(64), true),

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_wildcards() {
+    fn wildcards_match_within_one_path_component() {
         check("a.txt", "a.txt", "aXtxt b/a.txt a.txt/b");
         check("*", "a .a [ a\\b", "a/b");
         check("*.log", "a.log .log", "a/b.log a.logs alog");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_and_counts() {
+    fn bars_and_counts_work_as_in_docker() {
         check("a|b", "a|b", "a b");
         check("a|b?", "a ax a/x xbc bc", "b xa");
         check("*.a|*.b", "x.a x.ay x/y.b", "x/y.a");
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn double_stars() {
+    fn double_stars_match_across_directories() {
         check("**", "a a/b .a", "");
         check("**/x", "x a/x a/b/x", "xx/y x/y");
         check("**/*.log", "b.log a/b.log a/b/c.log", "a.logs");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_quotes() {
+    fn character_classes_and_escapes_match() {
         check("[ab].*", "a.txt b.log", "c.txt ab.txt");
         check("[^ab]*", "c /", "a");
         check("[a-c]", "a b c", "d -");
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_utf8() {
+    fn names_that_are_not_utf8_are_matched() {
         let matches = |pattern: &str, name: &[u8]| {
             IgnorePattern::new(pattern).unwrap().matches(&PathForms::new(name))
         };
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_patterns_say_where() {
+    fn invalid_patterns_report_the_position() {
         let check = |pattern: &str, at: Range<usize>| {
             assert_eq!(IgnorePattern::new(pattern).map(|_| ()).unwrap_err().at, at, "{pattern}");
         };
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_that_can_hold_a_match() {
+    fn directories_that_can_contain_matches_are_recognized() {
         let check = |pattern: &str, directory: &str, expected: bool| {
             let pattern = IgnorePattern::new(pattern).unwrap();
             assert_eq!(pattern.can_match_below(directory.as_bytes()), expected, "{directory}");

@@ -20,7 +20,7 @@ fn check(text: &str, kept: &str, left_out: &str) {
 }
 
 #[test]
-fn the_last_line_that_matches_decides() {
+fn the_last_matching_line_decides() {
     check("", "a a/b", "");
     check("a", "b ab b/a", "a a/b a/b/c");
     check("*\n!a", "a a/b", "b b/a");
@@ -32,7 +32,7 @@ fn the_last_line_that_matches_decides() {
 }
 
 #[test]
-fn lines_are_cleaned() {
+fn lines_are_normalized() {
     check("\u{feff}a\n", "b", "a");
     check("\u{feff}# a\n", "a", "");
     check("  a  \r\n\tb\t\n", "c", "a b");
@@ -48,7 +48,7 @@ fn lines_are_cleaned() {
 }
 
 #[test]
-fn surprises_are_docker_s() {
+fn surprising_docker_behavior_is_reproduced() {
     // The second cleaning finds another `!`, and blanks that the first one exposed.
     check("a\n/!a", "a", "");
     check("/ a", "b", "a");
@@ -62,7 +62,7 @@ fn surprises_are_docker_s() {
 }
 
 #[test]
-fn directories_that_nothing_brings_back_are_skipped() {
+fn excluded_directories_that_no_line_includes_are_skipped() {
     let check = |text: &str, directory: &str, expected: bool| {
         assert_eq!(
             parse(text).0.matcher().can_skip_directory(directory),
@@ -85,7 +85,7 @@ fn directories_that_nothing_brings_back_are_skipped() {
 }
 
 #[test]
-fn wrong_lines_are_shown_where_they_are_wrong() {
+fn errors_point_at_the_invalid_part_of_a_line() {
     let check = |text: &str, place: &str, token: &str| {
         let (file, problems) = parse(text);
         assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
@@ -108,14 +108,14 @@ fn wrong_lines_are_shown_where_they_are_wrong() {
 }
 
 #[test]
-fn a_line_may_not_be_endless() {
+fn lines_over_the_length_limit_are_errors() {
     let long = "x".repeat(LINE_LIMIT);
     assert_eq!(parse(&format!("a\n{long}\nb")).1.len(), 1);
     assert!(parse(&long[1..]).1.is_empty());
 }
 
 #[test]
-fn the_deciding_line_is_known() {
+fn the_deciding_line_is_found() {
     let source = Source::new(RelPath::new(".dockerignore").unwrap(), "*\n!a\n");
     let (file, _) = IgnoreFile::parse(&source);
     let line = |path: &str| {
@@ -127,7 +127,7 @@ fn the_deciding_line_is_known() {
 }
 
 #[test]
-fn the_file_beside_the_dockerfile_comes_first() {
+fn the_ignore_file_next_to_the_dockerfile_takes_precedence() {
     let directory = tempfile::tempdir().unwrap();
     let dockerfile = directory.path().join("Build.df");
     let context = directory.path().join("context");
@@ -141,7 +141,7 @@ fn the_file_beside_the_dockerfile_comes_first() {
 }
 
 #[test]
-fn loading_finds_names_and_complains() {
+fn loading_reports_the_path_and_the_problems() {
     let directory = tempfile::tempdir().unwrap();
     let rel = |path: &str| RelPath::new(path).unwrap();
     let load = || IgnoreFile::load(directory.path(), &rel("docker/a/Dockerfile"), &rel("docker/a"));

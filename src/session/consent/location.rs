@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_resolved_as_far_as_they_exist() {
+    fn paths_are_resolved_up_to_the_last_existing_component() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("a/b")).unwrap();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_begins_like_the_root_is_outside() {
+    fn a_sibling_directory_with_the_same_prefix_is_outside() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap().join("shop");
         std::fs::create_dir(&root).unwrap();

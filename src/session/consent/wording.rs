@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_name_reaches_the_terminal_raw() {
+    fn names_are_escaped_for_the_terminal() {
         let check = |name: &str, expected: &str| assert_eq!(shown(name), expected);
         check("npm_token", "npm_token");
         check("", "''");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hint_is_the_command_with_the_options() {
+    fn the_hint_is_the_command_with_the_allow_options() {
         let check = |wanted: &[OutsideAccess<'_>], arguments: &[&str], expected: &str| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
             let wanted: Vec<&OutsideAccess<'_>> = wanted.iter().collect();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_of_images_are_cut() {
+    fn long_lists_of_images_are_truncated() {
         let names: Vec<String> = (0..30).map(|n| format!("i{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let text = images(&names);

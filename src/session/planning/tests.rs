@@ -25,7 +25,7 @@ fn planned(
 }
 
 #[test]
-fn what_something_is_built_on_has_a_name_of_its_own() {
+fn parents_get_aliases() {
     let (world, store) = world();
     let aliases = ParentAliases::default();
     let (lines, aliased) = planned(&world, &mut world.freshness(&store), &aliases);
@@ -38,7 +38,7 @@ fn what_something_is_built_on_has_a_name_of_its_own() {
 }
 
 #[test]
-fn where_nothing_is_built_nothing_is_named() {
+fn fresh_images_get_no_aliases() {
     let (mut world, store) = world();
     world.edit("dev", "FROM acme/shop-base\nENV B=1\n");
     let aliases = ParentAliases::default();
@@ -49,7 +49,7 @@ fn where_nothing_is_built_nothing_is_named() {
 }
 
 #[test]
-fn an_engine_without_named_contexts_is_asked_for_no_names() {
+fn engines_without_named_contexts_get_no_aliases() {
     let (world, store) = world();
     let mut freshness = world.freshness(&store);
     freshness.contexts = NamedContexts::None;
@@ -59,7 +59,7 @@ fn an_engine_without_named_contexts_is_asked_for_no_names() {
 }
 
 #[test]
-fn images_are_judged_again_when_a_parent_has_gone() {
+fn freshness_is_checked_again_when_a_parent_disappears() {
     let (world, store) = world();
     let mut freshness = world.freshness(&store);
     ImageStore::remove(&store, "sha256:base-one").unwrap();
@@ -71,7 +71,7 @@ fn images_are_judged_again_when_a_parent_has_gone() {
 }
 
 #[test]
-fn images_that_disappear_again_and_again_end_the_planning() {
+fn planning_fails_when_images_keep_disappearing() {
     let (world, store) = world();
     let store = store.losing_tagged_images();
     let mut freshness = world.freshness(&store);
@@ -81,7 +81,7 @@ fn images_that_disappear_again_and_again_end_the_planning() {
 }
 
 #[test]
-fn an_image_that_cannot_be_tagged_ends_the_planning_at_once() {
+fn planning_fails_immediately_if_an_image_cannot_be_tagged() {
     let (world, store) = world();
     let store = store.rejecting_tags();
     let mut freshness = world.freshness(&store);

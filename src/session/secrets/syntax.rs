@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_read_as_docker_reads_them() {
+    fn secret_specs_are_parsed_as_in_docker() {
         let file = |path: &str| Some(SecretSource::File(path.to_owned()));
         let variable = |name: &str| Some(SecretSource::Variable(name.to_owned()));
         let check = |text: &str, id: &str, source: Option<SecretSource>| {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_a_hint() {
+    fn invalid_secret_specs_are_reported_with_a_hint() {
         let check = |text: &str, expected: &str| {
             let message = crate::base::error::text(&read_secret(text).unwrap_err().into());
             let message = message.strip_prefix(&format!("`--secret {text}`: ")).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn agents_are_an_id_and_paths() {
+    fn ssh_specs_are_parsed_into_an_id_and_paths() {
         let check = |text: &str, id: &str, paths: &[&str]| {
             assert_eq!(read_agent(text), (id, paths.to_vec()), "{text}");
         };

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_template_that_reports_images_apart() {
+    fn the_shortest_template_that_gives_unique_names_is_proposed() {
         check(&[&["docker/a/Dockerfile", "docker/b/Dockerfile"]], &[], &[""], &[]);
         check(&[&["Base/Dockerfile", "NodeBase/Dockerfile"]], &[], &["{dir:kebab}"], &[]);
         check(
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn from_lines_speak_for_templates() {
+    fn from_instructions_influence_the_template() {
         let parts: [&[&str]; 3] = [
             &["base/Dockerfile", "submit/Dockerfile"],
             &["examples/java/Dockerfile"],
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_template_reports_apart_gets_names_of_its_own() {
+    fn images_that_no_template_distinguishes_get_explicit_names() {
         check(
             &[&["docker/a/Containerfile", "docker/a/Dockerfile", "docker/b/Dockerfile"]],
             &[],

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_drawn_together() {
+    fn paths_are_merged_into_globs() {
         check(&[], &[]);
         check(&["Dockerfile"], &["Dockerfile"]);
         check(

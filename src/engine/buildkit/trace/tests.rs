@@ -4,7 +4,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{VertexLog, VertexWarning};
 use super::*;
 
 #[test]
-fn names_are_read_into_steps() {
+fn vertex_names_are_parsed_into_steps() {
     let check = |name, stage: Option<&str>, number, total, text: &str| {
         let stage = stage.map(str::to_owned);
         assert_eq!(
@@ -52,7 +52,7 @@ fn updates_of(trace: &mut StatusTrace, status: StatusResponse) -> Vec<String> {
 }
 
 #[test]
-fn steps_begin_write_and_end_once() {
+fn step_events_are_emitted_once() {
     let mut trace = StatusTrace::default();
     let log = VertexLog {
         vertex: "sha256:[1/2] RUN a".into(),
@@ -83,7 +83,7 @@ fn steps_begin_write_and_end_once() {
 }
 
 #[test]
-fn the_failed_step_is_not_one_that_was_canceled_beside_it() {
+fn canceled_steps_are_not_reported_as_the_failed_step() {
     let mut trace = StatusTrace::default();
     let failing = |name: &str, error: &str| Vertex {
         error: error.into(),

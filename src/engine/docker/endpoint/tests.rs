@@ -25,7 +25,7 @@ fn said(pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn hosts_are_read_as_docker_reads_them() {
+fn hosts_are_parsed_like_docker() {
     let check = |host, expected: &str| assert_eq!(said(&[("DOCKER_HOST", host)]), expected);
     check("unix:///run/a.sock", "unix:///run/a.sock (DOCKER_HOST)");
     check("tcp://build:1234", "tcp://build:1234 (DOCKER_HOST)");
@@ -43,7 +43,7 @@ fn hosts_are_read_as_docker_reads_them() {
 }
 
 #[test]
-fn tls_is_asked_for_by_the_environment() {
+fn tls_is_enabled_by_environment_variables() {
     let check = |pairs: &[(&str, &str)], expected: &str| assert_eq!(said(pairs), expected);
     let host = ("DOCKER_HOST", "tcp://build");
     check(
@@ -88,7 +88,7 @@ fn configuration() -> tempfile::TempDir {
 }
 
 #[test]
-fn contexts_are_found_in_the_order_of_docker() {
+fn docker_contexts_are_resolved_in_dockers_order() {
     let directory = configuration();
     let config = ("DOCKER_CONFIG", directory.path().to_str().unwrap());
     let check = |pairs: &[(&str, &str)], expected: &str| {
@@ -112,7 +112,7 @@ fn contexts_are_found_in_the_order_of_docker() {
 }
 
 #[test]
-fn a_broken_configuration_is_said_and_a_missing_one_is_none() {
+fn invalid_configurations_are_errors_and_missing_ones_are_ignored() {
     let directory = tempfile::tempdir().unwrap();
     let config = ("DOCKER_CONFIG", directory.path().to_str().unwrap());
     assert_eq!(said(&[config]), "unix:///var/run/docker.sock (default)");
