@@ -104,7 +104,8 @@ pub fn completed() -> Command {
         let accepted = options().filter(|it| !refused.contains(&it.get_id()));
         command.clone().args(accepted.cloned().collect::<Vec<_>>())
     });
-    let mut completed = Command::new("layers")
+    let mut completed = Command::default()
+        .name("layers")
         .version(env!("CARGO_PKG_VERSION"))
         .propagate_version(true)
         .args(options().map(|it| it.clone().global(false)).collect::<Vec<_>>())
