@@ -40,7 +40,7 @@ fn main() {
     let count: usize = numbers.next().unwrap_or(100);
     let files: usize = numbers.next().unwrap_or(count * 10);
     assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let root = directory.path();
     let app = format!("bench{}", std::process::id());
     let images = plan(count.max(10), &app);

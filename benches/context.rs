@@ -20,7 +20,7 @@ const ROUNDS: usize = 7;
 
 fn main() {
     let files = std::env::args().filter_map(|it| it.parse().ok()).next().unwrap_or(30_000);
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     lay_out(directory.path(), files);
     let nothing = IgnoreFile::default();
     let plain = ignore_file(|number| format!("**/skip{number}*/**/*.tmp{number}"));
@@ -45,7 +45,7 @@ fn main() {
 fn lay_out(root: &Path, files: u32) {
     for number in 0..files {
         let directory = root.join(format!("d{}/e{}", number % 30, number % 300));
-        fs::create_dir_all(&directory).expect("a folder can be made");
+        fs::create_dir_all(&directory).expect("a directory can be created");
         let text = vec![b'x'; 200 + (number % 4000) as usize];
         fs::write(directory.join(format!("f{number}.txt")), text).expect("a file can be written");
     }

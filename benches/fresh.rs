@@ -46,7 +46,7 @@ fn main() {
     let mut numbers = std::env::args().filter_map(|it| it.parse().ok());
     let count: usize = numbers.next().unwrap_or(300);
     let files: usize = numbers.next().unwrap_or(count * 100);
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let root = directory.path();
     let app = format!("bench{}", std::process::id());
     let images = plan(count.max(10), &app);

@@ -44,7 +44,7 @@ fn main() {
     let arms = numbers.next().unwrap_or(6);
     let depth = numbers.next().unwrap_or(4);
     assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let root = directory.path();
     let tree = Arms { app: format!("bench{}", std::process::id()), arms, depth };
     let made = Images(&tree.app);
@@ -108,7 +108,7 @@ impl Arms {
         let app = &self.app;
         let write = |path: &Path, text: &str| fs::write(path, text).expect("written");
         let base = docker.join("base");
-        fs::create_dir_all(&base).expect("a folder can be made");
+        fs::create_dir_all(&base).expect("a directory can be created");
         fs::copy(busybox(), base.join("busybox")).expect("busybox can be copied");
         let text = format!("FROM scratch\nLABEL {LABEL}={app}\nCOPY busybox /bin/\n");
         write(&base.join("Dockerfile"), &text);
@@ -124,7 +124,7 @@ impl Arms {
         for (arm, at, name) in &all {
             let need = self.need(*arm, *at);
             let directory = docker.join(name);
-            fs::create_dir_all(&directory).expect("a folder can be made");
+            fs::create_dir_all(&directory).expect("a directory can be created");
             let text = format!(
                 "FROM {app}/x-{need}\nCOPY new /new-{at}\n\
                  RUN [\"/bin/busybox\", \"sh\", \"/new-{at}\"]\n"

@@ -22,7 +22,7 @@ const PAIRS: usize = 5;
 
 fn main() {
     let images = std::env::args().filter_map(|it| it.parse().ok()).next().unwrap_or(20);
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let app = format!("bench{}", std::process::id());
     lay_out(directory.path(), &app, images);
     layers(directory.path());
@@ -44,7 +44,7 @@ fn lay_out(root: &Path, app: &str, images: usize) {
     let busybox = busybox();
     for image in 0..images {
         let directory = root.join(format!("docker/i{image:03}"));
-        fs::create_dir_all(&directory).expect("a folder can be made");
+        fs::create_dir_all(&directory).expect("a directory can be created");
         let base = match image {
             0 => "scratch".to_owned(),
             image if image <= images / 10 => format!("{app}/x-i000"),

@@ -36,7 +36,7 @@ fn main() {
     println!("{:<24} {:>9} {:>9} {:>9} {:>9}", "", "wall s", "CPU s", "peak MB", "output MB");
     let mut last: Option<Cost> = None;
     for size in sizes {
-        let directory = tempfile::tempdir().expect("a temporary folder");
+        let directory = tempfile::tempdir().expect("a temporary directory");
         for image in 0..size {
             add(directory.path(), &name_of(image), &dockerfile(image));
         }
@@ -61,10 +61,10 @@ fn main() {
 }
 
 fn measure_odd_ones() {
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     add(directory.path(), "huge", &huge());
     print("one file of 1 MB", &measure(directory.path()));
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     for image in 0..10_000 {
         let base = match image {
             0 => "debian:bookworm-slim".to_owned(),
@@ -77,7 +77,7 @@ fn measure_odd_ones() {
 
 fn add(root: &Path, name: &str, text: &str) {
     let directory = root.join("docker").join(name);
-    fs::create_dir_all(&directory).expect("a folder can be made");
+    fs::create_dir_all(&directory).expect("a directory can be created");
     fs::write(directory.join("Dockerfile"), text).expect("a file can be written");
 }
 

@@ -36,7 +36,7 @@ struct Registry {
 
 impl Registry {
     fn start() -> Registry {
-        let directory = tempfile::tempdir().expect("a temporary folder");
+        let directory = tempfile::tempdir().expect("a temporary directory");
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("it has one").to_string();
         drop(free);
@@ -69,7 +69,7 @@ fn main() {
     let count = std::env::args().find_map(|it| it.parse().ok()).unwrap_or(30);
     assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
     let registry = Registry::start();
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let first = directory.path().join("first");
     let app = format!("bench{}", std::process::id());
     let images = plan(count, &app);

@@ -45,7 +45,7 @@ machine_settings() {
     done
 }
 
-# make_image FOLDER: from packages, by way of files in the folder.
+# make_image DIRECTORY: from packages, by way of files in the directory.
 make_image() {
     local sources=$1/sources.list settings=$1/settings archive=$1/root.tar
     need mmdebstrap mmdebstrap

@@ -67,11 +67,11 @@ pub fn lay_out(root: &Path, images: &[Image], files: usize) {
         let directory = root.join("docker").join(&image.name);
         for number in 0..files {
             let below = directory.join(format!("src/part{}", number / FILES_A_DIRECTORY));
-            fs::create_dir_all(&below).expect("a folder can be made");
+            fs::create_dir_all(&below).expect("a directory can be created");
             let text = format!("file {number} of {}\n", image.name);
             fs::write(below.join(format!("file{number}.txt")), text).expect("written");
         }
-        fs::create_dir_all(directory.join("src")).expect("a folder can be made");
+        fs::create_dir_all(directory.join("src")).expect("a directory can be created");
         fs::write(directory.join("Dockerfile"), &image.dockerfile).expect("written");
     }
     fs::copy(busybox(), root.join("docker/base/busybox")).expect("busybox can be copied");

@@ -16,49 +16,14 @@ use super::Cli;
 const WITHOUT_SETTINGS: [&str; 6] =
     ["log", "runs", "report", "completions", "man", super::MOVE_TAGS];
 
-/// The options of all commands that do not say what images are built of or called.
-const PLAIN: [&str; 4] = ["directory", "file", "quiet", "verbose"];
+/// The commands that do not look for a repository. `MOVE_TAGS` runs alone, whatever is typed.
+const WITHOUT_REPOSITORY: [&str; 3] = ["completions", "man", super::MOVE_TAGS];
 
-/// Plain options that mean nothing to some commands. `MOVE_TAGS` runs alone, whatever is typed.
-const MEANINGLESS: [(&str, &[&str]); 3] = [
-    ("file", &["completions", "man", super::MOVE_TAGS]),
-    (
-        "quiet",
-        &[
-            "why",
-            "affected",
-            "diff",
-            "log",
-            "graph",
-            "ci",
-            "outdated",
-            "completions",
-            "man",
-            super::MOVE_TAGS,
-        ],
-    ),
-    (
-        "verbose",
-        &[
-            "why",
-            "affected",
-            "diff",
-            "log",
-            "runs",
-            "report",
-            "graph",
-            "ci",
-            "outdated",
-            "update",
-            "list",
-            "check",
-            "init",
-            "completions",
-            "man",
-            super::MOVE_TAGS,
-        ],
-    ),
-];
+/// The commands that print something that `--quiet` leaves out.
+const QUIET: [&str; 8] = ["build", "plan", "runs", "report", "update", "list", "check", "init"];
+
+/// The commands that `--verbose` makes print more.
+const VERBOSE: [&str; 2] = ["build", "plan"];
 
 /// What `--quiet` does for lists, as for those of docker.
 const QUIET_LISTS: [(&str, &str); 2] = [("list", "Print only names"), ("runs", "Print only IDs")];
@@ -97,18 +62,16 @@ const HABITS: [(&str, &str); 26] = [
 /// completions offer what is hidden if nothing else fits.
 pub fn completed() -> Command {
     let program = Cli::command();
-    let options = || program.get_arguments().filter(|it| it.is_global_set());
     let visible = program.get_subcommands().filter(|command| !command.is_hide_set());
     let commands = visible.map(|command| {
-        let refused: Vec<_> = meaningless(&program, command.get_name()).map(Arg::get_id).collect();
-        let accepted = options().filter(|it| !refused.contains(&it.get_id()));
-        command.clone().args(accepted.cloned().collect::<Vec<_>>())
+        let accepted = options_of(&program, command.get_name()).filter(|(_, accepted)| *accepted);
+        command.clone().args(accepted.map(|(option, _)| option).collect::<Vec<_>>())
     });
     let mut completed = Command::default()
         .name("layers")
         .version(env!("CARGO_PKG_VERSION"))
         .propagate_version(true)
-        .args(options().map(|it| it.clone().global(false)).collect::<Vec<_>>())
+        .args(global(&program).map(|it| it.clone().global(false)).collect::<Vec<_>>())
         .subcommands(commands.collect::<Vec<_>>());
     completed.build();
     completed
@@ -120,14 +83,9 @@ pub fn program() -> Command {
     let names: Vec<String> =
         program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for name in names {
-        // They are known there, so that they are refused wherever they are written.
-        let hidden = meaningless(&program, &name).map(|it| it.clone().hide(true));
-        let quiet = QUIET_LISTS.iter().find(|(it, _)| *it == name);
-        let quiet = quiet.and_then(|(_, help)| {
-            let option = program.get_arguments().find(|it| it.get_id() == "quiet")?;
-            Some(option.clone().help(*help))
-        });
-        let options: Vec<Arg> = hidden.chain(quiet).collect();
+        // Those that mean nothing are known there, so that they are refused wherever they are written.
+        let options = options_of(&program, &name).map(|(option, accepted)| option.hide(!accepted));
+        let options: Vec<Arg> = options.collect();
         program = program.mut_subcommand(name, |command| command.args(&options));
     }
     // Options of all commands join the others here.
@@ -146,25 +104,43 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Error
     Cli::from_arg_matches(&matches)
 }
 
-/// The options of all commands that mean nothing to a command.
-fn meaningless<'a>(program: &'a Command, command: &'a str) -> impl Iterator<Item = &'a Arg> {
-    let is_meaningless = move |option: &str| match PLAIN.contains(&option) {
-        true => {
-            MEANINGLESS.iter().any(|(it, commands)| *it == option && commands.contains(&command))
-        }
-        false => WITHOUT_SETTINGS.contains(&command),
-    };
-    program
-        .get_arguments()
-        .filter(move |it| it.is_global_set() && is_meaningless(it.get_id().as_str()))
+/// The options of all commands.
+fn global(program: &Command) -> impl Iterator<Item = &Arg> {
+    program.get_arguments().filter(|it| it.is_global_set())
+}
+
+/// The options of all commands as a command has them, and whether it accepts them.
+fn options_of<'a>(
+    program: &'a Command,
+    command: &'a str,
+) -> impl Iterator<Item = (Arg, bool)> + 'a {
+    let quiet = QUIET_LISTS.iter().find(|(it, _)| *it == command);
+    global(program).map(move |option| match (option.get_id().as_str(), quiet) {
+        ("quiet", Some((_, help))) => (option.clone().help(*help), true),
+        (id, _) => (option.clone(), is_accepted(id, command)),
+    })
+}
+
+/// Whether an option of all commands means something to a command.
+fn is_accepted(option: &str, command: &str) -> bool {
+    match option {
+        "directory" => true,
+        "file" => !WITHOUT_REPOSITORY.contains(&command),
+        "quiet" => QUIET.contains(&command),
+        "verbose" => VERBOSE.contains(&command),
+        // The others say what images are built of and called.
+        _ => !WITHOUT_SETTINGS.contains(&command),
+    }
 }
 
 /// Refuses options where they mean nothing, in the words for any other unknown option.
 fn refuse_meaningless(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
     let Some((name, given)) = matches.subcommand() else { return Ok(()) };
-    let is_given =
-        |it: &&Arg| given.value_source(it.get_id().as_str()) == Some(ValueSource::CommandLine);
-    let Some(option) = meaningless(program, name).find(is_given) else { return Ok(()) };
+    let is_refused = |it: &&Arg| {
+        let id = it.get_id().as_str();
+        !is_accepted(id, name) && given.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let Some(option) = global(program).find(is_refused) else { return Ok(()) };
     let option = option.get_long().map_or(String::new(), |long| format!("--{long}"));
     let mut error = Error::new(ErrorKind::UnknownArgument);
     if let Some(command) = program.find_subcommand_mut(name) {

@@ -211,7 +211,10 @@ fn scripts_for_each_shell_call_the_program_in_the_path() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = Project::new().run(&format!("completions {shell}")).code(0).stderr("").out();
         assert!(script.contains("LAYERS_COMPLETE"), "{shell}: {script}");
-        assert!(!script.contains("/debug/"), "{shell}: it names a folder of the build: {script}");
+        assert!(
+            !script.contains("/debug/"),
+            "{shell}: it names a directory of the build: {script}"
+        );
     }
     Project::new().run("completions tcsh").code(2);
 }
