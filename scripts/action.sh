@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# action.sh place|install|run: the steps of action.yml. What the action was given stands in ARCHIVE,
+# action.sh locate|install|run: the steps of action.yml. What the action was given stands in ARCHIVE,
 # SHA256 and ARGS; where things lie, in the variables that GitHub's runner sets.
 set -euo pipefail
 
@@ -9,12 +9,12 @@ fail() {
     exit 1
 }
 
-folder=${RUNNER_TEMP:?}/layers
+directory=${RUNNER_TEMP:?}/layers
 sources=${GITHUB_ACTION_PATH:?}
 
 # Says where the program will lie, and by what it is found again: by all that it is compiled from.
-place() {
-    printf 'folder=%s\n' "$folder" >>"$GITHUB_OUTPUT"
+locate() {
+    printf 'directory=%s\n' "$directory" >>"$GITHUB_OUTPUT"
     if [ -n "${ARCHIVE:-}" ]; then
         return
     fi
@@ -30,7 +30,7 @@ place() {
 unpack() {
     local made=$RUNNER_TEMP/layers-archive program
     rm -rf "$made"
-    mkdir -p "$made/unpacked" "$folder/bin"
+    mkdir -p "$made/unpacked" "$directory/bin"
     case $ARCHIVE in
         https://*)
             curl --fail --silent --show-error --location --proto '=https' --retry 3 \
@@ -47,20 +47,20 @@ unpack() {
     tar -x -z -f "$made/archive" -C "$made/unpacked"
     program=$(find "$made/unpacked" -type f -name layers | LC_ALL=C sort | head -n 1)
     [ -n "$program" ] || fail "there is no program \`layers\` in the archive" "tar -tzf lists it"
-    install -m 755 "$program" "$folder/bin/layers"
+    install -m 755 "$program" "$directory/bin/layers"
 }
 
-put_in_place() {
+install_program() {
     if [ -n "${ARCHIVE:-}" ]; then
         unpack
-    elif [ ! -x "$folder/bin/layers" ]; then
+    elif [ ! -x "$directory/bin/layers" ]; then
         CARGO_TARGET_DIR=$RUNNER_TEMP/layers-target \
-            cargo install --path "$sources" --locked --root "$folder"
+            cargo install --path "$sources" --locked --root "$directory"
     fi
     local version
-    version=$("$folder/bin/layers" --version)
+    version=$("$directory/bin/layers" --version)
     printf 'version=%s\n' "$version" >>"$GITHUB_OUTPUT"
-    printf '%s\n' "$folder/bin" >>"$GITHUB_PATH"
+    printf '%s\n' "$directory/bin" >>"$GITHUB_PATH"
     printf '%s\n' "$version"
 }
 
@@ -70,12 +70,12 @@ run() {
     printf '%s\n' "${ARGS:-}" | xargs -r printf '%s\0' >"$words" ||
         fail "\`args\` can't be read" "close each quote on the line where it is opened"
     mapfile -d '' -t arguments <"$words"
-    exec "$folder/bin/layers" "${arguments[@]}"
+    exec "$directory/bin/layers" "${arguments[@]}"
 }
 
 case ${1:-} in
-    place) place ;;
-    install) put_in_place ;;
+    locate) locate ;;
+    install) install_program ;;
     run) run ;;
-    *) fail "\`${1:-}\` is no step" "place, install or run" ;;
+    *) fail "\`${1:-}\` is no step" "locate, install, or run" ;;
 esac

@@ -115,7 +115,7 @@ fi
 can_apt || fail "$reference can't be pulled" \
     "as root on Debian or Ubuntu this script makes it from packages"
 echo "no registry can be reached: making $reference from Debian's packages"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-make_image "$folder"
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+make_image "$directory"
 echo "$reference is made"

@@ -175,7 +175,7 @@ fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
         own.context.join(path).map_or_else(|| path.to_owned(), |path| path.as_str().to_owned())
     };
     // A directory that was added or removed along with its files is less interesting than the files.
-    let rank = |file: &FileInputs<'_>| if file.kind == "folder" { 2 } else { 1 };
+    let rank = |file: &FileInputs<'_>| if file.kind == "directory" { 2 } else { 1 };
     let reads_otherwise = own.inputs.whole_context != was.whole_context;
     let mut changes = Vec::new();
     for (path, file) in &now {

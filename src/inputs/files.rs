@@ -20,7 +20,7 @@ pub struct FileInputs<'a> {
     /// The path relative to the context.
     #[serde(borrow)]
     pub path: Cow<'a, str>,
-    /// `file`, `folder`, `symlink`, …
+    /// `file`, `directory`, `symlink`, …
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     /// The permission bits in octal, including setuid, setgid, and sticky.
@@ -131,7 +131,7 @@ fn describe(entry: &ContextEntry, digest: Option<blake3::Hash>) -> FileInputs<'_
     let numbers = |major: u32, minor: u32| Some(Cow::Owned(format!("{major}:{minor}")));
     let (kind, content) = match &entry.kind {
         EntryKind::File => ("file", digest.map(|digest| Cow::Owned(hex(&digest)))),
-        EntryKind::Directory => ("folder", None),
+        EntryKind::Directory => ("directory", None),
         EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
         EntryKind::Fifo => ("fifo", None),
         EntryKind::CharDevice { major, minor } => ("char", numbers(*major, *minor)),

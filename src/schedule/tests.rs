@@ -9,7 +9,7 @@ use super::*;
 use crate::base::Id;
 use crate::engine::stub::Stub;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
-use crate::event::{Excerpt, Tally};
+use crate::event::Tally;
 
 /// A run: the parents of each image, which images fail, and how many are built at once.
 #[derive(Debug, Clone)]
@@ -84,10 +84,6 @@ impl Recipes for TestRecipes {
         _: &[ParentImage],
     ) -> anyhow::Result<()> {
         Ok(())
-    }
-
-    fn excerpt(&self, _: UnitId, _: &BuildFailure) -> Option<Excerpt> {
-        None
     }
 }
 

@@ -29,7 +29,7 @@ pub trait Recipes: Sync {
     fn name(&self, image: UnitId) -> &str;
 
     /// Returns what is to be done for an image, now that all its dependencies are done. `parents` are its parents in
-    /// the run, as they are now. If the image is to be built, the engine\'s store has them afterward.
+    /// the run, as they are now. If the image is to be built, the engine's store has them afterward.
     ///
     /// # Errors
     /// Returns an error if the image's files cannot be read, or if the engine or a registry cannot be reached.
@@ -61,7 +61,9 @@ pub trait Recipes: Sync {
     }
 
     /// Returns the instruction that failed, as written, if it can be found.
-    fn excerpt(&self, image: UnitId, failure: &BuildFailure) -> Option<Excerpt>;
+    fn excerpt(&self, _image: UnitId, _failure: &BuildFailure) -> Option<Excerpt> {
+        None
+    }
 }
 
 /// What is to be done for an image.

@@ -134,9 +134,9 @@ fn a_release_is_installed_and_run() {
     let archive = runner.archive();
     let args = "plan 'a b' \"it's\" $(touch pwned) `touch pwned`;touch pwned * ${HOME}\n--all";
     let runner = runner.var("ARCHIVE", archive).var("ARGS", args);
-    good(&runner.step("place"));
+    good(&runner.step("locate"));
     let directory = runner.path("temp/layers");
-    assert_eq!(runner.read("output"), format!("folder={}\n", directory.display()));
+    assert_eq!(runner.read("output"), format!("directory={}\n", directory.display()));
     good(&runner.step("install"));
     assert_eq!(runner.read("path"), format!("{}\n", directory.join("bin").display()));
     assert!(runner.read("output").ends_with("version=<--version>\n"));
@@ -183,7 +183,7 @@ fn without_an_archive_the_sources_are_compiled_once() {
                  printf '#!/bin/sh\\necho layers 1\\n' > \"$6/bin/layers\"\nchmod +x \"$6/bin/layers\"\n";
     let runner = Runner::new();
     runner.program("bin/cargo", cargo);
-    good(&runner.step("place"));
+    good(&runner.step("locate"));
     let key = runner.read("output").lines().nth(1).unwrap().to_owned();
     let form = regex::Regex::new("^key=layers-Linux-X64-[0-9a-f]{64}$").unwrap();
     assert!(form.is_match(&key), "{key}");
@@ -213,10 +213,10 @@ fn the_cache_key_depends_on_the_sources() {
         std::os::unix::fs::symlink(script, runner.path("sources/scripts")).unwrap();
         let sources = runner.path("sources").to_str().unwrap().to_owned();
         let runner = runner.var("GITHUB_ACTION_PATH", sources);
-        good(&runner.step("place"));
+        good(&runner.step("locate"));
         let key = runner.read("output").lines().nth(1).unwrap().to_owned();
         fs::remove_file(runner.path("sources/Cargo.lock")).unwrap();
-        bad(&runner.step("place"), "hint: give it `archive`");
+        bad(&runner.step("locate"), "hint: give it `archive`");
         key
     };
     assert_eq!(key("c"), key("c"));

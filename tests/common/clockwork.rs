@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use layers::base::{Id, IdMap, Platform, UnitId};
 use layers::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry,
-    ImageStore, LabelFilter, ListedImage, Sink, StoredImage,
+    BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
+    LabelFilter, ListedImage, Sink, StoredImage,
 };
-use layers::event::{Excerpt, Tally};
+use layers::event::Tally;
 use layers::plan::{ParentImage, Plan, Reason};
 use layers::schedule::{BuildRun, ClaimContext, OnFailure, Preparation, Recipes, RunOptions};
 use layers::state::Durations;
@@ -310,9 +310,5 @@ impl Recipes for Names {
         _: &[ParentImage],
     ) -> anyhow::Result<()> {
         Ok(())
-    }
-
-    fn excerpt(&self, _: UnitId, _: &BuildFailure) -> Option<Excerpt> {
-        None
     }
 }

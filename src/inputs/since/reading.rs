@@ -240,7 +240,7 @@ impl Reading {
                     let name = paths.next().map(|path| Cow::Borrowed(names.name(path)));
                     ("file", name)
                 }
-                _ => ("folder", None),
+                _ => ("directory", None),
             };
             let mode = Cow::Owned(format!("{:04o}", entry.stat.mode));
             FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
