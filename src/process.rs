@@ -66,18 +66,18 @@ pub fn run(run: ProgramCommand<'_>) -> anyhow::Result<ProgramOutput> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // All three pipes are served at once: a program that writes before it has read would block
     // forever.
-    let (written, stdout, stderr) = thread::scope(|scope| {
+    let (result, stdout, stderr) = thread::scope(|scope| {
         let out = scope.spawn(|| read_bounded(stdout, run.most));
         let err = scope.spawn(|| read_bounded(stderr, run.most));
-        let written = match (stdin, run.stdin) {
+        let result = match (stdin, run.stdin) {
             (Some(mut pipe), Some(bytes)) => pipe.write_all(bytes),
             _ => Ok(()),
         };
-        (written, out.join(), err.join())
+        (result, out.join(), err.join())
     });
     let status = child.wait()?;
     // A program may exit without reading all its input. Its status tells whether it succeeded.
-    if let Err(error) = written
+    if let Err(error) = result
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         anyhow::bail!("can't write to `{program}`: {error}");
@@ -180,9 +180,10 @@ impl ChildProcess {
             Some(pipe) => pipe.take(LONGEST_LINE).read_line(&mut first_line),
             None => Ok(0),
         };
-        let kept = ChildProcess { child, stdout, first_line: first_line.trim_end().to_owned() };
+        let child_process =
+            ChildProcess { child, stdout, first_line: first_line.trim_end().to_owned() };
         match read {
-            Ok(_) if !kept.first_line.is_empty() => Ok(kept),
+            Ok(_) if !child_process.first_line.is_empty() => Ok(child_process),
             _ => anyhow::bail!(permanent(format!("`{program}` did not start")).hint(get)),
         }
     }
@@ -242,13 +243,13 @@ mod tests {
     #[test]
     fn a_process_that_started_later_is_a_different_process() {
         let script = ["-c".as_ref(), "echo up; cat".as_ref()];
-        let kept = ChildProcess::start("sh", &script, "").unwrap();
+        let child_process = ChildProcess::start("sh", &script, "").unwrap();
         let now = SystemTime::UNIX_EPOCH + clock::now().since_epoch();
-        let process = kept.child.id();
+        let process = child_process.child.id();
         assert!(!has_ended(process, Some(now)));
         assert!(!has_ended(process, None));
         assert!(has_ended(process, Some(now - Duration::from_secs(60))), "it is too young");
-        drop(kept);
+        drop(child_process);
         assert!(has_ended(process, Some(now)));
     }
 
@@ -272,10 +273,10 @@ mod tests {
         let ended = directory.path().join("ended");
         let script = "echo ready; cat; touch \"$0\"";
         let arguments = [OsStr::new("-c"), OsStr::new(script), ended.as_os_str()];
-        let kept = ChildProcess::start("sh", &arguments, "install a shell").unwrap();
-        assert_eq!(kept.first_line(), "ready");
+        let child_process = ChildProcess::start("sh", &arguments, "install a shell").unwrap();
+        assert_eq!(child_process.first_line(), "ready");
         assert!(!ended.exists());
-        drop(kept);
+        drop(child_process);
         assert!(ended.exists());
         let silent = [OsStr::new("-c"), OsStr::new("exit 1")];
         let error = ChildProcess::start("sh", &silent, "install a shell").unwrap_err();
@@ -292,9 +293,9 @@ mod tests {
             most: 1,
             get: "get it",
         };
-        let said = "program `no-such-program` not found\nhint: get it";
-        assert_eq!(crate::base::error::text(&run(missing).unwrap_err()), said);
+        let expected = "program `no-such-program` not found\nhint: get it";
+        assert_eq!(crate::base::error::text(&run(missing).unwrap_err()), expected);
         let error = ChildProcess::start("no-such-program", &[], "get it").unwrap_err();
-        assert_eq!(crate::base::error::text(&error), said);
+        assert_eq!(crate::base::error::text(&error), expected);
     }
 }

@@ -128,16 +128,16 @@ impl Platform {
         self.os.eq_ignore_ascii_case(&other.os) && self.machine().0 == other.machine().0
     }
 
-    /// Returns how well an image for `self` runs on `wanted`: 0 is the best match, `None` is no match.
+    /// Returns how well an image for `self` runs on `platform`: 0 is the best match, `None` is no match.
     ///
     /// Follows containerd (`platforms`, `Only`): the same architecture in the same variant or an older one is
     /// preferred, then the related 32-bit architecture.
-    pub fn fits(&self, wanted: &Platform) -> Option<u32> {
-        if !self.os.eq_ignore_ascii_case(&wanted.os) {
+    pub fn fits(&self, platform: &Platform) -> Option<u32> {
+        if !self.os.eq_ignore_ascii_case(&platform.os) {
             return None;
         }
         let (own, own_level) = self.machine();
-        let (host, host_level) = wanted.machine();
+        let (host, host_level) = platform.machine();
         if own == host {
             return match (own_level, host_level) {
                 (Ok(own), Ok(host)) => host.checked_sub(own),
@@ -286,8 +286,8 @@ mod tests {
     #[test]
     fn platforms_are_matched_like_containerd() {
         let read = |text: &str| Platform::parse(text, "amd64").unwrap();
-        let check = |image: &str, wanted: &str, expected: Option<u32>| {
-            assert_eq!(read(image).fits(&read(wanted)), expected, "{image} on {wanted}");
+        let check = |image: &str, platform: &str, expected: Option<u32>| {
+            assert_eq!(read(image).fits(&read(platform)), expected, "{image} on {platform}");
         };
         check("linux/amd64", "linux/amd64", Some(0));
         check("linux/amd64/v1", "linux/amd64", Some(0));
@@ -316,8 +316,8 @@ mod tests {
     fn serialized_platforms_round_trip() {
         let check = |text: &str| {
             let platform = Platform::parse(text, "amd64").unwrap();
-            let written = serde_json::to_string(&platform).unwrap();
-            assert_eq!(serde_json::from_str::<Platform>(&written).unwrap(), platform, "{text}");
+            let json = serde_json::to_string(&platform).unwrap();
+            assert_eq!(serde_json::from_str::<Platform>(&json).unwrap(), platform, "{text}");
         };
         ["linux/amd64", "linux/arm64/v8", "linux/arm", "linux/arm/v7", "windows(10.0.1)/amd64"]
             .into_iter()

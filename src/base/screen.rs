@@ -99,14 +99,14 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 8);
+    let mut output = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         match is_unseen(character) {
-            true => shown.push_str(&escaped(character)),
-            false => shown.push(character),
+            true => output.push_str(&escaped(character)),
+            false => output.push(character),
         }
     }
-    Cow::Owned(shown.replace(COMMAND, BROKEN_COMMAND))
+    Cow::Owned(output.replace(COMMAND, BROKEN_COMMAND))
 }
 
 /// Returns a path on one line, escaped by [`visible`].
@@ -131,17 +131,17 @@ pub fn visible_json(json: String) -> String {
     if json.chars().all(is_plain) && !json.contains(COMMAND) {
         return json;
     }
-    let mut shown = String::with_capacity(json.len() + 8);
+    let mut output = String::with_capacity(json.len() + 8);
     for character in json.chars() {
         if is_plain(character) {
-            shown.push(character);
+            output.push(character);
             continue;
         }
         for unit in character.encode_utf16(&mut [0; 2]) {
-            shown.push_str(&format!("\\u{unit:04x}"));
+            output.push_str(&format!("\\u{unit:04x}"));
         }
     }
-    shown.replace(COMMAND, "#\\u0023[")
+    output.replace(COMMAND, "#\\u0023[")
 }
 
 /// The start of a command in older GitHub Actions and in Azure Pipelines, recognized anywhere in a line.
@@ -256,22 +256,26 @@ fn is_boundary(line: &[u8], at: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn shown(line: &[u8]) -> (String, usize) {
-        let mut shown = Vec::new();
+    fn render(line: &[u8]) -> (String, usize) {
+        let mut output = Vec::new();
         let end = scan(line, |piece, at| match piece {
-            ScreenPiece::Shown => shown.extend_from_slice(&line[at]),
-            ScreenPiece::Tab => shown.push(b'>'),
-            ScreenPiece::Return => shown.push(b'|'),
-            ScreenPiece::Left(columns) => shown.extend_from_slice(format!("<{columns}").as_bytes()),
-            ScreenPiece::Column(column) => shown.extend_from_slice(format!("@{column}").as_bytes()),
+            ScreenPiece::Shown => output.extend_from_slice(&line[at]),
+            ScreenPiece::Tab => output.push(b'>'),
+            ScreenPiece::Return => output.push(b'|'),
+            ScreenPiece::Left(columns) => {
+                output.extend_from_slice(format!("<{columns}").as_bytes())
+            }
+            ScreenPiece::Column(column) => {
+                output.extend_from_slice(format!("@{column}").as_bytes())
+            }
         });
-        (String::from_utf8_lossy(&shown).into_owned(), end)
+        (String::from_utf8_lossy(&output).into_owned(), end)
     }
 
     #[test]
     fn control_sequences_are_not_shown() {
         let check = |line: &[u8], expected: &str| {
-            assert_eq!(shown(line), (expected.to_owned(), line.len()), "{line:?}");
+            assert_eq!(render(line), (expected.to_owned(), line.len()), "{line:?}");
         };
         check(b"plain", "plain");
         check(b"pa\x1b[31mss\x1b[0mword", "password");
@@ -310,7 +314,7 @@ mod tests {
     #[test]
     fn incomplete_control_sequences_do_not_hide_text() {
         let check = |line: &[u8], expected: &str, end: usize| {
-            assert_eq!(shown(line), (expected.to_owned(), end), "{line:?}");
+            assert_eq!(render(line), (expected.to_owned(), end), "{line:?}");
         };
         check(b"ab\x1b", "ab", 2);
         check(b"ab\x1b[3", "ab", 2);

@@ -31,19 +31,21 @@ pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<Stri
         registry: _,
     } = global;
     let platform = &platform.as_ref().map(Platform::to_string);
-    let said = [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
+    let options =
+        [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
     let arguments = build_args.iter().map(|it| ("build-arg", it));
-    let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));
+    let options = options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let options = arguments.chain(options).chain(tags.iter().map(|it| ("tag", it)));
     // A verdict depends on them.
-    let attested = [("sbom", sbom), ("provenance", provenance)].into_iter();
-    let attested = attested.filter_map(|(name, how)| Some((name, how.as_ref()?.to_string())));
-    let attested = attested.map(|(name, how)| format!("--{name}={}", quote(&how)));
+    let attestations = [("sbom", sbom), ("provenance", provenance)].into_iter();
+    let attestations =
+        attestations.filter_map(|(name, how)| Some((name, how.as_ref()?.to_string())));
+    let attestations = attestations.map(|(name, how)| format!("--{name}={}", quote(&how)));
     // Commands are typed again in the root, where the file is.
     let file = file.as_ref().and_then(|it| it.file_name()).map(|name| name.to_string_lossy());
     let file = file.map(|name| format!("--file {}", quote(&name)));
-    let said = said.map(|(name, value)| format!("--{name} {}", quote(value)));
-    file.into_iter().chain(said).chain(attested).collect()
+    let options = options.map(|(name, value)| format!("--{name} {}", quote(value)));
+    file.into_iter().chain(options).chain(attestations).collect()
 }
 
 /// The options of all commands, and the registry, for files that are used where `layers.toml` is not.

@@ -110,7 +110,7 @@ impl GraphFormat {
             (self.bake, Format::Bake),
             (self.compose, Format::Compose),
         ];
-        options.into_iter().find(|(is_given, _)| *is_given).map(|(_, format)| format)
+        options.into_iter().find(|(is_set, _)| *is_set).map(|(_, format)| format)
     }
 }
 

@@ -135,10 +135,10 @@ fn is_accepted(option: &str, command: &str) -> bool {
 
 /// Refuses options where they mean nothing, in the words for any other unknown option.
 fn refuse_meaningless(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
-    let Some((name, given)) = matches.subcommand() else { return Ok(()) };
+    let Some((name, sub_matches)) = matches.subcommand() else { return Ok(()) };
     let is_refused = |it: &&Arg| {
         let id = it.get_id().as_str();
-        !is_accepted(id, name) && given.value_source(id) == Some(ValueSource::CommandLine)
+        !is_accepted(id, name) && sub_matches.value_source(id) == Some(ValueSource::CommandLine)
     };
     let Some(option) = global(program).find(is_refused) else { return Ok(()) };
     let option = option.get_long().map_or(String::new(), |long| format!("--{long}"));

@@ -33,7 +33,7 @@ pub fn run(options: &BuildArgs, at: &Invocation) -> anyhow::Result<Exit> {
         return Err(usage(message).hint("omit it, or use `--progress plain`").into());
     }
     let start = location.start;
-    let given = SecretOptions::read(options, &start, at)?;
+    let secret_options = SecretOptions::read(options, &start, at)?;
     let mut workspace = Workspace::open(at)?;
     let mut request = request_of(options, &workspace, at)?;
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
@@ -52,7 +52,7 @@ pub fn run(options: &BuildArgs, at: &Invocation) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     warn_of_age(&session, at)?;
-    let prepared = given.complete(&session, at)?;
+    let prepared = secret_options.complete(&session, at)?;
     report_secrets(&prepared, at)?;
     session.provider.secrets = prepared.secrets.clone();
     let pages = PagesOption {

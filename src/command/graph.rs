@@ -48,7 +48,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let output = output.map(|path| file_in(&at.global, path));
     let usual = || workspace.root.join(options.format.selected().map_or(lock::FILE, usual_file));
     let output = if options.check { Some(output.unwrap_or_else(usual)) } else { output };
-    let format = wanted_format(options, output.as_deref())?;
+    let format = output_format(options, output.as_deref())?;
     let pins = match format {
         Format::Json => match lock::kept_pins(&workspace)? {
             Ok(pins) => pins,
@@ -59,11 +59,11 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let draw = |ink: tree::Ink<'_>| draw(&workspace, options, format, &pins, ink, at);
     match output {
         Some(path) if options.check => {
-            let wanted = draw(&tree::plain)?;
+            let expected = draw(&tree::plain)?;
             let name =
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
             let command = command_line::graph(options, &at.global, None);
-            let is_current = comparison::with_file(&path, &wanted, &name, &command)?;
+            let is_current = comparison::with_file(&path, &expected, &name, &command)?;
             return Ok(if is_current { Exit::Done } else { Exit::Failed });
         }
         Some(path) => printer::file(&path, &draw(&tree::plain)?)?,
@@ -80,7 +80,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
 }
 
 /// Returns the format of the drawing, for a file if there is one.
-fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<Format> {
+fn output_format(options: &Options, output: Option<&Path>) -> anyhow::Result<Format> {
     let Some(path) = output else { return Ok(options.format.selected().unwrap_or(Format::Tree)) };
     match options.format.selected().or_else(|| format_of(path)) {
         Some(format) => Ok(format),

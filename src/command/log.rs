@@ -21,8 +21,9 @@ pub fn run(options: &LogArgs, at: &Invocation) -> anyhow::Result<Exit> {
     match &options.image {
         None => {
             let is_last = runs.last().is_some_and(|last| last.id == run.id);
-            let whole = if is_last { LogLocation::Last } else { LogLocation::Of(run.id.clone()) };
-            printer::out_by(|to| replay::run(run, whole, to))?;
+            let location =
+                if is_last { LogLocation::Last } else { LogLocation::Of(run.id.clone()) };
+            printer::out_by(|to| replay::run(run, location, to))?;
         }
         Some(image) if has_log_of(run, image) => {
             printer::out_by(|to| replay::image(run, image, to))?;
@@ -54,7 +55,7 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
     let with_log = runs.iter().rev().find(|run| has_log_of(run, image));
     let elsewhere = with_log.map(|run| format!("layers log {image} --run {}", run.id));
     let id = &run.id;
-    if images.iter().any(|known| **known == *image) {
+    if images.iter().any(|name| **name == *image) {
         let (why, force) = why;
         let hint = elsewhere.unwrap_or_else(|| format!("layers build {image}{force}"));
         return Ok(usage(format!("run `{id}` has no log of `{image}`: {why}"))

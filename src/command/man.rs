@@ -70,9 +70,9 @@ pub fn run(directory: &Path, at: &Invocation) -> anyhow::Result<Exit> {
 
 /// Returns all commands below one, each before its own subcommands.
 fn below(command: &Command) -> Vec<Command> {
-    let shown = command.get_subcommands();
-    let shown = shown.filter(|it| !it.is_hide_set() && it.get_name() != "help");
-    shown.flat_map(|it| [it.clone()].into_iter().chain(below(it))).collect()
+    let subcommands = command.get_subcommands();
+    let subcommands = subcommands.filter(|it| !it.is_hide_set() && it.get_name() != "help");
+    subcommands.flat_map(|it| [it.clone()].into_iter().chain(below(it))).collect()
 }
 
 /// Returns `layers-ci-github` for `layers ci github`.

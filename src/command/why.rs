@@ -45,8 +45,8 @@ pub fn run(options: &WhyArgs, at: &Invocation) -> anyhow::Result<Exit> {
         match plan.verdict(unit) {
             Some(Verdict::Fresh { image_id, registry, .. }) => {
                 let inputs = provider.freshness.complete(own, &identity_of).inputs;
-                let place = registry.as_ref().unwrap_or(image_id);
-                why::draw_fresh(&graph.images[image].name, place, &inputs)
+                let location = registry.as_ref().unwrap_or(image_id);
+                why::draw_fresh(&graph.images[image].name, location, &inputs)
             }
             _ => why::draw_chain(graph, plan, image, &way_to(graph, plan, image)),
         }

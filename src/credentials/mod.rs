@@ -183,14 +183,14 @@ fn read_answer(
 ) -> anyhow::Result<Option<Credential>> {
     if !finished.status.success() {
         // Helpers print errors to stdout.
-        let said = String::from_utf8_lossy(&finished.stdout);
-        if said.contains("credentials not found") {
+        let stdout = String::from_utf8_lossy(&finished.stdout);
+        if stdout.contains("credentials not found") {
             return Ok(None);
         }
         anyhow::bail!(
             "`{program}` failed to get credentials for `{}`: {}",
             visible(key),
-            visible(said.trim())
+            visible(stdout.trim())
         );
     }
     let answer: HelperAnswer = serde_json::from_slice(&finished.stdout)

@@ -69,10 +69,10 @@ impl BuildProxies {
         Ok(BuildProxies { values: values.collect() })
     }
 
-    /// Returns the build arguments to add to those in `given`.
-    pub fn beside(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let given: BTreeSet<String> = given.keys().map(|name| name.to_uppercase()).collect();
-        let added = self.values.iter().filter(|(name, _)| !given.contains(**name));
+    /// Returns the build arguments to add to those in `build_args`.
+    pub fn beside(&self, build_args: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let names: BTreeSet<String> = build_args.keys().map(|name| name.to_uppercase()).collect();
+        let added = self.values.iter().filter(|(name, _)| !names.contains(**name));
         let both = added.flat_map(|(name, value)| {
             [(*name).to_owned(), name.to_lowercase()].map(|name| (name, value.clone()))
         });
@@ -117,9 +117,10 @@ mod tests {
         BuildProxies::read(Some(directory.path()), address).unwrap()
     }
 
-    fn beside(proxies: &BuildProxies, given: &[(&str, &str)]) -> Vec<String> {
-        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let added = proxies.beside(&given.collect());
+    fn beside(proxies: &BuildProxies, build_args: &[(&str, &str)]) -> Vec<String> {
+        let build_args =
+            build_args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let added = proxies.beside(&build_args.collect());
         added.iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 

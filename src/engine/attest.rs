@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn attestation_options_are_parsed_like_docker_build() {
         let check = |kind: AttestationKind, text, expected: Result<Option<&str>, &str>| {
-            let read = kind.read(text).map(|said| said.0);
+            let read = kind.read(text).map(|option| option.0);
             assert_eq!(read.as_ref().map(Option::as_deref).map_err(String::as_str), expected);
         };
         check(AttestationKind::Sbom, "true", Ok(Some("")));
@@ -120,8 +120,8 @@ mod tests {
             Err("unknown mode `full`: expected `min` or `max`"),
         );
         let both = Attestations { sbom: Some(String::new()), provenance: Some("mode=min".into()) };
-        let wanted: Vec<_> = both.wanted().map(|(kind, it)| format!("{kind} {it}")).collect();
-        assert_eq!(wanted, ["sbom ", "provenance mode=min"]);
+        let kinds: Vec<_> = both.wanted().map(|(kind, it)| format!("{kind} {it}")).collect();
+        assert_eq!(kinds, ["sbom ", "provenance mode=min"]);
         assert!(Attestations::default().is_empty() && !both.is_empty());
     }
 }

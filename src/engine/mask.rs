@@ -90,15 +90,15 @@ impl Mask {
             return text;
         }
         let mut stream = MaskStream::new(self.clone());
-        let mut kept = String::with_capacity(text.len());
+        let mut output = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
             stream.feed(line.as_bytes().to_vec());
         }
         stream.finish();
         while let Some(line) = stream.next_ready() {
-            kept.push_str(&String::from_utf8_lossy(&line));
+            output.push_str(&String::from_utf8_lossy(&line));
         }
-        kept
+        output
     }
 }
 
@@ -107,9 +107,9 @@ fn words_of(value: &[u8]) -> Vec<Vec<u8>> {
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let (mut long, short): (Vec<&[u8]>, Vec<&[u8]>) =
         lines.clone().filter(|line| !line.is_empty()).partition(|line| line.len() >= SHORTEST);
-    let whole: Vec<u8> = lines.flatten().copied().collect();
-    if !short.is_empty() && (SHORTEST..=LONGEST_WHOLE).contains(&whole.len()) {
-        long.push(&whole);
+    let single_line: Vec<u8> = lines.flatten().copied().collect();
+    if !short.is_empty() && (SHORTEST..=LONGEST_WHOLE).contains(&single_line.len()) {
+        long.push(&single_line);
     }
     long.into_iter().map(<[u8]>::to_vec).collect()
 }

@@ -105,7 +105,7 @@ pub trait ImageStore: Send + Sync {
     fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>>;
 
     /// Pulls an image from its registry if the registry has a newer one than the store. Without a platform, pulls
-    /// for the engine's own. `begun` is called once, after the registry has answered and the download starts.
+    /// for the engine's own. `on_start` is called once, after the registry has answered and the download starts.
     ///
     /// # Errors
     /// Returns an error with a hint if the registry cannot be reached or does not have the image.
@@ -113,7 +113,7 @@ pub trait ImageStore: Send + Sync {
         &self,
         reference: &str,
         platform: Option<&Platform>,
-        begun: &mut dyn FnMut(),
+        on_start: &mut dyn FnMut(),
     ) -> anyhow::Result<()>;
 
     /// Pushes the image with a reference to that reference's registry. What the registry already has is not

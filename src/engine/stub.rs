@@ -26,7 +26,7 @@ pub struct Stub<'a> {
     /// Whether every image that is tagged has just been removed by another process.
     loses_tagged_images: bool,
     /// The image that was lost last.
-    lost: Mutex<Option<String>>,
+    lost_image: Mutex<Option<String>>,
     /// How many of the next pushes are to find that another process has just removed the reference.
     interrupted_pushes: Mutex<u32>,
     moves: Moves,
@@ -164,8 +164,8 @@ impl Builder for Stub<'_> {
 impl ImageStore for Stub<'_> {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         self.note("inspect", reference);
-        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if lost.as_deref() == Some(reference) {
+        let lost_image = self.lost_image.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if lost_image.as_deref() == Some(reference) {
             return Ok(None);
         }
         let unknown = || StoredImage { id: reference.to_owned(), ..StoredImage::default() };
@@ -214,7 +214,7 @@ impl ImageStore for Stub<'_> {
             return Err(permanent("tags are rejected").into());
         }
         if self.loses_tagged_images {
-            *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+            *self.lost_image.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
         }
         let found = images.iter().position(|image| image.stored.id == id);
         let Some(position) = found.filter(|_| !self.loses_tagged_images) else {

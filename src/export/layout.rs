@@ -122,7 +122,7 @@ struct LayoutGraph {
     /// The nodes of each rank, in order.
     layers: Vec<Vec<usize>>,
     /// The position of each node in its rank.
-    place: Vec<usize>,
+    position: Vec<usize>,
     /// The nodes on each line.
     lines: Vec<Vec<usize>>,
     /// The number of nodes that are not bends.
@@ -149,7 +149,7 @@ impl LayoutGraph {
             before: vec![Vec::new(); ranks.len()],
             behind: vec![Vec::new(); ranks.len()],
             layers: vec![Vec::new(); ranks.iter().max().map_or(0, |most| most + 1)],
-            place: Vec::new(),
+            position: Vec::new(),
             lines: Vec::new(),
             real: ranks.len(),
         };
@@ -188,26 +188,26 @@ impl LayoutGraph {
     /// Orders each rank by a depth-first search from the nodes without parents, so that related nodes start
     /// next to each other.
     fn first_order(&mut self) {
-        let mut met = vec![false; self.rank.len()];
+        let mut visited = vec![false; self.rank.len()];
         for root in 0..self.rank.len() {
             if !self.before[root].is_empty() {
                 continue;
             }
             let mut stack = vec![root];
             while let Some(node) = stack.pop() {
-                if !std::mem::replace(&mut met[node], true) {
+                if !std::mem::replace(&mut visited[node], true) {
                     self.layers[self.rank[node]].push(node);
                     stack.extend(self.behind[node].iter().rev());
                 }
             }
         }
-        self.place = vec![0; self.rank.len()];
-        (0..self.layers.len()).for_each(|rank| self.note_places(rank));
+        self.position = vec![0; self.rank.len()];
+        (0..self.layers.len()).for_each(|rank| self.note_positions(rank));
     }
 
-    fn note_places(&mut self, rank: usize) {
-        for (place, node) in self.layers[rank].iter().enumerate() {
-            self.place[*node] = place;
+    fn note_positions(&mut self, rank: usize) {
+        for (position, node) in self.layers[rank].iter().enumerate() {
+            self.position[*node] = position;
         }
     }
 
@@ -231,7 +231,7 @@ impl LayoutGraph {
             }
         }
         self.layers = best.1;
-        (0..self.layers.len()).for_each(|rank| self.note_places(rank));
+        (0..self.layers.len()).for_each(|rank| self.note_positions(rank));
     }
 
     fn sort_rank(&mut self, rank: usize, forward: bool) {
@@ -242,17 +242,17 @@ impl LayoutGraph {
         let stretch = as_f64(self.layers[beside].len()) / as_f64(self.layers[rank].len().max(1));
         let mut keyed: Vec<(f64, usize)> = Vec::with_capacity(self.layers[rank].len());
         for node in &self.layers[rank] {
-            let sum: usize = neighbors[*node].iter().map(|it| self.place[*it]).sum();
+            let sum: usize = neighbors[*node].iter().map(|it| self.position[*it]).sum();
             let middle = match neighbors[*node].len() {
                 // A node without neighbors keeps its approximate position.
-                0 => as_f64(self.place[*node]) * stretch,
+                0 => as_f64(self.position[*node]) * stretch,
                 many => as_f64(sum) / as_f64(many),
             };
             keyed.push((middle, *node));
         }
         keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
         self.layers[rank] = keyed.into_iter().map(|(_, node)| node).collect();
-        self.note_places(rank);
+        self.note_positions(rank);
     }
 
     /// Returns the number of pairs of lines that cross.
@@ -267,22 +267,22 @@ impl LayoutGraph {
         let (mut crossings, mut seen) = (0, 0);
         for node in upper {
             let mut ends: Vec<usize> =
-                self.behind[*node].iter().map(|it| self.place[*it]).collect();
+                self.behind[*node].iter().map(|it| self.position[*it]).collect();
             ends.sort_unstable();
             for end in &ends {
-                let mut place = end + 1;
+                let mut index = end + 1;
                 let mut not_beyond = 0;
-                while place > 0 {
-                    not_beyond += sums[place];
-                    place &= place - 1;
+                while index > 0 {
+                    not_beyond += sums[index];
+                    index &= index - 1;
                 }
                 crossings += seen - not_beyond;
             }
             for end in ends {
-                let mut place = end + 1;
-                while place < sums.len() {
-                    sums[place] += 1;
-                    place += place & place.wrapping_neg();
+                let mut index = end + 1;
+                while index < sums.len() {
+                    sums[index] += 1;
+                    index += index & index.wrapping_neg();
                 }
                 seen += 1;
             }
@@ -332,7 +332,7 @@ impl LayoutGraph {
 
     fn settle(&self, rank: usize, sweep: usize, rows: &mut [f64]) {
         let layer = &self.layers[rank];
-        let wished = |node: &usize| {
+        let ideal = |node: &usize| {
             if sweep > 1
                 && let Some(only) = self.only_neighbor(*node, sweep.is_multiple_of(2))
             {
@@ -350,27 +350,27 @@ impl LayoutGraph {
         };
         // Bends have more weight, to keep long lines straight.
         let weight = |node: &usize| if *node < self.real { 1.0 } else { 4.0 };
-        let wishes: Vec<(f64, f64)> = layer.iter().map(|it| (wished(it), weight(it))).collect();
+        let ideals: Vec<(f64, f64)> = layer.iter().map(|it| (ideal(it), weight(it))).collect();
         let gaps = layer.windows(2).map(|pair| self.gap(pair[0], pair[1]));
-        for (node, row) in layer.iter().zip(apart(&wishes, gaps)) {
+        for (node, row) in layer.iter().zip(space_out(&ideals, gaps)) {
             rows[*node] = row;
         }
     }
 }
 
-/// Returns the positions closest to the wished ones that keep the gaps. Neighbors that are too close are
+/// Returns the positions closest to the ideal ones that keep the gaps. Neighbors that are too close are
 /// pooled, which minimizes the sum of squares exactly (isotonic regression).
-fn apart(wishes: &[(f64, f64)], gaps: impl Iterator<Item = f64>) -> Vec<f64> {
+fn space_out(ideals: &[(f64, f64)], gaps: impl Iterator<Item = f64>) -> Vec<f64> {
     // The positions if all nodes were as close to the first one as possible.
     let nearest = gaps.scan(0.0, |sum, gap| {
         *sum += gap;
         Some(*sum)
     });
     let nearest: Vec<f64> = std::iter::once(0.0).chain(nearest).collect();
-    // Per pool: the sum of weighted wishes, the weight, and the number of nodes.
+    // Per pool: the sum of weighted ideal positions, the weight, and the number of nodes.
     let mut pools: Vec<(f64, f64, usize)> = Vec::new();
-    for ((wish, weight), nearest) in wishes.iter().zip(&nearest) {
-        let mut pool = ((wish - nearest) * weight, *weight, 1);
+    for ((ideal, weight), nearest) in ideals.iter().zip(&nearest) {
+        let mut pool = ((ideal - nearest) * weight, *weight, 1);
         while let Some(last) = pools.last()
             && last.0 / last.1 >= pool.0 / pool.1
         {
@@ -380,7 +380,7 @@ fn apart(wishes: &[(f64, f64)], gaps: impl Iterator<Item = f64>) -> Vec<f64> {
         pools.push(pool);
     }
     let flat = pools.iter().flat_map(|(sum, weight, count)| vec![sum / weight; *count]);
-    flat.zip(&nearest).map(|(place, nearest)| place + nearest).collect()
+    flat.zip(&nearest).map(|(position, nearest)| position + nearest).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "drawings are smaller than 2^52 rows")]

@@ -184,7 +184,7 @@ impl Lock {
         serde_json::from_str(source.text()).map_err(|error| {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
-            broken(source, place(source, &error), &format!("`{}`: {message}", source.path()))
+            broken(source, error_span(source, &error), &format!("`{}`: {message}", source.path()))
         })
     }
 
@@ -229,7 +229,7 @@ fn broken(source: &Source, span: Span, message: &str) -> Box<Diagnostic> {
 }
 
 /// Returns the position of an error. serde counts lines from 1, and bytes up to the last one that it read.
-fn place(source: &Source, error: &serde_json::Error) -> Span {
+fn error_span(source: &Source, error: &serde_json::Error) -> Span {
     let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
     let Some(line) = source.line_span(line) else { return Span::default() };
     let text = source.slice(line);
@@ -313,14 +313,14 @@ mod tests {
 
     #[test]
     fn errors_point_to_their_location() {
-        let check = |source: &Source, message: &str, place: &str| {
+        let check = |source: &Source, message: &str, location: &str| {
             let lock = Lock::read(source).and_then(|lock| lock.pins(source));
             let problem = lock.unwrap_err();
             assert!(problem.message.starts_with(message), "{}", problem.message);
             let label = &problem.labels[0];
             assert_eq!(
                 label.source.location(label.span).to_string(),
-                format!("graph.json:{place}")
+                format!("graph.json:{location}")
             );
         };
         let text = |text: &str| source(text);
@@ -349,8 +349,8 @@ mod tests {
         let check = |text: &str, expected: Option<&str>| {
             assert_eq!(pins_of_any(text.as_bytes()).digest(&reference), expected, "{text}");
         };
-        let whole = format!("sha256:{}", "a".repeat(64));
-        check(&lock(&format!("\"{whole}\"")), Some(&whole));
+        let digest = format!("sha256:{}", "a".repeat(64));
+        check(&lock(&format!("\"{digest}\"")), Some(&digest));
         check(&lock("null"), None);
         check(&lock("\"sha256:12|<b>\""), None);
         for text in ["", "{", "7", "{\"images\":{}}", "{\"images\":[{\"name\":\"a\"}]}"] {

@@ -154,10 +154,10 @@ impl<'a> NameRules<'a> {
 pub(super) fn names(view: &View<'_>, spelling: &NameRules<'_>) -> BTreeMap<ImageId, String> {
     let mut names: BTreeMap<ImageId, String> = BTreeMap::new();
     let reserved = spelling.reserved.iter();
-    let mut taken: BTreeSet<String> = reserved.map(|name| spelling.mark(name)).collect();
+    let mut used_names: BTreeSet<String> = reserved.map(|name| spelling.mark(name)).collect();
     for (id, image) in view.images() {
         if let Some(name) = spelling.exact(&image.name)
-            && taken.insert(spelling.mark(&name))
+            && used_names.insert(spelling.mark(&name))
         {
             names.insert(id, name);
         }
@@ -173,7 +173,7 @@ pub(super) fn names(view: &View<'_>, spelling: &NameRules<'_>) -> BTreeMap<Image
         let name = loop {
             let name = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
             *number += 1;
-            if taken.insert(spelling.mark(&name)) {
+            if used_names.insert(spelling.mark(&name)) {
                 break name;
             }
         };

@@ -46,8 +46,8 @@ pub fn draw(view: &View<'_>) -> String {
     for (edge, way) in net.edges.iter().zip(&page.ways) {
         text.push_str(&draw_edge(&net, edge, way));
     }
-    for (node, place) in net.nodes.iter().zip(&page.places) {
-        text.push_str(&draw_node(node, *place));
+    for (node, bounds) in net.nodes.iter().zip(&page.places) {
+        text.push_str(&draw_node(node, *bounds));
     }
     text.push_str(&legend);
     text.push_str("</svg>\n");
@@ -62,8 +62,8 @@ fn describe(net: &DrawnGraph) -> String {
     format!("{images} and {outside}, connected by {}", count(net.edges.len(), "edge"))
 }
 
-fn draw_node(node: &DrawnNode, place: BoxRect) -> String {
-    let BoxRect { x, y, width, height } = place;
+fn draw_node(node: &DrawnNode, bounds: BoxRect) -> String {
+    let BoxRect { x, y, width, height } = bounds;
     let (name, title) = (escape(&node.name), escape(&node.title));
     let class = match (&node.mark, node.is_external) {
         (_, true) => Cow::from("external"),

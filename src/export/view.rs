@@ -61,11 +61,11 @@ impl<'a> View<'a> {
             let parents = self.parents[id].iter().map(|edge| edge.parent);
             parents.chain(self.externals[id].iter().map(|it| number(it))).collect()
         });
-        let kept = dag::reduce(&edges);
+        let reduction = dag::reduce(&edges);
         for image in &self.shown {
-            let kept: BTreeSet<ImageId> = kept[*image].iter().copied().collect();
-            self.parents[*image].retain(|edge| kept.contains(&edge.parent));
-            self.externals[*image].retain(|it| kept.contains(&number(it)));
+            let targets: BTreeSet<ImageId> = reduction[*image].iter().copied().collect();
+            self.parents[*image].retain(|edge| targets.contains(&edge.parent));
+            self.externals[*image].retain(|it| targets.contains(&number(it)));
         }
         self
     }

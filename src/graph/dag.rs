@@ -62,7 +62,7 @@ const BLOCK: usize = 4096;
 /// reduction keeps lists instead, which take half a gigabyte for a chain of 10,000 images.
 pub fn reduce(parents: &IdMap<Vec<ImageId>>) -> IdMap<Vec<ImageId>> {
     let Ok(order) = sort(parents) else { return parents.clone() };
-    let mut kept = parents.clone();
+    let mut reduction = parents.clone();
     for start in (0..parents.len()).step_by(BLOCK) {
         let words = BLOCK.min(parents.len() - start).div_ceil(64);
         let bit = |image: ImageId| {
@@ -78,7 +78,8 @@ pub fn reduce(parents: &IdMap<Vec<ImageId>>) -> IdMap<Vec<ImageId>> {
                 let from = parent.index() * words;
                 found.iter_mut().zip(&reached[from..from + words]).for_each(|(to, it)| *to |= it);
             }
-            kept[*image].retain(|parent| bit(*parent).is_none_or(|(at, bit)| found[at] & bit == 0));
+            reduction[*image]
+                .retain(|parent| bit(*parent).is_none_or(|(at, bit)| found[at] & bit == 0));
             for (at, bit) in parents[*image].iter().filter_map(|parent| bit(*parent)) {
                 found[at] |= bit;
             }
@@ -86,7 +87,7 @@ pub fn reduce(parents: &IdMap<Vec<ImageId>>) -> IdMap<Vec<ImageId>> {
             reached[to..to + words].copy_from_slice(&found);
         }
     }
-    kept
+    reduction
 }
 
 /// Builds the graph with an edge from each image to each of its dependencies. Parallel edges count
@@ -222,9 +223,9 @@ mod tests {
         let len = u32::try_from(3 * BLOCK + 7).unwrap();
         let all_of = |at: u32| if at == 0 { vec![] } else { vec![ImageId(0), ImageId(at - 1)] };
         let chain: IdMap<Vec<ImageId>> = (0..len).map(all_of).collect();
-        let kept = reduce(&chain);
-        assert_eq!(kept[ImageId(1)], [ImageId(0), ImageId(0)]);
-        let rest = kept.iter().skip(2);
+        let reduction = reduce(&chain);
+        assert_eq!(reduction[ImageId(1)], [ImageId(0), ImageId(0)]);
+        let rest = reduction.iter().skip(2);
         assert!(rest.into_iter().all(|(id, its_parents)| *its_parents == [ImageId(id.0 - 1)]));
     }
 
@@ -244,11 +245,11 @@ mod tests {
                     its_parents
                 })
                 .collect();
-            let kept = reduce(&parents);
+            let reduction = reduce(&parents);
             for image in parents.ids() {
-                prop_assert_eq!(reach(&kept, &[image]), reach(&parents, &[image]));
-                for (at, parent) in kept[image].iter().enumerate() {
-                    let mut fewer = kept.clone();
+                prop_assert_eq!(reach(&reduction, &[image]), reach(&parents, &[image]));
+                for (at, parent) in reduction[image].iter().enumerate() {
+                    let mut fewer = reduction.clone();
                     fewer[image].remove(at);
                     prop_assert!(!reach(&fewer, &[image])[*parent], "{:?} needs {:?} anyway", image, parent);
                 }

@@ -145,9 +145,9 @@ fn find_renamed(then: &Graph, now: &Graph) -> Vec<RenamedImage> {
         }
         found
     }
-    let (lost, new) = (only_in(then, now), only_in(now, then));
-    let pairs = lost.iter().filter_map(|(content, lost)| {
-        let ([was], [image]) = (lost.as_slice(), new.get(content)?.as_slice()) else {
+    let (old, new) = (only_in(then, now), only_in(now, then));
+    let pairs = old.iter().filter_map(|(content, old)| {
+        let ([was], [image]) = (old.as_slice(), new.get(content)?.as_slice()) else {
             return None;
         };
         Some(RenamedImage { was: (*was).to_owned(), image: (*image).to_owned() })
@@ -201,9 +201,9 @@ impl<'a> ExternalUse<'a> {
     fn all(image: &Image, side: PinnedGraph<'a>) -> Vec<ExternalUse<'a>> {
         let mut all: Vec<ExternalUse<'_>> = Vec::new();
         for external in &image.externals {
-            let meant = ExternalUse::of(external, side);
-            if all.iter().all(|it| it.text() != meant.text()) {
-                all.push(meant);
+            let external_use = ExternalUse::of(external, side);
+            if all.iter().all(|it| it.text() != external_use.text()) {
+                all.push(external_use);
             }
         }
         all

@@ -414,11 +414,11 @@ impl<'a> Collector<'a> {
         Values::new(&draft.path, draft.captures, target, self.naming)
     }
 
-    fn fill(&mut self, said: (&str, Span), values: &Values<'_>) -> Option<String> {
-        if !said.0.contains('{') {
-            return Some(said.0.to_owned());
+    fn fill(&mut self, template: (&str, Span), values: &Values<'_>) -> Option<String> {
+        if !template.0.contains('{') {
+            return Some(template.0.to_owned());
         }
-        match self.file.fill(said, values.captures, &|name| values.find(name)) {
+        match self.file.fill(template, values.captures, &|name| values.find(name)) {
             Ok(text) => Some(text),
             Err(problem) => {
                 self.problems.push(*problem);

@@ -75,11 +75,11 @@ fn diagnostics_of(
 pub fn link(
     read: Vec<ParsedImage>,
     naming: &NamingSettings,
-    wanted: &LinkSettings,
+    link_settings: &LinkSettings,
 ) -> (Graph, Vec<Diagnostic>) {
-    let surroundings = surroundings_of(wanted);
+    let shared_settings = shared_settings_of(link_settings);
     let mut settings: Vec<EvaluationSettings> =
-        read.iter().map(|image| settings_of(image, wanted, &surroundings)).collect();
+        read.iter().map(|image| settings_of(image, link_settings, &shared_settings)).collect();
     let no_triggers = |_: &Reference| Vec::new();
     let mut evaluations: Vec<Evaluation> = read
         .par_iter()
@@ -107,7 +107,7 @@ pub fn link(
     let parts = read.into_iter().zip(settings).zip(evaluations).zip(names).zip(linked);
     let images: IdMap<Image> = parts
         .map(|((((read, settings), evaluation), named), linked)| {
-            let build_args = args_of(&read.candidate, wanted);
+            let build_args = args_of(&read.candidate, link_settings);
             let mut image = Image {
                 name: read.candidate.name,
                 dockerfile: read.candidate.dockerfile,
@@ -128,7 +128,7 @@ pub fn link(
             image
         })
         .collect();
-    let (graph, cycles) = Graph::new(images, externals, surroundings);
+    let (graph, cycles) = Graph::new(images, externals, shared_settings);
     problems.extend(cycles);
     (graph, problems)
 }
@@ -145,36 +145,36 @@ fn externals_of(evaluations: &[Evaluation], linked: &[ResolvedParents]) -> Exter
     externals
 }
 
-fn surroundings_of(wanted: &LinkSettings) -> SharedSettings {
-    let build_platform = wanted.build_platform.clone();
-    let platform = wanted.platform.clone().unwrap_or_else(|| build_platform.clone());
-    SharedSettings { platform, build_platform, proxies: wanted.proxies.clone() }
+fn shared_settings_of(link_settings: &LinkSettings) -> SharedSettings {
+    let build_platform = link_settings.build_platform.clone();
+    let platform = link_settings.platform.clone().unwrap_or_else(|| build_platform.clone());
+    SharedSettings { platform, build_platform, proxies: link_settings.proxies.clone() }
 }
 
-fn args_of(candidate: &Candidate, wanted: &LinkSettings) -> BTreeMap<String, String> {
+fn args_of(candidate: &Candidate, link_settings: &LinkSettings) -> BTreeMap<String, String> {
     let mut build_args = candidate.args.clone();
-    build_args.extend(wanted.build_args.clone());
+    build_args.extend(link_settings.build_args.clone());
     build_args
 }
 
 fn settings_of(
     image: &ParsedImage,
-    wanted: &LinkSettings,
-    surroundings: &SharedSettings,
+    link_settings: &LinkSettings,
+    shared_settings: &SharedSettings,
 ) -> EvaluationSettings {
     let ParsedImage { candidate, file } = image;
     // A stage from the command line is built if the Dockerfile has it. Other images are built as
     // usual.
     let has_stage = |target: &String| {
-        let wanted = target.to_lowercase();
-        file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == wanted))
+        let target = target.to_lowercase();
+        file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == target))
     };
-    let target = wanted.target.clone().filter(has_stage).or(candidate.target.clone());
+    let target = link_settings.target.clone().filter(has_stage).or(candidate.target.clone());
     // The values of contexts are not known yet. With a placeholder image, the evaluation records
     // the dependency.
     let names = candidate.contexts.iter().map(|context| context.name.clone());
     let contexts = names.map(|name| (name, "docker-image://not-known-yet".to_owned())).collect();
-    surroundings.settings(args_of(candidate, wanted), target, contexts)
+    shared_settings.settings(args_of(candidate, link_settings), target, contexts)
 }
 
 fn name_images(

@@ -64,9 +64,9 @@ fn find_dependency(image: &Image, text: &str) -> Option<(Source, Span)> {
     let name = text.strip_prefix("load metadata for ").or(text.strip_prefix("FROM "));
     let found = match name {
         Some(name) => {
-            let wanted = Reference::parse(name.trim()).ok()?;
+            let reference = Reference::parse(name.trim()).ok()?;
             let mut dependencies = evaluation.dependencies.iter();
-            let dependency = dependencies.find(|dependency| dependency.reference == wanted)?;
+            let dependency = dependencies.find(|dependency| dependency.reference == reference)?;
             (&dependency.source, dependency.span)
         }
         None => {

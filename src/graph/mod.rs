@@ -42,7 +42,7 @@ pub struct Graph {
     pub externals: ExternalTable,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
-    surroundings: SharedSettings,
+    shared_settings: SharedSettings,
 }
 
 /// The settings of an evaluation that all images share.
@@ -214,10 +214,10 @@ impl Graph {
     pub fn new(
         images: IdMap<Image>,
         externals: ExternalTable,
-        surroundings: SharedSettings,
+        shared_settings: SharedSettings,
     ) -> (Graph, Vec<Diagnostic>) {
         let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
-        let mut graph = Graph { images, externals, order: Vec::new(), by_name, surroundings };
+        let mut graph = Graph { images, externals, order: Vec::new(), by_name, shared_settings };
         let problems = graph.sort();
         (graph, problems)
     }

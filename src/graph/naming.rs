@@ -36,8 +36,8 @@ impl fmt::Display for NameOrigin {
         match self {
             NameOrigin::CommandLine(_) => f.write_str("command line"),
             NameOrigin::Environment(variable) => f.write_str(variable),
-            NameOrigin::Config(place) => place.fmt(f),
-            NameOrigin::Inferred(place) => write!(f, "inferred from {place}"),
+            NameOrigin::Config(location) => location.fmt(f),
+            NameOrigin::Inferred(location) => write!(f, "inferred from {location}"),
             NameOrigin::Directory => f.write_str("repository directory"),
         }
     }
@@ -298,7 +298,7 @@ fn parse(text: &str, spot: Option<&(Source, Span)>) -> Result<Reference, NamingE
 pub struct InferredPrefix {
     /// The prefix, such as `acme/shop-`.
     pub prefix: String,
-    place: Location,
+    location: Location,
 }
 
 impl InferredPrefix {
@@ -336,7 +336,7 @@ fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<InferredPre
     by_prefix
         .into_iter()
         .max_by_key(|(prefix, (siblings, _))| (siblings.len(), prefix.len()))
-        .map(|(prefix, (_, place))| InferredPrefix { prefix, place })
+        .map(|(prefix, (_, location))| InferredPrefix { prefix, location })
 }
 
 /// Splits a repository's path into a prefix and the name of another image. The longest name takes
@@ -355,13 +355,13 @@ fn split_sibling<'r, 'n>(
 
 /// Returns the prefix of names without a template.
 fn prefix_of(naming: &NamingSettings, inferred: Option<&InferredPrefix>) -> (String, NameOrigin) {
-    let given = naming.app.as_ref().or(naming.namespace.as_ref());
-    match (given, inferred) {
+    let part = naming.app.as_ref().or(naming.namespace.as_ref());
+    match (part, inferred) {
         (None, Some(inferred)) => {
-            (inferred.prefix.clone(), NameOrigin::Inferred(inferred.place.clone()))
+            (inferred.prefix.clone(), NameOrigin::Inferred(inferred.location.clone()))
         }
         (None, None) => (format!("{}-", naming.directory), NameOrigin::Directory),
-        (Some(given), inferred) => {
+        (Some(part), inferred) => {
             let (namespace, app) = inferred.map(InferredPrefix::parts).unwrap_or_default();
             let namespace = naming.namespace.as_ref().map(|it| it.value.as_str()).or(namespace);
             let app = match (&naming.app, inferred) {
@@ -374,7 +374,7 @@ fn prefix_of(naming: &NamingSettings, inferred: Option<&InferredPrefix>) -> (Str
                 prefix.push_str(app);
                 prefix.push('-');
             }
-            (prefix, given.origin.clone())
+            (prefix, part.origin.clone())
         }
     }
 }

@@ -120,15 +120,15 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
     Ok(Vec::new())
 }
 
-fn images_that(graph: &Graph, are_meant: impl Fn(&Image) -> bool) -> Vec<ImageId> {
-    graph.images.iter().filter(|(_, image)| are_meant(image)).map(|(id, _)| id).collect()
+fn images_that(graph: &Graph, is_match: impl Fn(&Image) -> bool) -> Vec<ImageId> {
+    graph.images.iter().filter(|(_, image)| is_match(image)).map(|(id, _)| id).collect()
 }
 
 fn describe_miss(graph: &Graph, word: &str) -> InfrastructureError {
     let names = graph.images.values().map(|image| image.name.as_str());
-    let wanted = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
+    let last_part = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
     let error = InfrastructureError::new(ErrorKind::NotFound, format!("image `{word}` not found"));
-    match text::closest(wanted, names) {
+    match text::closest(last_part, names) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error.hint("run `layers list` to see all images"),
     }

@@ -26,15 +26,15 @@ pub fn fill(
     if !parsed.has_placeholders() {
         return parsed.fill(value);
     }
-    let known: RefCell<HashMap<String, String>> = RefCell::default();
+    let cache: RefCell<HashMap<String, String>> = RefCell::default();
     let part = |name: &str, most: usize| {
-        let mut known = known.borrow_mut();
-        if !known.contains_key(name) {
-            known.insert(name.to_owned(), value(name)?.chars().map(allowed).collect());
+        let mut cache = cache.borrow_mut();
+        if !cache.contains_key(name) {
+            cache.insert(name.to_owned(), value(name)?.chars().map(allowed).collect());
         }
-        let whole = &known[name];
+        let text = &cache[name];
         // All characters are ASCII.
-        Ok(whole[..most.min(whole.len())].to_owned())
+        Ok(text[..most.min(text.len())].to_owned())
     };
     let mut most = LONGEST_TAG;
     let mut filled = loop {
@@ -118,13 +118,13 @@ mod tests {
 
     #[test]
     fn each_value_is_computed_once() {
-        let asked = std::cell::Cell::new(0);
+        let calls = std::cell::Cell::new(0);
         let value = |_: &str| {
-            asked.set(asked.get() + 1);
+            calls.set(calls.get() + 1);
             Ok("x".repeat(300))
         };
         fill("{git.branch}-{git.branch}", &value).unwrap();
-        assert_eq!(asked.get(), 1);
+        assert_eq!(calls.get(), 1);
     }
 
     proptest! {

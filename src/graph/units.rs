@@ -62,10 +62,10 @@ impl Units {
     /// Returns the unit of a parent that a unit is built on. It is the one for the platform of the
     /// dependency if the parent is built for it, as for `FROM --platform=$BUILDPLATFORM`, and
     /// otherwise the one for the unit's own platform.
-    pub fn parent(&self, unit: UnitId, parent: ImageId, wanted: Option<&Platform>) -> UnitId {
-        let is_wanted = |own: &UnitId| Some(self.platform(*own)) == wanted;
+    pub fn parent(&self, unit: UnitId, parent: ImageId, platform: Option<&Platform>) -> UnitId {
+        let is_match = |own: &UnitId| Some(self.platform(*own)) == platform;
         let own = self.first_of(parent).index() + unit.index() % self.platforms.len();
-        self.of(parent).find(is_wanted).unwrap_or(UnitId::from_index(own))
+        self.of(parent).find(is_match).unwrap_or(UnitId::from_index(own))
     }
 }
 
@@ -90,8 +90,8 @@ mod tests {
         let [amd, arm] = ["amd64", "arm64"].map(|it| Platform::of("linux", it, ""));
         let units = Units { images: 2, platforms: vec![amd.clone(), arm.clone()] };
         assert_eq!(units.of_all(&[ImageId(1), ImageId(0)]), [2, 3, 0, 1].map(UnitId));
-        let check = |unit, wanted: Option<&Platform>, expected| {
-            assert_eq!(units.parent(UnitId(unit), ImageId(0), wanted), UnitId(expected));
+        let check = |unit, platform: Option<&Platform>, expected| {
+            assert_eq!(units.parent(UnitId(unit), ImageId(0), platform), UnitId(expected));
         };
         check(2, Some(&amd), 0);
         check(3, Some(&arm), 1);

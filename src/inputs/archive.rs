@@ -149,8 +149,8 @@ impl ContextArchive {
                 to.write_all(content)?;
                 to.pad()?;
             } else if entry.kind == EntryKind::File {
-                let known = self.digests[number].as_ref();
-                read_entry(&self.context.root, entry, known, &mut buffer, &mut |bytes| {
+                let digest = self.digests[number].as_ref();
+                read_entry(&self.context.root, entry, digest, &mut buffer, &mut |bytes| {
                     seen(number, bytes);
                     to.write_all(bytes)
                 })?;

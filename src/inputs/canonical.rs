@@ -16,12 +16,12 @@ use crate::parse::{
 pub(super) struct Froms<'a> {
     rest: std::slice::Iter<'a, StageFrom>,
     /// The index of each stage of the file among the stages that count.
-    places: &'a [Option<usize>],
+    positions: &'a [Option<usize>],
 }
 
 impl<'a> Froms<'a> {
-    pub(super) fn new(froms: &'a [StageFrom], places: &'a [Option<usize>]) -> Froms<'a> {
-        Froms { rest: froms.iter(), places }
+    pub(super) fn new(froms: &'a [StageFrom], positions: &'a [Option<usize>]) -> Froms<'a> {
+        Froms { rest: froms.iter(), positions }
     }
 
     /// Returns what the next source refers to, or its text if that is unknown.
@@ -29,20 +29,20 @@ impl<'a> Froms<'a> {
         match self.rest.next() {
             // What the named context stands for counts, not its name.
             Some(StageFrom { context: Some(context), .. }) => format!("context {}", quote(context)),
-            Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.places),
+            Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.positions),
             _ => quote(written),
         }
     }
 }
 
 /// Describes a base without the name of a stage.
-pub(super) fn describe_base(base: &Base, places: &[Option<usize>]) -> String {
+pub(super) fn describe_base(base: &Base, positions: &[Option<usize>]) -> String {
     match base {
         Base::Image(reference) => format!("image {reference}"),
         Base::Scratch => "scratch".to_owned(),
         Base::Context(name) => format!("context {}", quote(name)),
-        Base::Stage(index) => match places.get(*index).copied().flatten() {
-            Some(place) => format!("stage {place}"),
+        Base::Stage(index) => match positions.get(*index).copied().flatten() {
+            Some(position) => format!("stage {position}"),
             // A stage that counts cannot refer to one that does not.
             None => format!("stage {index} of the file"),
         },

@@ -119,22 +119,22 @@ pub fn differs_by_itself(now: &Inputs, was: &Inputs) -> bool {
 fn changed_instructions(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
     let mut changes = Vec::new();
     let now = &own.inputs;
-    for (number, (stage, places)) in now.stages.iter().zip(&own.places).enumerate() {
+    for (number, (stage, locations)) in now.stages.iter().zip(&own.places).enumerate() {
         let Some(old) = was.stages.get(number) else {
-            changes.push(Change::Instruction { at: places.from.clone() });
+            changes.push(Change::Instruction { at: locations.from.clone() });
             continue;
         };
         if (&stage.base, &stage.platform, &stage.name) != (&old.base, &old.platform, &old.name) {
-            changes.push(Change::Instruction { at: places.from.clone() });
+            changes.push(Change::Instruction { at: locations.from.clone() });
         }
         if stage.triggers != old.triggers {
-            changes.push(Change::Triggers { at: places.from.clone() });
+            changes.push(Change::Triggers { at: locations.from.clone() });
         }
         if stage.instructions != old.instructions {
             let pairs = stage.instructions.iter().zip(&old.instructions);
             let same = pairs.take_while(|(now, old)| now == old).count();
-            let at = places.instructions.get(same).or(places.instructions.last());
-            changes.push(Change::Instruction { at: at.unwrap_or(&places.from).clone() });
+            let at = locations.instructions.get(same).or(locations.instructions.last());
+            changes.push(Change::Instruction { at: at.unwrap_or(&locations.from).clone() });
         }
     }
     let fewer = now.stages.len() < was.stages.len() || now.target != was.target;
@@ -170,8 +170,8 @@ fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
     if own.inputs.files == was.files {
         return Vec::new();
     }
-    let (now, mut gone) = (by_path(&own.inputs.files), by_path(&was.files));
-    let whole = |path: &str| {
+    let (now, mut old_files) = (by_path(&own.inputs.files), by_path(&was.files));
+    let full_path = |path: &str| {
         own.context.join(path).map_or_else(|| path.to_owned(), |path| path.as_str().to_owned())
     };
     // A directory that was added or removed along with its files is less interesting than the files.
@@ -179,8 +179,8 @@ fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
     let reads_otherwise = own.inputs.whole_context != was.whole_context;
     let mut changes = Vec::new();
     for (path, file) in &now {
-        let path_shown = whole(path);
-        match gone.remove(path) {
+        let path_shown = full_path(path);
+        match old_files.remove(path) {
             // Files that count only because it is unknown which files are read are not changes.
             None if reads_otherwise => {}
             None => changes.push((rank(file), Change::FileAdded { path: path_shown })),
@@ -195,8 +195,8 @@ fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
             Some(_) => {}
         }
     }
-    for (path, old) in gone.into_iter().filter(|_| !reads_otherwise) {
-        changes.push((rank(&old), Change::FileRemoved { path: whole(&path) }));
+    for (path, old) in old_files.into_iter().filter(|_| !reads_otherwise) {
+        changes.push((rank(&old), Change::FileRemoved { path: full_path(&path) }));
     }
     changes.sort_by_key(|(rank, _)| *rank);
     changes.into_iter().map(|(_, change)| change).collect()

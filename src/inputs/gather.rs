@@ -105,13 +105,13 @@ pub struct GatherRequest<'a> {
 /// Gathers the inputs of some units; the others are `None`. If something cannot be read, the units that read it get
 /// an error.
 pub fn gather(
-    asked: GatherRequest<'_>,
+    request: GatherRequest<'_>,
     units: &[UnitId],
     digests: &mut dyn FileDigests,
 ) -> IdMap<Option<Result<OwnInputs, InfrastructureError>>, UnitId> {
-    let mut gathered = IdMap::from_fn(asked.units.len(), |_| None);
+    let mut gathered = IdMap::from_fn(request.units.len(), |_| None);
     let readers: Vec<Result<ContextReader<'_>, InfrastructureError>> =
-        units.par_iter().map(|unit| ContextReader::of(asked, *unit)).collect();
+        units.par_iter().map(|unit| ContextReader::of(request, *unit)).collect();
     let mut walks: BTreeMap<(RelPath, Option<PathBuf>), Vec<ContextReader<'_>>> = BTreeMap::new();
     for (unit, reader) in units.iter().zip(readers) {
         match reader {
@@ -120,13 +120,15 @@ pub fn gather(
         }
     }
     // The state directory is never an input: it changes with every run, so nothing would ever be up to date.
-    let root = asked.root.canonicalize().unwrap_or_else(|_| asked.root.to_owned());
-    let kept = root.join(STATE_DIRECTORY);
-    let walked: Vec<ContextWalk<'_>> =
-        walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
-    let read = read_files(&walked, digests);
+    let root = request.root.canonicalize().unwrap_or_else(|_| request.root.to_owned());
+    let state_directory = root.join(STATE_DIRECTORY);
+    let walks: Vec<ContextWalk<'_>> = walks
+        .into_par_iter()
+        .map(|(_, readers)| walk(request.root, &state_directory, readers))
+        .collect();
+    let read = read_files(&walks, digests);
     let owned: Vec<Vec<(UnitId, Result<OwnInputs, InfrastructureError>)>> =
-        walked.into_par_iter().zip(read).map(|(walked, read)| walked.own(asked, &read)).collect();
+        walks.into_par_iter().zip(read).map(|(walk, read)| walk.own(request, &read)).collect();
     for (unit, own) in owned.into_iter().flatten() {
         gathered[unit] = Some(own);
     }
@@ -145,27 +147,27 @@ struct ContextReader<'a> {
 
 impl<'a> ContextReader<'a> {
     fn of(
-        asked: GatherRequest<'a>,
+        request: GatherRequest<'a>,
         unit: UnitId,
     ) -> Result<ContextReader<'a>, InfrastructureError> {
-        let image = &asked.graph.images[asked.units.image(unit)];
-        let (uses, doubt) = own::uses_of(image, asked.externals);
-        let directory = image.context.under(asked.root);
-        let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &directory)
+        let image = &request.graph.images[request.units.image(unit)];
+        let (uses, doubt) = own::uses_of(image, request.externals);
+        let directory = image.context.under(request.root);
+        let ignore = find_ignore_file(&image.dockerfile.under(request.root), &directory)
             .map_err(|error| permanent("can't look up the ignore file").source(error))?;
         Ok(ContextReader { unit, image, uses, doubt, walk: (image.context.clone(), ignore) })
     }
 
     fn own(
         &self,
-        asked: GatherRequest<'_>,
+        request: GatherRequest<'_>,
         files: FileList,
         archive: Arc<ContextArchive>,
     ) -> OwnInputs {
-        let with = (asked.units.platform(self.unit), asked.attestations);
+        let with = (request.units.platform(self.unit), request.attestations);
         OwnInputs {
             inputs: own::inputs_of(self.image, with, files, self.doubt),
-            dependencies: own::dependencies_of(self.image, self.unit, asked.units),
+            dependencies: own::dependencies_of(self.image, self.unit, request.units),
             archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),
@@ -185,19 +187,19 @@ struct ContextWalk<'a> {
 impl ContextWalk<'_> {
     fn own(
         self,
-        asked: GatherRequest<'_>,
+        request: GatherRequest<'_>,
         read: &ReadFiles,
     ) -> Vec<(UnitId, Result<OwnInputs, InfrastructureError>)> {
         let ContextWalk { readers, context, choices } = self;
-        let taken: Vec<Result<_, InfrastructureError>> = choices
+        let results: Vec<Result<_, InfrastructureError>> = choices
             .into_par_iter()
             .map(|selected| take(context.as_ref().map_err(Clone::clone)?, selected, read))
             .collect();
         readers
             .into_par_iter()
             .map(|(reader, choice)| {
-                let taken = taken[choice].clone();
-                (reader.unit, taken.map(|(files, archive)| reader.own(asked, files, archive)))
+                let result = results[choice].clone();
+                (reader.unit, result.map(|(files, archive)| reader.own(request, files, archive)))
             })
             .collect()
     }
@@ -223,7 +225,11 @@ fn take(
     Ok((files, Arc::new(archive)))
 }
 
-fn walk<'a>(root: &Path, kept: &Path, readers: Vec<ContextReader<'a>>) -> ContextWalk<'a> {
+fn walk<'a>(
+    root: &Path,
+    state_directory: &Path,
+    readers: Vec<ContextReader<'a>>,
+) -> ContextWalk<'a> {
     let context = readers.first().map_or_else(
         || Err(permanent("no image reads this context")),
         |reader| walk_for(root, reader.image, readers.iter().all(|it| it.uses.is_empty())),
@@ -241,10 +247,10 @@ fn walk<'a>(root: &Path, kept: &Path, readers: Vec<ContextReader<'a>>) -> Contex
     uses.sort_unstable_by_key(|(_, number)| *number);
     let choices = match &context {
         Ok(context) => {
-            let kept = kept_of(context, kept);
+            let state_entries = state_entries_of(context, state_directory);
             let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<usize> {
                 let mut selected = select(context, uses);
-                selected.retain(|number| !kept.contains(number));
+                selected.retain(|number| !state_entries.contains(number));
                 selected
             };
             uses.par_iter().map(choose).collect()
@@ -255,11 +261,11 @@ fn walk<'a>(root: &Path, kept: &Path, readers: Vec<ContextReader<'a>>) -> Contex
 }
 
 /// Returns the entries of a context that are inside the state directory.
-fn kept_of(context: &Context, kept: &Path) -> Range<usize> {
-    if context.root.starts_with(kept) {
+fn state_entries_of(context: &Context, state_directory: &Path) -> Range<usize> {
+    if context.root.starts_with(state_directory) {
         return 0..context.entries.len();
     }
-    let Ok(below) = kept.strip_prefix(&context.root) else { return 0..0 };
+    let Ok(below) = state_directory.strip_prefix(&context.root) else { return 0..0 };
     let below = below.as_os_str().as_bytes();
     let inside = context.below(below);
     context.position(below).unwrap_or(inside.start)..inside.end
@@ -311,17 +317,17 @@ struct ReadFiles {
 }
 
 /// Reads the files that images need, for each walk.
-fn read_files(walked: &[ContextWalk<'_>], digests: &mut dyn FileDigests) -> Vec<ReadFiles> {
+fn read_files(walks: &[ContextWalk<'_>], digests: &mut dyn FileDigests) -> Vec<ReadFiles> {
     let looked_up: Vec<(ReadFiles, Vec<usize>)> =
-        walked.par_iter().map(|walked| look_up(walked, digests)).collect();
-    let mut read = Vec::with_capacity(walked.len());
+        walks.par_iter().map(|walk| look_up(walk, digests)).collect();
+    let mut read = Vec::with_capacity(walks.len());
     let mut missing: Vec<(usize, usize, &Context, &ContextEntry)> = Vec::new();
-    for ((known, unknown), walked) in looked_up.into_iter().zip(walked) {
-        if let Ok(context) = &walked.context {
+    for ((files, unknown), walk) in looked_up.into_iter().zip(walks) {
+        if let Ok(context) = &walk.context {
             let of = |number: usize| (read.len(), number, &**context, &context.entries[number]);
             missing.extend(unknown.into_iter().map(of));
         }
-        read.push(known);
+        read.push(files);
     }
     // Taken before the first byte is read, so that any later change has a later time.
     let read_at = clock::now();
@@ -331,9 +337,9 @@ fn read_files(walked: &[ContextWalk<'_>], digests: &mut dyn FileDigests) -> Vec<
     let found: Vec<Result<_, InfrastructureError>> = missing
         .par_iter()
         .map_init(Buffer::default, |buffer, (_, _, context, entry)| {
-            let mut kept = has_space(entry.stat.size).then(Vec::new);
-            digest_entry(&context.root, entry, buffer, kept.as_mut())
-                .map(|digest| (digest, kept))
+            let mut content = has_space(entry.stat.size).then(Vec::new);
+            digest_entry(&context.root, entry, buffer, content.as_mut())
+                .map(|digest| (digest, content))
                 .map_err(unreadable)
         })
         .collect();
@@ -353,20 +359,20 @@ fn read_files(walked: &[ContextWalk<'_>], digests: &mut dyn FileDigests) -> Vec<
 }
 
 /// Returns the known digests of the files that images read, and the indexes of the files that have to be read.
-fn look_up(walked: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec<usize>) {
-    let Ok(context) = &walked.context else {
+fn look_up(walk: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec<usize>) {
+    let Ok(context) = &walk.context else {
         return (ReadFiles::default(), Vec::new());
     };
-    let mut wanted = vec![false; context.entries.len()];
-    for number in walked.choices.iter().flatten() {
-        wanted[*number] = context.entries[*number].kind == EntryKind::File;
+    let mut marks = vec![false; context.entries.len()];
+    for number in walk.choices.iter().flatten() {
+        marks[*number] = context.entries[*number].kind == EntryKind::File;
     }
-    let find = |(entry, wanted): (&ContextEntry, &bool)| {
-        wanted.then(|| digests.find(&context.path_of(entry), &entry.stat)).flatten()
+    let find = |(entry, mark): (&ContextEntry, &bool)| {
+        mark.then(|| digests.find(&context.path_of(entry), &entry.stat)).flatten()
     };
-    let entries = context.entries.par_iter().zip(&wanted).with_min_len(1024);
+    let entries = context.entries.par_iter().zip(&marks).with_min_len(1024);
     let digests: Vec<Option<blake3::Hash>> = entries.map(find).collect();
-    let is_unknown = |number: &usize| wanted[*number] && digests[*number].is_none();
+    let is_unknown = |number: &usize| marks[*number] && digests[*number].is_none();
     let unknown = (0..digests.len()).filter(is_unknown).collect();
     (ReadFiles { digests, ..ReadFiles::default() }, unknown)
 }

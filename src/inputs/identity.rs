@@ -71,8 +71,8 @@ impl Identity {
 /// leftovers, and the labels that this program adds.
 fn inherited(config: &Value) -> Value {
     let Value::Object(fields) = config else { return Value::Null };
-    let kept = fields.iter().filter(|(name, _)| !LEFTOVERS.contains(&name.as_str()));
-    let cleaned = kept.map(|(name, value)| match value {
+    let fields = fields.iter().filter(|(name, _)| !LEFTOVERS.contains(&name.as_str()));
+    let cleaned = fields.map(|(name, value)| match value {
         Value::Object(labels) if name == "Labels" => {
             let theirs = labels.iter().filter(|(label, _)| !OUR_LABELS.contains(&label.as_str()));
             let theirs = theirs.map(|(label, value)| (label.clone(), value.clone()));

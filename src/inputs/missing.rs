@@ -77,14 +77,14 @@ struct ContextOnDisk<'a> {
 
 impl ContextOnDisk<'_> {
     fn look_for(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
-        let wanted = SourceUse {
+        let source = SourceUse {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),
             parents: one.parents,
         };
         let parts = || one.pattern.split('/');
         if parts().any(|part| Wildcard::is_in(part) && Wildcard::new(part).is_none())
-            || !select(self.context, std::slice::from_ref(&wanted)).is_empty()
+            || !select(self.context, std::slice::from_ref(&source)).is_empty()
         {
             return None;
         }
@@ -92,7 +92,7 @@ impl ContextOnDisk<'_> {
             .everything
             .get_or_init(|| Context::walk(&self.context.root, &IgnoreFile::default()).ok())
             .as_ref()?;
-        let hidden = select(everything, &[wanted]);
+        let hidden = select(everything, &[source]);
         // Choose the entry that the pattern itself names, or else the deepest one: parent directories come first.
         let named = everything.position(one.pattern.as_bytes());
         match named.as_ref().or(hidden.last()).map(|entry| &everything.entries[*entry]) {
@@ -114,7 +114,7 @@ impl ContextOnDisk<'_> {
             }
             false => format!("`{}` is excluded by the ignore file", one.pattern),
         };
-        let problem = place(Diagnostic::new(Rule::IgnoredFile, what), image, one);
+        let problem = with_location(Diagnostic::new(Rule::IgnoredFile, what), image, one);
         let Some((source, span)) = self.hiding_line(image, entry) else {
             return problem;
         };
@@ -164,7 +164,7 @@ fn describe_missing(
         true => format!("nothing matches `{pattern}` in {where_}"),
         false => format!("`{pattern}` not found in {where_}"),
     };
-    let problem = place(Diagnostic::new(Rule::MissingFile, message), image, one);
+    let problem = with_location(Diagnostic::new(Rule::MissingFile, message), image, one);
     if is_pattern {
         return problem;
     }
@@ -202,7 +202,7 @@ fn find_near(everything: &Context, path: &str) -> Option<String> {
 
 /// Adds the location of the source. A trigger is in another Dockerfile, and reads the context of the image whose
 /// `FROM` runs it.
-fn place(problem: Diagnostic, image: &Image, one: &ContextUse) -> Diagnostic {
+fn with_location(problem: Diagnostic, image: &Image, one: &ContextUse) -> Diagnostic {
     if one.source.path() == image.file.source.path() {
         return problem.at(&one.source, one.span, "");
     }

@@ -70,7 +70,7 @@ pub(super) fn inputs_of(
     let settings = image.build_args.iter().filter(|(name, _)| is_setting(name));
     // All named contexts count if triggers name their sources, or if it is unknown which instructions run.
     let named = image.contexts.iter().filter(|_| doubt.instructions || has_triggers(image));
-    let settings = settings.map(|(name, value)| (name.clone(), kept_value(name, value)));
+    let settings = settings.map(|(name, value)| (name.clone(), stored_value(name, value)));
     // Attestations affect the stored image, although a child cannot observe them: if an SBOM is requested, an image
     // without one is not up to date.
     let attested = attestations.wanted().map(|(kind, with)| {
@@ -79,7 +79,7 @@ pub(super) fn inputs_of(
     });
     let settings = settings.chain(attested);
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
-    let places = places_among_reached(&evaluation.stages);
+    let positions = positions_among_reached(&evaluation.stages);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
     let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
         address: download.address.clone(),
@@ -92,8 +92,10 @@ pub(super) fn inputs_of(
         platform: platform.clone(),
         text: unknown.then(|| image.file.source.text().to_owned()),
         settings: settings.collect(),
-        stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
-        target: evaluation.target.and_then(|target| places[target]),
+        stages: stages
+            .map(|(index, stage)| stage_inputs(image, index, stage, &positions))
+            .collect(),
+        target: evaluation.target.and_then(|target| positions[target]),
         dependencies: distinct_dependencies(image)
             .into_iter()
             .map(|(dependency, _)| dependency_inputs(dependency))
@@ -131,12 +133,12 @@ pub(super) fn dependencies_of(
 /// Returns the locations of the instructions in the inputs.
 pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
     let views = image.evaluation.stages.iter().zip(&image.file.stages);
-    let place = |span: Span| image.file.source.location(span);
+    let location = |span: Span| image.file.source.location(span);
     views
         .filter(|(view, _)| view.reached)
         .map(|(_, stage)| StagePlaces {
-            from: place(stage.from),
-            instructions: stage.instructions.iter().map(|it| place(it.span)).collect(),
+            from: location(stage.from),
+            instructions: stage.instructions.iter().map(|it| location(it.span)).collect(),
         })
         .collect()
 }
@@ -144,7 +146,7 @@ pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
 /// Returns the value of an argument as it is stored. A proxy's URL may contain a password, which must not appear in
 /// any key, file, or output, so only its hash is stored. It counts only where it is declared, as in BuildKit, which
 /// then records it in the image's history.
-fn kept_value(name: &str, value: &str) -> String {
+fn stored_value(name: &str, value: &str) -> String {
     if !is_proxy(name) {
         return value.to_owned();
     }
@@ -152,7 +154,7 @@ fn kept_value(name: &str, value: &str) -> String {
     format!("(hash {})", &hash[..16])
 }
 
-fn places_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
+fn positions_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
     let mut next = 0..;
     stages.iter().map(|stage| if stage.reached { next.next() } else { None }).collect()
 }
@@ -166,19 +168,19 @@ fn stage_inputs(
     image: &Image,
     index: usize,
     view: &StageView,
-    places: &[Option<usize>],
+    positions: &[Option<usize>],
 ) -> StageInputs {
     let base = match (&view.context, &view.base) {
         (Some(context), _) => format!("named context {context}"),
-        (None, Some(base)) => describe_base(base, places),
+        (None, Some(base)) => describe_base(base, positions),
         (None, None) => view.base_text.clone(),
     };
     // Triggers refer to stages by name, so if any stage runs one, names count.
     let names_count = has_triggers(image);
-    let mut froms = Froms::new(&view.froms, places);
+    let mut froms = Froms::new(&view.froms, positions);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
     let arguments = view.arguments.iter().map(|(name, value)| {
-        let value = value.as_ref().map(|value| kept_value(name, value));
+        let value = value.as_ref().map(|value| stored_value(name, value));
         ArgumentInputs { name: name.clone(), value }
     });
     StageInputs {

@@ -27,7 +27,7 @@ impl Default for Buffer {
 
 /// Reads the file of `entry` and passes its content piece by piece to `piece`, in order.
 ///
-/// `known` is the digest of the content, if it is known: the content must still have it, whatever the file's times
+/// `digest` is the digest of the content, if it is known: the content must still have it, whatever the file's times
 /// are. Otherwise, the times must be those that the walk saw. `root` is the directory of the context. Unless there
 /// is an error, the total size is `entry.stat.size`.
 ///
@@ -37,32 +37,32 @@ impl Default for Buffer {
 pub fn read_entry(
     root: &Path,
     entry: &ContextEntry,
-    known: Option<&blake3::Hash>,
+    digest: Option<&blake3::Hash>,
     buffer: &mut Buffer,
     piece: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut file = File::open(root.join(&entry.path)).map_err(|error| unreadable(entry, &error))?;
     let before = stat(&file, entry)?;
     let same_file = before.inode == entry.stat.inode && before.device == entry.stat.device;
-    let seen = match known {
+    let is_unchanged = match digest {
         None => same_file && same_state(&before, &entry.stat),
         // Editors that write a new file and rename it leave the same content with a different inode, so the digest
         // is the better evidence.
         Some(_) => before.size == entry.stat.size && before.mode == entry.stat.mode,
     };
-    if !seen {
+    if !is_unchanged {
         return Err(changed(entry, "after the context was listed"));
     }
-    let mut hasher = known.map(|_| blake3::Hasher::new());
-    let mut left = before.size;
+    let mut hasher = digest.map(|_| blake3::Hasher::new());
+    let mut remaining = before.size;
     // A known digest verifies what was read. Otherwise, read to the end of the file and check its metadata again.
-    while left > 0 || hasher.is_none() {
+    while remaining > 0 || hasher.is_none() {
         let count =
             read_some(&mut file, &mut buffer.0).map_err(|error| unreadable(entry, &error))?;
         if count == 0 {
             break;
         }
-        left = left
+        remaining = remaining
             .checked_sub(count as u64)
             .ok_or_else(|| changed(entry, "while it was being read"))?;
         if let Some(hasher) = &mut hasher {
@@ -70,10 +70,10 @@ pub fn read_entry(
         }
         piece(&buffer.0[..count])?;
     }
-    if left > 0 || hasher.is_none() && !same_state(&before, &stat(&file, entry)?) {
+    if remaining > 0 || hasher.is_none() && !same_state(&before, &stat(&file, entry)?) {
         return Err(changed(entry, "while it was being read"));
     }
-    match (known, hasher) {
+    match (digest, hasher) {
         (Some(expected), Some(hasher)) if hasher.finalize() != *expected => {
             Err(changed(entry, "after it was first read"))
         }
@@ -81,7 +81,7 @@ pub fn read_entry(
     }
 }
 
-/// Returns the digest of the file's content, and appends the content to `kept`, if given.
+/// Returns the digest of the file's content, and appends the content itself to `content`, if any.
 ///
 /// # Errors
 /// Returns the same errors as [`read_entry`].
@@ -89,13 +89,13 @@ pub fn digest_entry(
     root: &Path,
     entry: &ContextEntry,
     buffer: &mut Buffer,
-    mut kept: Option<&mut Vec<u8>>,
+    mut content: Option<&mut Vec<u8>>,
 ) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     read_entry(root, entry, None, buffer, &mut |bytes| {
         hasher.update(bytes);
-        if let Some(kept) = &mut kept {
-            kept.extend_from_slice(bytes);
+        if let Some(content) = &mut content {
+            content.extend_from_slice(bytes);
         }
         Ok(())
     })?;

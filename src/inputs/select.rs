@@ -123,32 +123,32 @@ impl SelectedEntries<'_> {
         let mut found = Vec::new();
         let mut open = vec![SearchState { directory, ahead, links: 0 }];
         let mut seen: HashSet<SearchState> = HashSet::new();
-        while let Some(mut place) = open.pop() {
-            if place.links > MOST_LINKS {
+        while let Some(mut state) = open.pop() {
+            if state.links > MOST_LINKS {
                 return None;
             }
-            if !seen.insert(place.clone()) {
+            if !seen.insert(state.clone()) {
                 continue;
             }
-            match place.ahead.pop() {
-                None => found.push(place.directory),
+            match state.ahead.pop() {
+                None => found.push(state.directory),
                 Some(PathComponent::Up) => {
-                    let slash = place.directory.iter().rposition(|byte| *byte == b'/');
-                    place.directory.truncate(slash.unwrap_or(0));
-                    open.push(place);
+                    let slash = state.directory.iter().rposition(|byte| *byte == b'/');
+                    state.directory.truncate(slash.unwrap_or(0));
+                    open.push(state);
                 }
                 Some(step) => {
                     let mut entered = false;
-                    for number in self.named(&place.directory, &step)? {
-                        let next = self.enter(number, &place);
+                    for number in self.named(&state.directory, &step)? {
+                        let next = self.enter(number, &state);
                         entered |= next.is_some();
                         open.extend(next);
                     }
                     // A lenient reader resolves `x/../y` to `y` even if the directory `x` does not exist.
                     if let (false, PathComponent::Name(name)) = (entered, &step)
-                        && place.ahead.contains(&PathComponent::Up)
+                        && state.ahead.contains(&PathComponent::Up)
                     {
-                        open.push(SearchState { directory: join(&place.directory, name), ..place });
+                        open.push(SearchState { directory: join(&state.directory, name), ..state });
                     }
                 }
             }
@@ -176,15 +176,15 @@ impl SelectedEntries<'_> {
     }
 
     /// Returns where the search continues after an entry.
-    fn enter(&mut self, number: usize, place: &SearchState) -> Option<SearchState> {
+    fn enter(&mut self, number: usize, state: &SearchState) -> Option<SearchState> {
         let entry = &self.context.entries[number];
         match &entry.kind {
             EntryKind::Symlink(text) => {
                 self.marks[number] = true;
                 let text = text.as_bytes();
                 let absolute = text.starts_with(b"/");
-                let directory = if absolute { Vec::new() } else { place.directory.clone() };
-                let mut ahead = place.ahead.clone();
+                let directory = if absolute { Vec::new() } else { state.directory.clone() };
+                let mut ahead = state.ahead.clone();
                 let names = text.split(|byte| *byte == b'/').rev();
                 ahead.extend(names.filter(|name| !name.is_empty() && *name != b".").map(|name| {
                     if name == b".." {
@@ -193,13 +193,13 @@ impl SelectedEntries<'_> {
                         PathComponent::Name(name.to_vec())
                     }
                 }));
-                Some(SearchState { directory, ahead, links: place.links + 1 })
+                Some(SearchState { directory, ahead, links: state.links + 1 })
             }
             EntryKind::Directory => {
-                Some(SearchState { directory: entry.bytes().to_vec(), ..place.clone() })
+                Some(SearchState { directory: entry.bytes().to_vec(), ..state.clone() })
             }
-            _ if place.ahead.is_empty() => {
-                Some(SearchState { directory: entry.bytes().to_vec(), ..place.clone() })
+            _ if state.ahead.is_empty() => {
+                Some(SearchState { directory: entry.bytes().to_vec(), ..state.clone() })
             }
             _ => None,
         }
@@ -214,9 +214,10 @@ impl SelectedEntries<'_> {
         let start = if path.is_empty() { 0 } else { path.len() + 1 };
         let mut matcher = excludes.matcher();
         for number in self.context.below(path) {
-            let whole = self.context.entries[number].bytes();
-            let excluded =
-                !excludes.is_empty() && matcher.ignored(whole) && matcher.ignored(&whole[start..]);
+            let entry_path = self.context.entries[number].bytes();
+            let excluded = !excludes.is_empty()
+                && matcher.ignored(entry_path)
+                && matcher.ignored(&entry_path[start..]);
             self.marks[number] |= !excluded;
         }
     }
@@ -226,8 +227,8 @@ impl SelectedEntries<'_> {
     fn match_deep(&mut self, pattern: &str, excludes: &IgnoreFile) -> Option<()> {
         let (pivot, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
         let pattern = pattern.trim_start_matches('/');
-        let wanted = IgnoreFile::from_patterns([pattern]).ok()?;
-        if wanted.has_exceptions() || pattern.split('/').any(|part| part == "..") {
+        let patterns = IgnoreFile::from_patterns([pattern]).ok()?;
+        if patterns.has_exceptions() || pattern.split('/').any(|part| part == "..") {
             return None;
         }
         if matches!(pattern, "" | ".") {
@@ -235,7 +236,7 @@ impl SelectedEntries<'_> {
         }
         for directory in self.resolve(Vec::new(), pivot)? {
             let start = if directory.is_empty() { 0 } else { directory.len() + 1 };
-            let mut matcher = wanted.matcher();
+            let mut matcher = patterns.matcher();
             for number in self.context.below(&directory) {
                 let entry = &self.context.entries[number];
                 if !matcher.ignored(&entry.bytes()[start..]) {

@@ -87,9 +87,9 @@ pub enum Cause {
 /// Returns an error if Git cannot provide file contents.
 pub fn compare(sides: ComparedSides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
     let (now, then) = rayon::join(|| Readings::of(sides.now), || Readings::of(sides.then));
-    let wanted = wanted(sides, &now, &then);
+    let paths = compared_paths(sides, &now, &then);
     let [names_now, names_then] =
-        names_of_contents(sides.now.snapshot, sides.then.snapshot, &wanted)?;
+        names_of_contents(sides.now.snapshot, sides.then.snapshot, &paths)?;
     let now = SideFiles { files: now.lists(&names_now), readings: &now };
     let then = SideFiles { files: then.lists(&names_then), readings: &then };
     let graph = sides.now.graph;
@@ -113,12 +113,12 @@ impl SideFiles<'_> {
 }
 
 /// Returns the files whose content must be known on both sides.
-fn wanted<'a>(
+fn compared_paths<'a>(
     sides: ComparedSides<'_>,
     now: &'a Readings,
     then: &'a Readings,
 ) -> ComparedPaths<'a> {
-    let mut wanted = ComparedPaths::default();
+    let mut all = ComparedPaths::default();
     let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (id, image) in sides.now.graph.images.iter() {
         let Some(old) = sides.then.graph.find(&image.name) else { continue };
@@ -129,12 +129,12 @@ fn wanted<'a>(
         let (now, then) = (&now.all[*number], &then.all[*old]);
         let paths = now.paths.iter().chain(&then.paths).map(OsString::as_os_str);
         if now.landing == then.landing {
-            wanted.in_place.extend(paths);
+            all.in_place.extend(paths);
         } else {
-            wanted.moved.extend(paths);
+            all.moved.extend(paths);
         }
     }
-    wanted
+    all
 }
 
 fn compare_one(
@@ -156,17 +156,17 @@ fn compare_one(
     };
     let old = &sides.then.graph.images[old];
     let with = (sides.platform, &Attestations::default());
-    let (_, whole) = uses_of(graph, image);
+    let (_, doubt) = uses_of(graph, image);
     let units = Units::for_one(graph.images.len(), sides.platform.clone());
     let own = OwnInputs {
-        inputs: own::inputs_of(image, with, files.clone(), whole),
+        inputs: own::inputs_of(image, with, files.clone(), doubt),
         dependencies: own::dependencies_of(image, units.first_of(id), &units),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
         places: own::places_of(image),
         context: image.context.clone(),
     };
-    let (_, whole) = uses_of(sides.then.graph, old);
-    let was = own::inputs_of(old, with, old_files.clone(), whole);
+    let (_, doubt) = uses_of(sides.then.graph, old);
+    let was = own::inputs_of(old, with, old_files.clone(), doubt);
     if own.inputs != was {
         let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);

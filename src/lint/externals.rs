@@ -43,7 +43,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
         let base = base.then_some((&view.base_text, &image.file.source, stage.base.span, index));
         let froms = view.froms.iter().filter(|from| matches!(from.names, Some(Base::Image(_))));
         let froms = froms.map(|from| (&from.written, &from.source, from.span, stages.len()));
-        for (text, source, span, seen) in base.into_iter().chain(froms) {
+        for (text, source, span, stage_count) in base.into_iter().chain(froms) {
             let is_doubtful = is_one_word(text) && !is_well_known(text);
             if !is_doubtful || siblings.contains(&at(source, span)) {
                 continue;
@@ -52,7 +52,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
                 let note = format!("stage `{text}` is defined later in the file");
                 let problem = describe_stage(text, source, span).note(note);
                 problems.push(problem.hint("move that stage before this one"));
-            } else if let Some(near) = names.closest(&text.to_lowercase(), seen) {
+            } else if let Some(near) = names.closest(&text.to_lowercase(), stage_count) {
                 let problem = describe_stage(text, source, span);
                 problems.push(problem.hint(format!("did you mean the stage `{near}`?")));
             }
@@ -134,8 +134,8 @@ fn closest_sibling<'a>(names: &NameIndex<'a>, name: &str) -> Option<&'a str> {
 /// Finds `FROM acme/shop-bsae` if there is an image `base`.
 pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let families = Families::of(graph);
-    let reported = places_of(problems, &[Rule::UnknownSibling]);
-    let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
+    let reported = positions_of(problems, &[Rule::UnknownSibling]);
+    let mut nearest: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
     let mut found = Vec::new();
     for external in graph.images.values().flat_map(|image| &image.externals) {
         let reference = &graph.externals[external.id];
@@ -146,7 +146,7 @@ pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<D
         {
             continue;
         }
-        let near = *known.entry(reference).or_insert_with(|| families.closest(reference));
+        let near = *nearest.entry(reference).or_insert_with(|| families.closest(reference));
         found.extend(near.map(|near| describe_sibling(graph, external, near)));
     }
     found
@@ -154,30 +154,33 @@ pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<D
 
 fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnostic {
     let reference = &graph.externals[external.id];
-    let meant = graph.find(near).and_then(|image| graph.images[image].references.first());
-    let hint = match meant {
+    let suggestion = graph.find(near).and_then(|image| graph.images[image].references.first());
+    let hint = match suggestion {
         // If no reference names a sibling, the prefix is a guess too.
-        Some(meant) if meant.domain == reference.domain => {
-            format!("did you mean `{}` (image `{near}`)?", meant.familiar_repository())
+        Some(suggestion) if suggestion.domain == reference.domain => {
+            format!("did you mean `{}` (image `{near}`)?", suggestion.familiar_repository())
         }
         _ => format!("did you mean the image `{near}`?"),
     };
-    let written = reference.familiar_repository();
-    Diagnostic::new(Rule::UnknownSibling, format!("`{written}` is not an image of this repository"))
-        .at(&external.source, external.span, "treated as an external image")
-        .hint(hint)
+    let repository = reference.familiar_repository();
+    Diagnostic::new(
+        Rule::UnknownSibling,
+        format!("`{repository}` is not an image of this repository"),
+    )
+    .at(&external.source, external.span, "treated as an external image")
+    .hint(hint)
 }
 
 /// Finds `FROM debian`, which is another image every few months.
 pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     // What is probably not an external has been reported already.
-    let reported = places_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
+    let reported = positions_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
     let untagged = |image: &Image| -> Vec<Diagnostic> {
         let externals: HashSet<UsePosition<'_>> =
             image.externals.iter().map(|it| at(&it.source, it.span)).collect();
         let dependencies = image.evaluation.dependencies.iter().filter(|dependency| {
-            let place = at(&dependency.source, dependency.span);
-            externals.contains(&place) && !reported.contains(&place)
+            let position = at(&dependency.source, dependency.span);
+            externals.contains(&position) && !reported.contains(&position)
         });
         let texts = dependencies.filter_map(|dependency| match dependency.kind {
             DependencyKind::From => {
@@ -205,7 +208,7 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
 }
 
 /// Returns the first positions in the diagnostics of these rules.
-fn places_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<UsePosition<'a>> {
+fn positions_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<UsePosition<'a>> {
     problems
         .iter()
         .filter(|problem| rules.contains(&problem.rule))

@@ -76,8 +76,8 @@ impl Silence {
     pub fn apply(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut seen = HashSet::new();
         problems.retain(|problem| {
-            let place = problem.labels.first().map(|label| label.source.location(label.span));
-            let key = (problem.rule, place, problem.message.clone());
+            let location = problem.labels.first().map(|label| label.source.location(label.span));
+            let key = (problem.rule, location, problem.message.clone());
             !self.is_silenced(problem) && (key.1.is_none() || seen.insert(key))
         });
         problems
@@ -188,8 +188,8 @@ mod tests {
         let source = Source::new(RelPath::root(), text);
         let mut problems = Vec::new();
         let checks = read_directive(&crate::parse::parse(&source), &mut problems);
-        let shown = format!("all={} skip={:?} error={}", checks.all, checks.skip, checks.error);
-        assert_eq!(shown, expected, "{directive}");
+        let summary = format!("all={} skip={:?} error={}", checks.all, checks.skip, checks.error);
+        assert_eq!(summary, expected, "{directive}");
         let reported: Vec<String> = problems
             .iter()
             .map(|it| format!("{}: {}", source.slice(it.labels[0].span), it.message))

@@ -89,13 +89,13 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
             continue;
         }
         for name in view.unset.iter().collect::<BTreeSet<_>>() {
-            let written = [Some(&stage.base), stage.platform.as_ref()];
-            let found = written.into_iter().flatten().find_map(|word| {
-                let place = find_use(&word.value, name)?;
+            let words = [Some(&stage.base), stage.platform.as_ref()];
+            let found = words.into_iter().flatten().find_map(|word| {
+                let range = find_use(&word.value, name)?;
                 // The file contains the word itself, unless a line was continued within it.
                 let is_whole = image.file.source.slice(word.span) == word.value;
                 let start = word.span.range().start;
-                let span = Span::new(start + place.start, start + place.end);
+                let span = Span::new(start + range.start, start + range.end);
                 Some(if is_whole { span } else { word.span })
             });
             if let Some(span) = found.filter(|_| !declared.contains(&name.as_str())) {
@@ -135,8 +135,8 @@ fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> D
         InstructionKind::Arg(items) => items.iter().any(|item| item.name.value == *name),
         _ => false,
     });
-    let known = declared.iter().copied().chain(AUTOMATIC);
-    match (late, closest(name, known)) {
+    let names = declared.iter().copied().chain(AUTOMATIC);
+    match (late, closest(name, names)) {
         (Some(late), _) => problem
             .at(source, late.span, "declared here, after the first FROM")
             .hint(format!("declare `ARG {name}` before the first FROM")),
@@ -156,28 +156,28 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
                 && dependency.kind == edge.kind
                 && dependency.source.path() == edge.source.path()
         });
-        let Some((dependency, wanted)) =
+        let Some((dependency, platform)) =
             dependency.and_then(|dependency| Some((dependency, dependency.platform.as_ref()?)))
         else {
             continue;
         };
-        if offered.clone().requested() == wanted.clone().requested() {
+        if offered.clone().requested() == platform.clone().requested() {
             continue;
         }
         // At the flag of the FROM, or else at the reference.
         let flag =
             image.file.stages.get(dependency.stage).and_then(|stage| stage.platform.as_ref());
-        let (wish, wish_span) = match flag.filter(|_| edge.kind == DependencyKind::From) {
+        let (label_source, label_span) = match flag.filter(|_| edge.kind == DependencyKind::From) {
             Some(flag) => (&image.file.source, flag.span),
             None => (&edge.source, edge.span),
         };
         let name = &parent.name;
         let message = format!(
-            "platform `{wanted}` is requested of `{name}`, which is always built for `{offered}`"
+            "platform `{platform}` is requested of `{name}`, which is always built for `{offered}`"
         );
         problems.push(
             Diagnostic::new(Rule::PlatformMismatch, message)
-                .at(wish, wish_span, format!("requests `{wanted}`"))
+                .at(label_source, label_span, format!("requests `{platform}`"))
                 .at(&source, span, format!("`{name}` is always built for `{offered}`"))
                 .hint(format!("remove `--platform` from one of them, or use `{offered}` here")),
         );
@@ -194,7 +194,7 @@ fn fixed_platform(image: &Image) -> Option<(Platform, Source, Span)> {
         let view = stages.get(index)?;
         if let Some(platform) = &view.platform {
             let stage = image.file.stages.get(index)?;
-            let span = stage.platform.as_ref().map_or(stage.from, |written| written.span);
+            let span = stage.platform.as_ref().map_or(stage.from, |flag| flag.span);
             return Some((platform.clone(), image.file.source.clone(), span));
         }
         match view.base {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn variables_without_a_default_are_found() {
         let check = |text: &str, expected: Option<&str>| {
-            let found = find_use(text, "V").map(|place| &text[place]);
+            let found = find_use(text, "V").map(|range| &text[range]);
             assert_eq!(found, expected, "{text}");
         };
         check("a$V", Some("$V"));

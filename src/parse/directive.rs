@@ -33,7 +33,7 @@ pub(super) fn read<'a>(line: &'a str, sign: &str) -> Option<Directive<'a>> {
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return None;
     }
-    let name = NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
+    let name = NAMES.into_iter().find(|directive| directive.eq_ignore_ascii_case(name))?;
     let value = rest.trim_start_matches(BLANKS).strip_prefix('=')?;
     let value = match value.trim_matches(BLANKS) {
         // If the value consists of blanks only, BuildKit keeps the last one.

@@ -33,27 +33,27 @@ const ADD_FLAGS: [(&str, FlagValueKind); 7] = [
 
 /// Parses a `COPY`. Returns `None` after reporting a diagnostic if it is invalid.
 pub(super) fn read_copy(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Copy> {
-    let given = flags::check(reader, &parts.flags, &COPY_FLAGS)?;
-    let files = read_files(reader, parts, &given, "COPY")?;
-    let parents = given.switch("parents") == Some(true);
-    Some(Copy { files, from: given.value("from"), parents })
+    let flag_values = flags::check(reader, &parts.flags, &COPY_FLAGS)?;
+    let files = read_files(reader, parts, &flag_values, "COPY")?;
+    let parents = flag_values.switch("parents") == Some(true);
+    Some(Copy { files, from: flag_values.value("from"), parents })
 }
 
 /// Parses an `ADD`. Returns `None` after reporting a diagnostic if it is invalid.
 pub(super) fn read_add(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Add> {
-    let given = flags::check(reader, &parts.flags, &ADD_FLAGS)?;
+    let flag_values = flags::check(reader, &parts.flags, &ADD_FLAGS)?;
     Some(Add {
-        files: read_files(reader, parts, &given, "ADD")?,
-        keep_git_dir: given.switch("keep-git-dir"),
-        checksum: given.value("checksum"),
-        unpack: given.switch("unpack"),
+        files: read_files(reader, parts, &flag_values, "ADD")?,
+        keep_git_dir: flag_values.switch("keep-git-dir"),
+        checksum: flag_values.value("checksum"),
+        unpack: flag_values.switch("unpack"),
     })
 }
 
 fn read_files(
     reader: &mut LineReader<'_>,
     parts: &Parts,
-    given: &FlagValues,
+    flag_values: &FlagValues,
     keyword: &str,
 ) -> Option<Files> {
     let mut words = read_list(reader, parts.arguments.clone())?;
@@ -83,9 +83,9 @@ fn read_files(
         sources,
         inline,
         destination,
-        chown: given.value("chown"),
-        chmod: given.value("chmod"),
-        link: given.switch("link") == Some(true),
-        excludes: given.values("exclude"),
+        chown: flag_values.value("chown"),
+        chmod: flag_values.value("chmod"),
+        link: flag_values.switch("link") == Some(true),
+        excludes: flag_values.values("exclude"),
     })
 }

@@ -33,13 +33,13 @@ impl FlagValues {
 
     /// Returns the values of a flag that can be repeated.
     pub(super) fn values(&self, name: &str) -> Vec<Spanned<String>> {
-        let of_name = self.values.iter().filter(|(given, _)| *given == name);
+        let of_name = self.values.iter().filter(|(it, _)| *it == name);
         of_name.map(|(_, value)| value.clone()).collect()
     }
 
     /// Returns whether a switch is on, or `None` if it is missing.
     pub(super) fn switch(&self, name: &str) -> Option<bool> {
-        let (_, value) = self.values.iter().find(|(given, _)| *given == name)?;
+        let (_, value) = self.values.iter().find(|(it, _)| *it == name)?;
         Some(!value.value.eq_ignore_ascii_case("false"))
     }
 }
@@ -60,39 +60,39 @@ pub fn is_switch(text: &str) -> bool {
 pub(super) fn check(
     reader: &mut LineReader<'_>,
     flags: &[Flag],
-    known: &[(&'static str, FlagValueKind)],
+    kinds: &[(&'static str, FlagValueKind)],
 ) -> Option<FlagValues> {
-    let mut given = FlagValues::default();
+    let mut flag_values = FlagValues::default();
     let mut is_right = true;
     for flag in flags {
-        match check_one(reader, flag, known, &given) {
-            Ok(value) => given.values.push(value),
+        match check_one(reader, flag, kinds, &flag_values) {
+            Ok(value) => flag_values.values.push(value),
             Err(diagnostic) => {
                 is_right = false;
                 reader.report(diagnostic, flag.place.clone());
             }
         }
     }
-    is_right.then_some(given)
+    is_right.then_some(flag_values)
 }
 
 fn check_one(
     reader: &LineReader<'_>,
     flag: &Flag,
-    known: &[(&'static str, FlagValueKind)],
-    given: &FlagValues,
+    kinds: &[(&'static str, FlagValueKind)],
+    flag_values: &FlagValues,
 ) -> Result<(&'static str, Spanned<String>), Diagnostic> {
     let (name, value) = split_value(&flag.text);
     let bare = name.strip_prefix("--").unwrap_or(name);
-    let Some(&(bare, takes)) = known.iter().find(|(known, _)| *known == bare) else {
+    let Some(&(bare, takes)) = kinds.iter().find(|(it, _)| *it == bare) else {
         let message = format!("unknown flag `{name}`");
         let diagnostic = Diagnostic::new(Rule::UnknownFlag, message);
-        return Err(match text::closest(bare, known.iter().map(|(name, _)| *name)) {
+        return Err(match text::closest(bare, kinds.iter().map(|(name, _)| *name)) {
             Some(near) => diagnostic.hint(format!("write `--{near}`")),
             None => diagnostic,
         });
     };
-    if takes != FlagValueKind::Values && given.values.iter().any(|(given, _)| *given == bare) {
+    if takes != FlagValueKind::Values && flag_values.values.iter().any(|(it, _)| *it == bare) {
         let message = format!("duplicate flag `{name}`");
         return Err(Diagnostic::new(Rule::DuplicateFlag, message).hint("remove one of them"));
     }

@@ -29,8 +29,8 @@ pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Option<
     }
     let is_command = is_form("CMD");
     let [one, two, three, four] = TIMES.map(|name| (name, FlagValueKind::Value));
-    let known = [one, two, three, four, ("retries", FlagValueKind::Value)];
-    let given = flags::check(reader, &parts.flags, &known)?;
+    let kinds = [one, two, three, four, ("retries", FlagValueKind::Value)];
+    let flag_values = flags::check(reader, &parts.flags, &kinds)?;
     if !is_command {
         let message = format!("unknown type `{}` in HEALTHCHECK", &reader.text()[form.clone()]);
         let hint = "write `HEALTHCHECK CMD …` or `HEALTHCHECK NONE`";
@@ -39,15 +39,16 @@ pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Option<
     if command.words.is_empty() {
         return reader.fail("missing command after HEALTHCHECK CMD", form);
     }
-    let times = TIMES.iter().filter_map(|name| given.value(name));
+    let times = TIMES.iter().filter_map(|name| flag_values.value(name));
     let mut wrong: Vec<_> = times.filter(|time| !is_time(&time.value)).collect();
-    let retries = given.value("retries");
+    let retries = flag_values.value("retries");
     wrong.extend(retries.filter(|count| {
         let digits = count.value.strip_prefix('+').unwrap_or(&count.value);
         !(digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<i32>().is_ok())
     }));
     let Some(wrong) = wrong.into_iter().next() else {
-        let options = known.iter().filter_map(|(name, _)| Some((*name, given.value(name)?.value)));
+        let options =
+            kinds.iter().filter_map(|(name, _)| Some((*name, flag_values.value(name)?.value)));
         return Some(Some(Healthcheck { options: options.collect(), command }));
     };
     let message = format!("`{}` is not a valid value for this flag", wrong.value);
@@ -57,10 +58,10 @@ pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Option<
 
 /// Returns the places of the first word and of the command, if any, after it.
 fn split(reader: &LineReader<'_>, parts: &Parts) -> (ByteRange, ByteRange) {
-    let place = parts.arguments.clone();
-    let text = &reader.text()[place.clone()];
-    let end = place.start + text.find(char::is_whitespace).unwrap_or(text.len());
-    (place.start..end, trim(reader.text(), end..place.end))
+    let range = parts.arguments.clone();
+    let text = &reader.text()[range.clone()];
+    let end = range.start + text.find(char::is_whitespace).unwrap_or(text.len());
+    (range.start..end, trim(reader.text(), end..range.end))
 }
 
 /// Checks a `HEALTHCHECK` trigger of `ONBUILD`. BuildKit's line parser checks only the command.

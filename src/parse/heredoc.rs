@@ -46,7 +46,7 @@ pub(super) fn openings(line: &str, escape: char) -> Result<Vec<Opening>, ExpandE
 /// Returns whether the instruction can have here-documents: `ADD`, `COPY`, and `RUN` can, unless
 /// they are in JSON form, and so can `ONBUILD` followed by one of them.
 fn may_have_heredocs(line: &str, escape: char) -> bool {
-    let is = |place: ByteRange, keyword: &str| line[place].eq_ignore_ascii_case(keyword);
+    let is = |range: ByteRange, keyword: &str| line[range].eq_ignore_ascii_case(keyword);
     let mut parts = split_instruction(line, 0..line.len(), escape);
     if is(parts.keyword.clone(), "ONBUILD") {
         parts = split_instruction(line, parts.arguments, escape);

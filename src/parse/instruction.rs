@@ -69,7 +69,7 @@ pub(super) fn read(
 }
 
 fn read_kind(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Option<InstructionKind> {
-    let place = parts.arguments.clone();
+    let range = parts.arguments.clone();
     // These instructions take no flags. `ARG` and `STOPSIGNAL` take none either, but BuildKit does
     // not check theirs.
     if !matches!(keyword, "ADD" | "COPY" | "RUN" | "HEALTHCHECK" | "ARG" | "STOPSIGNAL")
@@ -80,12 +80,12 @@ fn read_kind(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Optio
     Some(match keyword {
         "ADD" => InstructionKind::Add(files::read_add(reader, parts)?),
         "ARG" => InstructionKind::Arg(read_declarations(reader, parts)?),
-        "CMD" => InstructionKind::Cmd(read_command(reader, place)?),
+        "CMD" => InstructionKind::Cmd(read_command(reader, range)?),
         "COPY" => InstructionKind::Copy(files::read_copy(reader, parts)?),
-        "ENTRYPOINT" => InstructionKind::Entrypoint(read_command(reader, place)?),
+        "ENTRYPOINT" => InstructionKind::Entrypoint(read_command(reader, range)?),
         "ENV" => InstructionKind::Env(read_pairs(reader, keyword, parts)?),
         "EXPOSE" => {
-            let words = split_blanks(reader.text(), place);
+            let words = split_blanks(reader.text(), range);
             let words = words.into_iter().map(|word| reader.spanned(word)).collect();
             InstructionKind::Expose(at_least_one(reader, keyword, parts, words)?)
         }
@@ -95,7 +95,7 @@ fn read_kind(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Optio
         "ONBUILD" => InstructionKind::Onbuild(read_onbuild(reader, parts)?),
         "RUN" => InstructionKind::Run(run::read(reader, parts)?),
         "SHELL" => {
-            let command = read_command(reader, place)?;
+            let command = read_command(reader, range)?;
             if !command.json || command.words.is_empty() {
                 let message = "SHELL requires a JSON array of at least one string";
                 return reader.fail(message, parts.keyword.start..parts.arguments.end);
@@ -142,22 +142,22 @@ fn read_from(reader: &mut LineReader<'_>, parts: &Parts) -> Stage {
             }
         }
         words => {
-            let place = parts.keyword.start..parts.arguments.end.max(parts.keyword.end);
+            let range = parts.keyword.start..parts.arguments.end.max(parts.keyword.end);
             let comment = words.iter().any(|word| line[word.clone()].starts_with('#'));
             let hint = match comment {
                 true => "move the comment to a line of its own",
                 false => "write `FROM image` or `FROM image AS name`",
             };
             let message = "FROM requires either one or three arguments";
-            reader.report(Diagnostic::new(Rule::ParseError, message).hint(hint), place);
+            reader.report(Diagnostic::new(Rule::ParseError, message).hint(hint), range);
         }
     }
-    let given = flags::check(reader, &parts.flags, &[("platform", FlagValueKind::Value)]);
+    let flag_values = flags::check(reader, &parts.flags, &[("platform", FlagValueKind::Value)]);
     let end = parts.keyword.end;
     Stage {
         name,
         base: reader.spanned(words.into_iter().next().unwrap_or(end..end)),
-        platform: given.and_then(|given| given.value("platform")),
+        platform: flag_values.and_then(|flag_values| flag_values.value("platform")),
         from: reader.line.span,
         text: String::new(),
         instructions: Vec::new(),
@@ -193,38 +193,38 @@ fn at_least_one<T>(
 }
 
 /// Parses a command in JSON form or as one line for the shell.
-pub(super) fn read_command(reader: &mut LineReader<'_>, place: ByteRange) -> Option<CommandForm> {
-    match read_json(reader.text(), place.clone()) {
+pub(super) fn read_command(reader: &mut LineReader<'_>, range: ByteRange) -> Option<CommandForm> {
+    match read_json(reader.text(), range.clone()) {
         Json::Words(words) => {
             let words = words.into_iter().map(|(word, _)| word).collect();
             Some(CommandForm { words, json: true })
         }
-        Json::NotStrings => not_strings(reader, place),
-        Json::No if place.is_empty() => Some(CommandForm::default()),
-        Json::No => Some(CommandForm { words: vec![reader.text()[place].to_owned()], json: false }),
+        Json::NotStrings => not_strings(reader, range),
+        Json::No if range.is_empty() => Some(CommandForm::default()),
+        Json::No => Some(CommandForm { words: vec![reader.text()[range].to_owned()], json: false }),
     }
 }
 
 /// Parses a list in JSON form or as words separated by blanks.
 pub(super) fn read_list(
     reader: &mut LineReader<'_>,
-    place: ByteRange,
+    range: ByteRange,
 ) -> Option<Vec<Spanned<String>>> {
-    match read_json(reader.text(), place.clone()) {
+    match read_json(reader.text(), range.clone()) {
         Json::Words(words) => {
             let words = words.into_iter();
-            Some(words.map(|(word, place)| Spanned::new(word, reader.span(place))).collect())
+            Some(words.map(|(word, range)| Spanned::new(word, reader.span(range))).collect())
         }
-        Json::NotStrings => not_strings(reader, place),
+        Json::NotStrings => not_strings(reader, range),
         Json::No => {
-            let words = split_blanks(reader.text(), place).into_iter();
+            let words = split_blanks(reader.text(), range).into_iter();
             Some(words.map(|word| reader.spanned(word)).collect())
         }
     }
 }
 
-fn not_strings<T>(reader: &mut LineReader<'_>, place: ByteRange) -> Option<T> {
-    reader.fail("the JSON array must contain only strings", place)
+fn not_strings<T>(reader: &mut LineReader<'_>, range: ByteRange) -> Option<T> {
+    reader.fail("the JSON array must contain only strings", range)
 }
 
 fn read_volumes(
@@ -257,20 +257,20 @@ fn read_declarations(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Vec<D
 /// Parses `name=value …` or the legacy form `name value`.
 fn read_pairs(reader: &mut LineReader<'_>, keyword: &str, parts: &Parts) -> Option<Vec<Pair>> {
     let line = reader.text();
-    let place = parts.arguments.clone();
-    let words = split_quoted(line, place.clone(), reader.escape);
+    let range = parts.arguments.clone();
+    let words = split_quoted(line, range.clone(), reader.escape);
     let mut pairs = Vec::new();
     if let Some(first) = words.first()
         && !line[first.clone()].contains('=')
     {
-        let text = &line[place.clone()];
+        let text = &line[range.clone()];
         let Some(end) = text.find(splitting::is_blank) else {
             let message = format!("{keyword} requires a name and a value");
-            return reader.fail_with_hint(message, format!("write `{keyword} {text}=…`"), place);
+            return reader.fail_with_hint(message, format!("write `{keyword} {text}=…`"), range);
         };
         let value = text[end..].trim_start_matches(splitting::is_blank);
-        let name = reader.spanned(place.start..place.start + end);
-        let value = reader.spanned(place.end - value.len()..place.end);
+        let name = reader.spanned(range.start..range.start + end);
+        let value = reader.spanned(range.end - value.len()..range.end);
         return Some(vec![Pair { name, value, spaced: true }]);
     }
     for word in words {

@@ -191,13 +191,13 @@ impl Lexer<'_> {
             let diagnostic = Diagnostic::new(Rule::EmptyContinuation, "empty continuation line");
             self.fail(diagnostic.hint("remove the empty line"), empty);
         }
-        let kept = splitting::trim(&text, 0..text.len());
-        let tail = text[kept.end..].to_owned();
-        if kept.start > 0 {
-            map = map.without_first(kept.start);
-            text = text[kept].to_owned();
+        let range = splitting::trim(&text, 0..text.len());
+        let tail = text[range.end..].to_owned();
+        if range.start > 0 {
+            map = map.without_first(range.start);
+            text = text[range].to_owned();
         } else {
-            text.truncate(kept.end);
+            text.truncate(range.end);
         }
         let mut logical = LogicalLine { text, tail, map, span, heredocs: Vec::new() };
         self.read_heredocs(&mut logical);

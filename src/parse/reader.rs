@@ -22,18 +22,18 @@ impl<'a> LineReader<'a> {
     }
 
     /// Returns the span in the file of a part of the line.
-    pub(super) fn span(&self, place: ByteRange) -> Span {
-        self.line.map.span(place)
+    pub(super) fn span(&self, range: ByteRange) -> Span {
+        self.line.map.span(range)
     }
 
     /// Returns a part of the line with its span.
-    pub(super) fn spanned(&self, place: ByteRange) -> Spanned<String> {
-        Spanned::new(self.text()[place.clone()].to_owned(), self.span(place))
+    pub(super) fn spanned(&self, range: ByteRange) -> Spanned<String> {
+        Spanned::new(self.text()[range.clone()].to_owned(), self.span(range))
     }
 
     /// Adds a diagnostic that points to a part of the line.
-    pub(super) fn report(&mut self, diagnostic: Diagnostic, place: ByteRange) {
-        let span = self.span(place);
+    pub(super) fn report(&mut self, diagnostic: Diagnostic, range: ByteRange) {
+        let span = self.span(range);
         self.diagnostics.push(diagnostic.at(self.source, span, ""));
     }
 
@@ -48,13 +48,13 @@ impl<'a> LineReader<'a> {
         &mut self,
         message: impl Into<String>,
         hint: impl Into<String>,
-        place: ByteRange,
+        range: ByteRange,
     ) -> Option<T> {
-        self.refuse(Diagnostic::new(Rule::ParseError, message).hint(hint), self.span(place))
+        self.refuse(Diagnostic::new(Rule::ParseError, message).hint(hint), self.span(range))
     }
 
     /// Adds a `parse-error` that points to a part of the line, and returns `None`.
-    pub(super) fn fail<T>(&mut self, message: impl Into<String>, place: ByteRange) -> Option<T> {
-        self.refuse(Diagnostic::new(Rule::ParseError, message), self.span(place))
+    pub(super) fn fail<T>(&mut self, message: impl Into<String>, range: ByteRange) -> Option<T> {
+        self.refuse(Diagnostic::new(Rule::ParseError, message), self.span(range))
     }
 }

@@ -22,26 +22,26 @@ const FLAGS: [(&str, FlagValueKind); 4] = [
 
 /// Parses a `RUN`. Returns `None` after reporting a diagnostic if it is invalid.
 pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Run> {
-    let given = flags::check(reader, &parts.flags, &FLAGS)?;
+    let flag_values = flags::check(reader, &parts.flags, &FLAGS)?;
     let mut mounts = Vec::new();
     for flag in parts.flags.iter().filter(|flag| flag.text.starts_with("--mount=")) {
         mounts.push(read_mount(reader, flag)?);
     }
-    let devices = given.values("device");
+    let devices = flag_values.values("device");
     for device in &devices {
         if !is_device(&device.value) {
             return wrong_value(reader, "device", device);
         }
     }
-    let network = given.values("network").pop();
-    let security = given.values("security").pop();
+    let network = flag_values.values("network").pop();
+    let security = flag_values.values("security").pop();
     let modes = [
         ("network", &network, ["default", "none", "host"].as_slice()),
         ("security", &security, ["sandbox", "insecure"].as_slice()),
     ];
-    for (name, value, known) in modes {
+    for (name, value, choices) in modes {
         if let Some(value) = value
-            && !known.contains(&value.value.as_str())
+            && !choices.contains(&value.value.as_str())
         {
             return wrong_value(reader, name, value);
         }
@@ -85,11 +85,11 @@ fn read_mount(reader: &mut LineReader<'_>, flag: &Flag) -> Option<Mount> {
         let (key, value) = flags::split_value(&field);
         let value = value.map(|value| {
             let from = at + key.len() + 1;
-            let place = flag.place_of(from..(from + value.len()).min(flag.text.len()));
-            Spanned::new(value.to_owned(), reader.span(place))
+            let range = flag.place_of(from..(from + value.len()).min(flag.text.len()));
+            Spanned::new(value.to_owned(), reader.span(range))
         });
-        let place = flag.place_of(at..(at + key.len()).min(flag.text.len()));
-        let key = Spanned::new(key.to_lowercase(), reader.span(place));
+        let range = flag.place_of(at..(at + key.len()).min(flag.text.len()));
+        let key = Spanned::new(key.to_lowercase(), reader.span(range));
         if let Some(value) = value.as_ref().filter(|_| key.value == "from")
             && value.value.find('$').is_some_and(|at| at + 1 < value.value.len())
         {

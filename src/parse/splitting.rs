@@ -17,16 +17,16 @@ pub(super) fn is_blank(c: char) -> bool {
 /// The byte range of a part of a line.
 pub(super) type ByteRange = Range<usize>;
 
-/// Returns `place` without leading and trailing white space.
-pub(super) fn trim(line: &str, place: ByteRange) -> ByteRange {
-    let text = &line[place.clone()];
-    let start = place.start + (text.len() - text.trim_start().len());
+/// Returns `range` without leading and trailing white space.
+pub(super) fn trim(line: &str, range: ByteRange) -> ByteRange {
+    let text = &line[range.clone()];
+    let start = range.start + (text.len() - text.trim_start().len());
     start..start + text.trim().len()
 }
 
-/// Returns the offset of the first character in `place` that is not skipped.
-fn skip(line: &str, place: ByteRange, is_skipped: fn(char) -> bool) -> usize {
-    place.end - line[place].trim_start_matches(is_skipped).len()
+/// Returns the offset of the first character in `range` that is not skipped.
+fn skip(line: &str, range: ByteRange, is_skipped: fn(char) -> bool) -> usize {
+    range.end - line[range].trim_start_matches(is_skipped).len()
 }
 
 /// A line split into its parts.
@@ -38,13 +38,13 @@ pub(super) struct Parts {
 }
 
 /// Splits a part of a line into keyword, flags, and arguments.
-pub(super) fn split_instruction(line: &str, place: ByteRange, escape: char) -> Parts {
-    let place = trim(line, place);
-    let text = &line[place.clone()];
-    let keyword = place.start..place.start + text.find(is_blank).unwrap_or(text.len());
+pub(super) fn split_instruction(line: &str, range: ByteRange, escape: char) -> Parts {
+    let range = trim(line, range);
+    let text = &line[range.clone()];
+    let keyword = range.start..range.start + text.find(is_blank).unwrap_or(text.len());
     let mut flags = Vec::new();
-    let start = take_flags(line, keyword.end..place.end, escape, &mut flags);
-    Parts { keyword, flags, arguments: trim(line, start..place.end) }
+    let start = take_flags(line, keyword.end..range.end, escape, &mut flags);
+    Parts { keyword, flags, arguments: trim(line, start..range.end) }
 }
 
 /// A word at the start of an instruction that begins with `--`, without quotes and escapes.
@@ -54,31 +54,31 @@ pub(super) struct Flag {
     pub(super) place: ByteRange,
     /// For each byte of the text, the place of the character that it comes from. `None` if the text
     /// is as written.
-    places: Option<Vec<ByteRange>>,
+    ranges: Option<Vec<ByteRange>>,
 }
 
 impl Flag {
     /// Returns the place of a part of the text.
     pub(super) fn place_of(&self, part: Range<usize>) -> ByteRange {
-        let place = |at: usize| match &self.places {
+        let range_at = |at: usize| match &self.ranges {
             None => self.place.start + at..self.place.start + at + 1,
-            Some(places) => places.get(at).cloned().unwrap_or(self.place.end..self.place.end),
+            Some(ranges) => ranges.get(at).cloned().unwrap_or(self.place.end..self.place.end),
         };
-        let start = place(part.start).start;
-        if part.is_empty() { start..start } else { start..place(part.end - 1).end }
+        let start = range_at(part.start).start;
+        if part.is_empty() { start..start } else { start..range_at(part.end - 1).end }
     }
 }
 
 /// Reads the leading flags and returns the offset of the rest.
-fn take_flags(line: &str, place: ByteRange, escape: char, flags: &mut Vec<Flag>) -> usize {
-    let mut at = place.start;
+fn take_flags(line: &str, range: ByteRange, escape: char, flags: &mut Vec<Flag>) -> usize {
+    let mut at = range.start;
     loop {
-        at = skip(line, at..place.end, is_blank);
-        if !line[at..place.end].starts_with("--") {
+        at = skip(line, at..range.end, is_blank);
+        if !line[at..range.end].starts_with("--") {
             return at;
         }
-        let (flag, next) = take_flag(line, at..place.end, escape);
-        at = next.unwrap_or(place.end);
+        let (flag, next) = take_flag(line, at..range.end, escape);
+        at = next.unwrap_or(range.end);
         if flag.text == "--" {
             return at;
         }
@@ -93,40 +93,40 @@ fn take_flags(line: &str, place: ByteRange, escape: char, flags: &mut Vec<Flag>)
 ///
 /// BuildKit treats each byte of a flag as a character: `é` becomes `Ã©`, and a character that
 /// contains the byte 0x85 or 0xa0, such as `à`, ends the flag in its middle.
-fn take_flag(line: &str, place: ByteRange, escape: char) -> (Flag, Option<usize>) {
+fn take_flag(line: &str, range: ByteRange, escape: char) -> (Flag, Option<usize>) {
     let bytes = line.as_bytes();
     let mut text = String::new();
-    let mut places: Option<Vec<ByteRange>> = None;
+    let mut ranges: Option<Vec<ByteRange>> = None;
     let mut quote = None;
-    let mut at = place.start;
-    while at < place.end {
+    let mut at = range.start;
+    while at < range.end {
         let c = char::from(bytes[at]);
         if quote == Some(c) {
             quote = None;
         } else if quote.is_none() && c.is_whitespace() {
             let ByteRange { start: end, end: next } = around(line, at..at);
-            return (Flag { text, place: place.start..end, places }, Some(next));
+            return (Flag { text, place: range.start..end, ranges }, Some(next));
         } else if quote.is_none() && matches!(c, '\'' | '"') {
             quote = Some(c);
         } else {
             let is_escape = c == escape;
             at += usize::from(is_escape);
             // BuildKit drops an escape at the end.
-            let Some(byte) = bytes[..place.end].get(at) else { break };
-            let is_odd = !byte.is_ascii() || at > place.start + text.len();
-            if is_odd && places.is_none() {
-                places =
-                    Some((place.start..place.start + text.len()).map(|at| at..at + 1).collect());
+            let Some(byte) = bytes[..range.end].get(at) else { break };
+            let is_odd = !byte.is_ascii() || at > range.start + text.len();
+            if is_odd && ranges.is_none() {
+                ranges =
+                    Some((range.start..range.start + text.len()).map(|at| at..at + 1).collect());
             }
             let c = char::from(*byte);
             text.push(c);
-            if let Some(places) = &mut places {
-                places.extend(std::iter::repeat_n(around(line, at..at + 1), c.len_utf8()));
+            if let Some(ranges) = &mut ranges {
+                ranges.extend(std::iter::repeat_n(around(line, at..at + 1), c.len_utf8()));
             }
         }
         at += 1;
     }
-    (Flag { text, place, places }, None)
+    (Flag { text, place: range, ranges }, None)
 }
 
 /// Returns the place of the whole characters that contain these bytes, or an empty place between
@@ -138,29 +138,29 @@ fn around(line: &str, bytes: ByteRange) -> ByteRange {
 }
 
 /// Splits at blanks.
-pub(super) fn split_blanks(line: &str, place: ByteRange) -> Vec<ByteRange> {
+pub(super) fn split_blanks(line: &str, range: ByteRange) -> Vec<ByteRange> {
     let mut words = Vec::new();
-    let mut at = place.start;
-    while at < place.end {
-        let rest = &line[at..place.end];
+    let mut at = range.start;
+    while at < range.end {
+        let rest = &line[at..range.end];
         let word = rest.find(is_blank).unwrap_or(rest.len());
         if word > 0 {
             words.push(at..at + word);
         }
-        at = skip(line, at + word..place.end, is_blank);
+        at = skip(line, at + word..range.end, is_blank);
     }
     words
 }
 
 /// Splits at white space outside quotes. Keeps quotes and escapes, except for an escape at the end.
-pub(super) fn split_quoted(line: &str, place: ByteRange, escape: char) -> Vec<ByteRange> {
+pub(super) fn split_quoted(line: &str, range: ByteRange, escape: char) -> Vec<ByteRange> {
     let mut words = Vec::new();
     let mut start = None;
     let mut quote = None;
-    let mut end = place.end;
-    let mut chars = line[place.clone()].char_indices();
+    let mut end = range.end;
+    let mut chars = line[range.clone()].char_indices();
     while let Some((at, c)) = chars.next() {
-        let at = place.start + at;
+        let at = range.start + at;
         if quote.is_none() && c.is_whitespace() {
             words.extend(start.take().map(|start| start..at));
             continue;
@@ -190,13 +190,13 @@ pub(super) enum Json {
 }
 
 /// Reads the arguments as a JSON array, like Go's `encoding/json`.
-pub(super) fn read_json(line: &str, place: ByteRange) -> Json {
-    let text = &line[place.clone()];
+pub(super) fn read_json(line: &str, range: ByteRange) -> Json {
+    let text = &line[range.clone()];
     if !text.starts_with('[') {
         return Json::No;
     }
     if let Some(words) = json_strings(text) {
-        let shift = |word: ByteRange| place.start + word.start..place.start + word.end;
+        let shift = |word: ByteRange| range.start + word.start..range.start + word.end;
         return Json::Words(words.into_iter().map(|(word, at)| (word, shift(at))).collect());
     }
     match serde_json::from_str::<Vec<serde_json::Value>>(text) {

@@ -109,14 +109,14 @@ impl FreshnessCheck<'_> {
     pub fn plan(&self, selected: &[UnitId]) -> anyhow::Result<Plan> {
         let mut plan = Plan::new(self.graph, &self.units, selected);
         let mut identities = self.state.identities();
-        let known = identities.len();
-        for front in levels(&plan) {
-            for images in front.chunks(DECIDED_TOGETHER) {
+        let before = identities.len();
+        for level in levels(&plan) {
+            for images in level.chunks(DECIDED_TOGETHER) {
                 self.decide_together(images, &mut plan, &mut identities)?;
             }
         }
         self.remember_built(&plan);
-        if identities.len() > known {
+        if identities.len() > before {
             // Without them, the engine gets the requests again; nothing else depends on them.
             drop(self.state.keep_identities(identities));
         }

@@ -80,8 +80,8 @@ pub fn inspect_unselected_parents(
             continue;
         };
         let identity = Identity::of(&stored);
-        let known = graph.images[parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
-        if !known.eq(&stored.on_build) {
+        let triggers = graph.images[parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
+        if !triggers.eq(&stored.on_build) {
             let outside = ExternalDescription {
                 identity: identity.clone(),
                 inheritance: Inheritance::of(&stored),

@@ -123,11 +123,11 @@ mod tests {
         let path = RelPath::new("docker/x/Dockerfile").unwrap();
         let file = crate::parse::parse(&Source::new(path.clone(), text.to_owned()));
         let read = ParsedImage { candidate: Candidate::new("x", path), file };
-        let wanted = LinkSettings {
+        let settings = LinkSettings {
             build_platform: "linux/amd64".parse().unwrap(),
             ..LinkSettings::default()
         };
-        link(vec![read], &NamingSettings::default(), &wanted).0
+        link(vec![read], &NamingSettings::default(), &settings).0
     }
 
     /// A base with two entries in its history, and one layer more than they account for.

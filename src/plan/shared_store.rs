@@ -145,14 +145,14 @@ impl SharedStore {
     /// reference in, starting with the repository of the first reference.
     pub fn key_references(&self, image: &Image, key: &str) -> Vec<Reference> {
         let tag = format!("{KEY_TAG}{key}");
-        let mut places: Vec<Reference> = Vec::new();
+        let mut references: Vec<Reference> = Vec::new();
         for reference in &image.references {
-            let place = self.place(reference);
-            if !places.iter().any(|it| it.same_repository(&place)) {
-                places.push(Reference { tag: Some(tag.clone()), digest: None, ..place });
+            let repository = self.place(reference);
+            if !references.iter().any(|it| it.same_repository(&repository)) {
+                references.push(Reference { tag: Some(tag.clone()), digest: None, ..repository });
             }
         }
-        places
+        references
     }
 
     /// Returns the image that has a key, if the registry has it.
@@ -190,20 +190,20 @@ impl SharedStore {
     pub fn external(&self, reference: &Reference) -> Option<(ExternalDescription, String)> {
         let found = self.registries.image(&remote(reference), &self.platform).ok()??;
         let digest = Some(found.digest.clone());
-        let place = Reference { tag: None, digest, ..reference.clone() }.familiar();
+        let by_digest = Reference { tag: None, digest, ..reference.clone() }.familiar();
         let outside = ExternalDescription {
             identity: Identity::of_remote(&found),
             inheritance: Inheritance::of_remote(&found),
             triggers: Some(found.on_build()),
             image_id: None,
         };
-        Some((outside, place))
+        Some((outside, by_digest))
     }
 
     /// Returns the image that has a key, and all errors.
     fn look(&self, image: &Image, key: &str) -> anyhow::Result<Option<RegistryImage>> {
-        let places = self.key_references(image, key);
-        let Some((first, others)) = places.split_first() else { return Ok(None) };
+        let references = self.key_references(image, key);
+        let Some((first, others)) = references.split_first() else { return Ok(None) };
         let Some(found) = self.registries.image(&remote(first), &self.platform)? else {
             return Ok(None);
         };

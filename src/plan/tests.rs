@@ -206,14 +206,11 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
         let file = crate::parse::parse(&Source::new(path.clone(), text.clone()));
         ParsedImage { candidate: Candidate::new(name, path), file }
     });
-    let given = |value: &str| Some(NamePart { value: value.into(), origin: NameOrigin::Directory });
-    let wishes = NamingSettings {
-        namespace: given("acme"),
-        app: given("shop"),
-        ..NamingSettings::default()
-    };
-    let wanted = LinkSettings { build_platform: platform(), ..LinkSettings::default() };
-    link(read.collect(), &wishes, &wanted).0
+    let part = |value: &str| Some(NamePart { value: value.into(), origin: NameOrigin::Directory });
+    let naming =
+        NamingSettings { namespace: part("acme"), app: part("shop"), ..NamingSettings::default() };
+    let settings = LinkSettings { build_platform: platform(), ..LinkSettings::default() };
+    link(read.collect(), &naming, &settings).0
 }
 
 /// Returns an image in a store with one layer. Its ID consists of its name and content.

@@ -183,13 +183,13 @@ impl PlatformParts {
 }
 
 /// Returns the entry of an index that fits a platform best; the first one if several fit equally.
-pub(super) fn choose<'a>(entries: &'a [IndexEntry], wanted: &Platform) -> Option<&'a IndexEntry> {
+pub(super) fn choose<'a>(entries: &'a [IndexEntry], target: &Platform) -> Option<&'a IndexEntry> {
     let fitting = entries.iter().filter_map(|entry| {
         let reports = |all: &BTreeMap<String, String>| all.contains_key(TELLS_OF_OTHERS);
         let is_image = MANIFESTS.contains(&entry.media_type.as_str())
             && !entry.annotations.as_ref().is_some_and(reports);
         let platform = entry.platform.as_ref().filter(|_| is_image)?;
-        Some((platform.platform().fits(wanted)?, entry))
+        Some((platform.platform().fits(target)?, entry))
     });
     fitting.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
 }
@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn the_best_match_in_an_index_is_selected() {
-        let check = |entries: &[String], wanted: &str, expected: Option<&str>| {
+        let check = |entries: &[String], target: &str, expected: Option<&str>| {
             let entries = index(&entries.join(","));
-            let selected = choose(&entries, &wanted.parse().unwrap());
-            assert_eq!(selected.map(|entry| entry.digest.as_str()), expected, "{wanted}");
+            let selected = choose(&entries, &target.parse().unwrap());
+            assert_eq!(selected.map(|entry| entry.digest.as_str()), expected, "{target}");
         };
         let attested = r#""annotations":{"vnd.docker.reference.type":"attestation-manifest"},"#;
         let all = [

@@ -248,20 +248,20 @@ impl Login {
             let joint = if address.path.contains('?') { '&' } else { '?' };
             address.path = format!("{}{joint}{}", address.path, form_of(&fields));
         }
-        let asked = Instant::now();
+        let start = Instant::now();
         let host = address.authority.clone();
         let accept = Some("application/json".into());
         let most = LONGEST_ANSWER;
         let request = Request { method, address, authorization, accept, content, most };
         let response = means.network.send(request)?;
-        self.read_token(&response, &host, asked)
+        self.read_token(&response, &host, start)
     }
 
     fn read_token(
         &self,
         response: &Response,
         host: &str,
-        asked: Instant,
+        start: Instant,
     ) -> anyhow::Result<(String, Instant)> {
         match response.status {
             200 => {}
@@ -284,7 +284,7 @@ impl Login {
             return Err(unreadable());
         }
         let life = Duration::from_secs(answer.expires_in.unwrap_or(LIFE).min(24 * 3600));
-        let end = asked + life.saturating_sub(MARGIN.min(life / 2));
+        let end = start + life.saturating_sub(MARGIN.min(life / 2));
         Ok((format!("Bearer {token}"), end))
     }
 }

@@ -190,13 +190,13 @@ impl Registries {
     ///
     /// # Errors
     /// Returns the same errors as [`Registries::manifest`], and an error if the location does not contain an image.
-    pub fn image(&self, at: &Remote, wanted: &Platform) -> anyhow::Result<Option<RemoteImage>> {
+    pub fn image(&self, at: &Remote, target: &Platform) -> anyhow::Result<Option<RemoteImage>> {
         let Some(manifest) = self.manifest(at)? else { return Ok(None) };
         let digest = manifest.digest.clone();
         let image = match read(at, &manifest)? {
             Document::Image(image) => image,
             Document::Index(entries) => {
-                let Some(entry) = image::choose(&entries, wanted) else { return Ok(None) };
+                let Some(entry) = image::choose(&entries, target) else { return Ok(None) };
                 let part = Remote { version: entry.digest.clone(), ..at.clone() };
                 let Some(manifest) = self.manifest(&part)? else {
                     return Err(no_image(at, "its index refers to a missing manifest"));
@@ -210,8 +210,8 @@ impl Registries {
         let mut configuration = self.configuration(at, &image)?;
         let mut platform = configuration.platform();
         if platform.is_blank() {
-            platform = wanted.clone();
-        } else if platform.fits(wanted).is_none() {
+            platform = target.clone();
+        } else if platform.fits(target).is_none() {
             return Ok(None);
         }
         Ok(Some(RemoteImage {

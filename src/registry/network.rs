@@ -85,19 +85,19 @@ impl Network {
 
     /// Returns whether a host supports TLS. Only one thread checks; the others wait for the result.
     fn speaks_tls(&self, authority: &str) -> anyhow::Result<bool> {
-        let known = {
+        let support = {
             let mut all = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(authority.to_owned()).or_default())
         };
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = *known {
-            return Ok(known);
+        let mut support = support.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(support) = *support {
+            return Ok(support);
         }
         self.refuse_down(authority)?;
         for attempt in 1.. {
             match speaks_tls(authority) {
                 Ok(speaks) => {
-                    *known = Some(speaks);
+                    *support = Some(speaks);
                     return Ok(speaks);
                 }
                 Err(error) if attempt >= TRIES => {
@@ -172,30 +172,30 @@ impl Network {
         self.refuse_down(host)?;
         let at = self.host(&request.address)?;
         for attempt in 1.. {
-            let (why, wanted) = match self.try_once(&at, request)? {
+            let (why, delay) = match self.try_once(&at, request)? {
                 AttemptOutcome::Answered(response) => return Ok(response),
-                AttemptOutcome::Again(why, wanted) => (why, wanted),
+                AttemptOutcome::Again(why, delay) => (why, delay),
                 AttemptOutcome::Broken(why) if attempt >= TRIES => {
                     let hint = reach_hint(&request.address);
                     return Err(self.goes_down(host, &why, &hint));
                 }
                 AttemptOutcome::Broken(why) => (why, None),
             };
-            if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
-                let seconds = usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX);
+            if let Some(delay) = delay.filter(|delay| *delay > PATIENCE) {
+                let seconds = usize::try_from(delay.as_secs()).unwrap_or(usize::MAX);
                 let seconds = count(seconds, "second");
                 let message = format!("`{host}` {why}; retry after {seconds}");
                 return Err(transient(message).hint(rate_hint(host)).into());
             }
             if attempt >= TRIES {
                 return Err(transient(format!("`{host}` {why} ({TRIES} attempts)"))
-                    .hint(match wanted {
+                    .hint(match delay {
                         Some(_) => rate_hint(host),
                         None => reach_hint(&request.address),
                     })
                     .into());
             }
-            pause(wanted.unwrap_or_else(|| pause_after(attempt, chance())));
+            pause(delay.unwrap_or_else(|| pause_after(attempt, chance())));
         }
         Err(odd_answer(host, "no response"))
     }
@@ -209,13 +209,13 @@ impl Network {
         match answer {
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 let header = response.header("retry-after");
-                let wanted = header.and_then(|value| wanted(value, clock::now()));
+                let delay = header.and_then(|value| wanted(value, clock::now()));
                 let error_text = error_text_in(&response.body).unwrap_or_default();
                 let why = match response.status {
                     429 => format!("returned 429 Too Many Requests{error_text}"),
                     status => format!("returned {status}{error_text}"),
                 };
-                Ok(AttemptOutcome::Again(why, wanted))
+                Ok(AttemptOutcome::Again(why, delay))
             }
             Ok(response) => Ok(AttemptOutcome::Answered(response)),
             Err(HttpError::Passing(why)) => {
@@ -223,10 +223,10 @@ impl Network {
             }
             Err(HttpError::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
-                let place = self.trust.place(name);
-                let place = visible_path(&place);
+                let path = self.trust.place(name);
+                let path = visible_path(&path);
                 let hint =
-                    format!("save its authority's certificate as `{place}`, or set SSL_CERT_FILE");
+                    format!("save its authority's certificate as `{path}`, or set SSL_CERT_FILE");
                 Err(permanent(message).hint(hint).into())
             }
             Err(HttpError::Lasting(why)) => {

@@ -58,12 +58,12 @@ impl Proxies {
                 return is_within(&host, network, length);
             }
             // An IPv6 address without brackets contains colons, but no port.
-            let bare = entry.parse::<IpAddr>().is_ok();
-            let (name, wanted) = match bare {
+            let is_address = entry.parse::<IpAddr>().is_ok();
+            let (name, entry_port) = match is_address {
                 true => (entry.as_str(), None),
                 false => (host_of(&entry), port_of(&entry)),
             };
-            if wanted.is_some_and(|wanted| wanted != port) {
+            if entry_port.is_some_and(|entry_port| entry_port != port) {
                 return false;
             }
             let name = name.strip_prefix('*').unwrap_or(name);

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// Admits a limited number of callers at once; the others wait.
 pub(super) struct RequestLimit {
     free: Mutex<usize>,
-    left: Condvar,
+    release: Condvar,
 }
 
 /// A permit, which is released when dropped.
@@ -15,15 +15,17 @@ pub(super) struct RequestPermit<'a>(&'a RequestLimit);
 
 impl RequestLimit {
     /// Creates a gate with this many permits.
-    pub(super) fn new(places: usize) -> RequestLimit {
-        RequestLimit { free: Mutex::new(places), left: Condvar::new() }
+    pub(super) fn new(permits: usize) -> RequestLimit {
+        RequestLimit { free: Mutex::new(permits), release: Condvar::new() }
     }
 
     /// Waits for a permit.
     pub(super) fn acquire(&self) -> RequestPermit<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free =
-            self.left.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .release
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         RequestPermit(self)
     }
@@ -32,7 +34,7 @@ impl RequestLimit {
 impl Drop for RequestPermit<'_> {
     fn drop(&mut self) {
         *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.left.notify_one();
+        self.0.release.notify_one();
     }
 }
 

@@ -25,18 +25,18 @@ fn render_one(diagnostic: &Diagnostic, directory: &str) -> String {
         Level::Error => "error",
         Level::Warning => "warning",
     };
-    let place = diagnostic.labels.first().map(RegionJson::of).unwrap_or_default();
+    let region = diagnostic.labels.first().map(RegionJson::of).unwrap_or_default();
     let mut properties: Vec<(&str, Cow<'_, str>)> = Vec::new();
-    if let Some(file) = place.file {
+    if let Some(file) = region.file {
         properties.push(("file", below(directory, file)));
     }
-    let is_one_line = place.line == place.end_line;
+    let is_one_line = region.line == region.end_line;
     // GitHub uses columns only if a region is within one line.
     let numbers = [
-        ("line", place.line),
-        ("endLine", place.end_line.filter(|_| !is_one_line)),
-        ("col", place.column.filter(|_| is_one_line)),
-        ("endColumn", place.end_column.filter(|_| is_one_line)),
+        ("line", region.line),
+        ("endLine", region.end_line.filter(|_| !is_one_line)),
+        ("col", region.column.filter(|_| is_one_line)),
+        ("endColumn", region.end_column.filter(|_| is_one_line)),
     ];
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
     properties.extend(numbers.map(|(name, number)| (name, number.to_string().into())));
@@ -44,17 +44,17 @@ fn render_one(diagnostic: &Diagnostic, directory: &str) -> String {
     command(level, properties, &words(diagnostic))
 }
 
-/// Formats an error with a title and a message, at the line of a place if there is one.
+/// Formats an error with a title and a message, at its location if there is one.
 pub(super) fn error(
-    place: Option<&Location>,
+    location: Option<&Location>,
     title: &str,
     message: &str,
     directory: &str,
 ) -> String {
     let mut properties = Vec::new();
-    if let Some(place) = place {
-        properties.push(("file", below(directory, &place.file)));
-        properties.push(("line", place.line.to_string().into()));
+    if let Some(location) = location {
+        properties.push(("file", below(directory, &location.file)));
+        properties.push(("line", location.line.to_string().into()));
     }
     properties.push(("title", title.into()));
     command("error", properties, message)

@@ -128,12 +128,12 @@ impl VisibleText {
 
     /// Converts a range in the original part to a range in the text.
     pub fn range(&self, range: Range<usize>) -> Range<usize> {
-        let place = |at: usize| {
+        let position = |at: usize| {
             let behind = self.moved.partition_point(|(from, _)| *from <= at) - 1;
             let (from, to) = self.moved[behind];
             to + (at - from)
         };
-        place(range.start).min(self.text.len())..place(range.end).min(self.text.len())
+        position(range.start).min(self.text.len())..position(range.end).min(self.text.len())
     }
 }
 

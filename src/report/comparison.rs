@@ -16,7 +16,7 @@ use crate::base::text::inline_shell_word as quote;
 ///
 /// # Errors
 /// Returns an error if the file exists and cannot be read.
-pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow::Result<bool> {
+pub fn with_file(path: &Path, expected: &str, name: &str, command: &str) -> anyhow::Result<bool> {
     let hint = format!("hint: {command} --output {}", quote(name));
     let found = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -27,10 +27,10 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
         }
         Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(path))),
     };
-    if found == wanted {
+    if found == expected {
         return Ok(true);
     }
-    print_difference(name, &found, wanted)?;
+    print_difference(name, &found, expected)?;
     printer::err(&format!("`{name}` is out of date\n{hint}\n"))?;
     Ok(false)
 }
@@ -39,8 +39,8 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
 ///
 /// # Errors
 /// Returns an error if it cannot be printed.
-pub fn print_difference(name: &str, committed: &str, wanted: &str) -> anyhow::Result<()> {
-    let diff = TextDiff::from_lines(committed, wanted);
+pub fn print_difference(name: &str, committed: &str, expected: &str) -> anyhow::Result<()> {
+    let diff = TextDiff::from_lines(committed, expected);
     let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
     printer::out(&format!("{}", diff.unified_diff().header(&headers.0, &headers.1)))
 }

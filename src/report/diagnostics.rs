@@ -27,8 +27,8 @@ pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
 pub(super) fn sort(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_cached_key(|diagnostic| {
-        let place = diagnostic.labels.first().map(|label| label.source.location(label.span));
-        (std::cmp::Reverse(diagnostic.level), place, diagnostic.rule)
+        let location = diagnostic.labels.first().map(|label| label.source.location(label.span));
+        (std::cmp::Reverse(diagnostic.level), location, diagnostic.rule)
     });
     sorted
 }

@@ -16,7 +16,7 @@ struct DiagnosticJson<'a> {
     level: Level,
     message: &'a str,
     #[serde(flatten)]
-    place: RegionJson<'a>,
+    region: RegionJson<'a>,
     labels: Vec<LabelJson<'a>>,
     notes: &'a [String],
     hint: Option<&'a str>,
@@ -25,7 +25,7 @@ struct DiagnosticJson<'a> {
 #[derive(Serialize)]
 struct LabelJson<'a> {
     #[serde(flatten)]
-    place: RegionJson<'a>,
+    region: RegionJson<'a>,
     text: &'a str,
 }
 
@@ -65,12 +65,12 @@ pub fn render(diagnostics: &[Diagnostic]) -> anyhow::Result<String> {
 }
 
 fn report(diagnostic: &Diagnostic) -> DiagnosticJson<'_> {
-    let label = |label| LabelJson { place: RegionJson::of(label), text: &label.text };
+    let label = |label| LabelJson { region: RegionJson::of(label), text: &label.text };
     DiagnosticJson {
         code: diagnostic.rule.code(),
         level: diagnostic.level,
         message: &diagnostic.message,
-        place: diagnostic.labels.first().map(RegionJson::of).unwrap_or_default(),
+        region: diagnostic.labels.first().map(RegionJson::of).unwrap_or_default(),
         labels: diagnostic.labels.iter().map(label).collect(),
         notes: &diagnostic.notes,
         hint: diagnostic.hint.as_deref(),

@@ -91,9 +91,13 @@ impl<W: Write> Reporter for Groups<W> {
         }
         if let Event::ImageFailed { failure, .. } = &event.event {
             let title = format!("{name} failed{}", phrases::failed_at(failure));
-            let place = failure.excerpt.as_ref().map(|excerpt| &excerpt.place);
-            let error =
-                annotations::error(place, &title, &phrases::why_failed(failure), &self.directory);
+            let location = failure.excerpt.as_ref().map(|excerpt| &excerpt.place);
+            let error = annotations::error(
+                location,
+                &title,
+                &phrases::why_failed(failure),
+                &self.directory,
+            );
             writeln!(self.to, "{error}")?;
         }
         Ok(())
@@ -114,24 +118,24 @@ mod tests {
     }
 
     fn show(events: Vec<(&str, Event)>, most_kept: usize) -> String {
-        let mut written = Vec::new();
-        let mut groups = Groups::new(&mut written, "sub".to_owned());
+        let mut output = Vec::new();
+        let mut groups = Groups::new(&mut output, "sub".to_owned());
         groups.most_kept = most_kept;
         for (image, event) in events {
             let image = Some(RunImage::new(image.len(), image));
             groups.show(&TimedEvent { at: Duration::from_millis(1500), image, event }).unwrap();
         }
-        String::from_utf8(written).unwrap()
+        String::from_utf8(output).unwrap()
     }
 
     fn failed() -> Event {
-        let place =
+        let location =
             Location { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
             step: None,
-            excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
+            excerpt: Some(Excerpt { place: location, text: "RUN make".to_owned() }),
             log_tail: vec!["50%".to_owned(), "no\x1b[31m rule".to_owned()],
         };
         Event::ImageFailed { failure, took: Duration::from_secs(1) }

@@ -133,7 +133,7 @@ struct Screen {
     tally: Tally,
     /// The time since the start of the run.
     clock: Clock,
-    left: RemainingWork,
+    remaining: RemainingWork,
     /// The last estimate of the remaining time, and the time of that estimate.
     estimate: (Option<Duration>, Option<Duration>),
     /// Whether the run is stopping. The remaining time is then unknown.
@@ -172,7 +172,7 @@ impl Screen {
             fresh: Vec::new(),
             tally: Tally::default(),
             clock,
-            left: RemainingWork::default(),
+            remaining: RemainingWork::default(),
             estimate: (None, None),
             is_stopping: false,
         }
@@ -209,7 +209,7 @@ impl Screen {
 
     fn take(&mut self, stamped: &TimedEvent) {
         self.tally.take(stamped);
-        self.left.take(stamped);
+        self.remaining.take(stamped);
         match (&stamped.event, &stamped.image) {
             (Event::Interrupted { signal }, _) => {
                 self.is_stopping = true;
@@ -364,15 +364,15 @@ impl Screen {
         if self.is_stopping {
             return None;
         }
-        let (left, when) = self.estimate;
+        let (remaining, when) = self.estimate;
         if when.is_none_or(|when| now.saturating_sub(when) >= ESTIMATE_EVERY) {
-            let left = self.left.at(now);
+            let remaining = self.remaining.at(now);
             // Less than a second has passed before it can be read.
-            let left = left.filter(|left| *left >= Duration::from_secs(1));
-            self.estimate = (left, Some(now));
-            return left;
+            let remaining = remaining.filter(|remaining| *remaining >= Duration::from_secs(1));
+            self.estimate = (remaining, Some(now));
+            return remaining;
         }
-        left
+        remaining
     }
 }
 

@@ -58,10 +58,10 @@ pub(super) fn why_skipped(because: &Skip) -> Phrase {
 
 /// Formats `fresh` with the place of the image, and the references that were restored.
 pub(super) fn fresh(tagged: &[String], is_in_registry: bool) -> String {
-    let place = if is_in_registry { " (in registry)" } else { "" };
+    let suffix = if is_in_registry { " (in registry)" } else { "" };
     match tagged {
-        [] => format!("fresh{place}"),
-        tagged => format!("fresh{place}, restored {}", list(tagged)),
+        [] => format!("fresh{suffix}"),
+        tagged => format!("fresh{suffix}, restored {}", list(tagged)),
     }
 }
 
@@ -92,12 +92,12 @@ pub(super) fn not_released(message: Option<&str>) -> Phrase {
 pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
     let mut parts = vec![format!("{} built", tally.built)];
     if tally.fresh > 0 {
-        let place = match tally.in_registry {
+        let suffix = match tally.in_registry {
             0 => Phrase::default(),
             all if all == tally.fresh => " (in registry)".into(),
             some => format!(" ({some} in registry)").into(),
         };
-        parts.push(format!("{} fresh{place}", tally.fresh));
+        parts.push(format!("{} fresh{suffix}", tally.fresh));
     }
     if tally.failed > 0 {
         parts.push(paint.bad(&format!("{} failed", tally.failed)).into_owned());

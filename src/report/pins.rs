@@ -77,11 +77,11 @@ pub fn draw_table(rows: &[OutdatedRow]) -> String {
     let head = ["EXTERNAL", "CURRENT", "LATEST", "DEPENDENTS"].map(Cow::Borrowed);
     let lines = moved.map(|row| {
         let from = row.from.as_ref().map(|from| {
-            let place = match from.basis {
+            let basis = match from.basis {
                 Basis::Pin => "pinned",
                 Basis::Store => "in the engine",
             };
-            format!("{} ({place})", short(from.digests.first().map_or("", String::as_str)))
+            format!("{} ({basis})", short(from.digests.first().map_or("", String::as_str)))
         });
         let now = short(row.now.as_deref().unwrap_or_default());
         let external = row.external.as_str().into();

@@ -27,8 +27,8 @@ pub fn draw(plan: &Plan, graph: &Graph, is_verbose: bool) -> String {
                     [] => String::new(),
                     lost => format!("  restores {}", list(lost)),
                 };
-                let place = if registry.is_some() { " (in registry)" } else { "" };
-                ("fresh", format!("{place}{tags}"))
+                let suffix = if registry.is_some() { " (in registry)" } else { "" };
+                ("fresh", format!("{suffix}{tags}"))
             }
             Some(Verdict::Waits { on }) => {
                 waits += 1;

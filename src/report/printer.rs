@@ -57,8 +57,8 @@ pub fn out(text: &str) -> anyhow::Result<()> {
 /// enough, and the exit code must not depend on that.
 pub fn data(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    unless_closed(written).context("can't write to stdout")
+    let result = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    unless_closed(result).context("can't write to stdout")
 }
 
 /// Writes a value to stdout as JSON.
@@ -76,10 +76,10 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Returns the errors of [`out`] and those of `write`.
 pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut stdout = CleanWriter::new(io::BufWriter::new(io::stdout().lock()), rules().output);
-    let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
+    let result = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
     // Otherwise, dropping the buffer would try to write the rest again.
     drop(stdout.to.into_parts());
-    match written.map_err(anyhow::Error::downcast::<io::Error>) {
+    match result.map_err(anyhow::Error::downcast::<io::Error>) {
         Ok(()) => Ok(()),
         Err(Ok(error)) => unless_closed(Err(error)).context("can't write to stdout"),
         Err(Err(other)) => Err(other),
@@ -141,8 +141,8 @@ impl<W: Write> Write for CleanWriter<W> {
 /// Returns an error if writing fails. A closed pipe is not an error, as for [`out`].
 pub fn err(text: &str) -> anyhow::Result<()> {
     let text = printed(text, rules().errors);
-    let written = io::stderr().lock().write_all(text.as_bytes());
-    unless_closed(written).context("can't write to stderr")
+    let result = io::stderr().lock().write_all(text.as_bytes());
+    unless_closed(result).context("can't write to stderr")
 }
 
 /// Prints to stderr what was done, which `--quiet` leaves out.

@@ -205,13 +205,13 @@ mod tests {
     fn the_summary_reports_failures_counts_and_the_retry_command() {
         let text = "RUN make".to_owned();
         let step = StepInfo { id: 0, stage: None, number: 2, total: 3, text };
-        let place =
+        let location =
             Location { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
             step: Some(Arc::new(step)),
-            excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
+            excerpt: Some(Excerpt { place: location, text: "RUN make".to_owned() }),
             log_tail: vec!["make: \x1b[31mno rule".to_owned()],
         };
         let mut summary = Summary::default();

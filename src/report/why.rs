@@ -41,12 +41,12 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     text
 }
 
-/// Formats what was compared. `place` is the image that it was compared with: in the engine, by ID, or in a
+/// Formats what was compared. `location` is the image that it was compared with: in the engine, by ID, or in a
 /// registry.
-pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
+pub fn draw_fresh(name: &str, location: &str, inputs: &Inputs) -> String {
     let instructions: usize = inputs.stages.iter().map(|stage| stage.instructions.len()).sum();
     let arguments: usize = inputs.stages.iter().map(|stage| stage.arguments.len()).sum();
-    let mut text = format!("{name} is up to date: {place} has its key {}\n", inputs.key());
+    let mut text = format!("{name} is up to date: {location} has its key {}\n", inputs.key());
     text.push_str(&format!(
         "compared: {} in {}, {}, {}\n",
         count(instructions, "instruction"),

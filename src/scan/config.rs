@@ -245,12 +245,12 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     // a name.
     let mut names = rest.split('`').step_by(2);
     let unknown = names.next().unwrap_or_default();
-    let known: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    let candidates: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
     let problem =
         Diagnostic::new(Rule::Config, format!("unknown setting `{unknown}`")).at(source, span, "");
-    match text::closest(unknown, known.iter().copied()) {
+    match text::closest(unknown, candidates.iter().copied()) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
-        None => problem.hint(format!("valid settings are {}", text::list(&known))),
+        None => problem.hint(format!("valid settings are {}", text::list(&candidates))),
     }
 }
 

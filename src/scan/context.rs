@@ -255,10 +255,10 @@ fn list_directory(
     directory: &PendingDirectory,
     ignore: &IgnoreFile,
 ) -> io::Result<Vec<CandidateEntry>> {
-    let place = root.join(&directory.path);
-    let fail = |error| unreadable(&place, &error);
+    let full_path = root.join(&directory.path);
+    let fail = |error| unreadable(&full_path, &error);
     let ignored = directory.verdict.as_ref().is_some_and(IgnoreVerdict::is_ignored);
-    let list = match fs::read_dir(&place) {
+    let list = match fs::read_dir(&full_path) {
         Ok(list) => list,
         Err(error) if is_missing(&error) && directory.verdict.is_some() => return Ok(Vec::new()),
         // Docker reports no errors for directories that it would not send.

@@ -105,13 +105,13 @@ pub fn what_else(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Lists the files (or directories) in a directory whose names are wanted. A missing directory has
+/// Lists the files (or directories) in a directory whose names match. A missing directory has
 /// none.
 fn list(
     root: &Path,
     directory: &RelPath,
     files: bool,
-    wanted: impl Fn(&str) -> bool,
+    is_match: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Vec<RelPath>> {
     let entries = match fs::read_dir(directory.under(root)) {
         Ok(entries) => entries,
@@ -129,7 +129,7 @@ fn list(
             Ok(kind) if !kind.is_symlink() => !kind.is_dir(),
             _ => is_there(&entry.path(), false),
         };
-        if !name.starts_with('.') && wanted(name) && is_no_directory() == files {
+        if !name.starts_with('.') && is_match(name) && is_no_directory() == files {
             found.extend(directory.join(name));
         }
     }

@@ -56,10 +56,10 @@ impl Git {
         let caller = Caller::at(root);
         let inside = caller.run(&["rev-parse", "--is-inside-work-tree"], None)?;
         if !inside.status.success() || inside.stdout.trim_ascii() != b"true" {
-            let said = String::from_utf8_lossy(&inside.stderr);
-            let why = match said.trim() {
+            let message = String::from_utf8_lossy(&inside.stderr);
+            let why = match message.trim() {
                 "" => String::new(),
-                said => format!(": {said}"),
+                message => format!(": {message}"),
             };
             bail!(
                 permanent(format!("`{}` is not in a git work tree{why}", visible_path(root)))
@@ -103,9 +103,9 @@ impl Caller {
     ) -> anyhow::Result<Vec<u8>> {
         let finished = self.run(arguments, stdin)?;
         if !finished.status.success() {
-            let said = String::from_utf8_lossy(&finished.stderr);
+            let message = String::from_utf8_lossy(&finished.stderr);
             let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
-            bail!("`git {}` failed: {}", words.collect::<Vec<_>>().join(" "), said.trim());
+            bail!("`git {}` failed: {}", words.collect::<Vec<_>>().join(" "), message.trim());
         }
         Ok(finished.stdout)
     }
@@ -145,8 +145,8 @@ impl Caller {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let asked = ids.join("\n") + "\n";
-        let answer = self.query(&["cat-file", "--batch"], Some(asked.as_bytes()))?;
+        let input = ids.join("\n") + "\n";
+        let answer = self.query(&["cat-file", "--batch"], Some(input.as_bytes()))?;
         let mut rest = answer.as_slice();
         let mut contents = Vec::with_capacity(ids.len());
         for id in ids {

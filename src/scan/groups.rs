@@ -46,7 +46,7 @@ pub fn find(
         root,
         file,
         exclude: Vec::new(),
-        taken: HashSet::new(),
+        members: HashSet::new(),
         problems: Vec::new(),
     };
     search.exclude = search.globs(&file.config.exclude).into_iter().map(|(_, glob)| glob).collect();
@@ -79,7 +79,7 @@ struct GroupSearch<'a> {
     root: &'a Path,
     file: &'a ConfigFile,
     exclude: Vec<Regex>,
-    taken: HashSet<RelPath>,
+    members: HashSet<RelPath>,
     problems: Vec<Diagnostic>,
 }
 
@@ -128,7 +128,7 @@ impl GroupSearch<'_> {
                 Some(pattern) => captures(pattern, path.as_str()),
             };
             let Some(captures) = captures else { continue };
-            if self.taken.insert(path.clone()) {
+            if self.members.insert(path.clone()) {
                 found.push(FoundDockerfile { path, group: Some(at), captures });
             } else {
                 elsewhere += 1;
@@ -156,11 +156,11 @@ impl GroupSearch<'_> {
             globs = self.globs(settings).into_iter().map(|(glob, _)| glob).collect();
         }
         let mut paths = dockerfiles::find(self.root, &globs, &[])?;
-        paths.retain(|path| !self.excludes(path) && !self.taken.contains(path));
+        paths.retain(|path| !self.excludes(path) && !self.members.contains(path));
         if let (true, [first, ..], false) = (
             paths.is_empty(),
             self.file.config.dockerfiles.as_deref().unwrap_or_default(),
-            self.taken.is_empty(),
+            self.members.is_empty(),
         ) {
             let problem = Diagnostic::new(Rule::EmptyGroup, "these globs match no Dockerfile")
                 .at(&self.file.source, ConfigFile::span(first), "")

@@ -295,7 +295,7 @@ impl Matcher<'_> {
         for end in slashes.chain([path.len()]) {
             let part = &path[..end];
             let directory = match (self.directories.get(part), above) {
-                (Some(known), _) => known.clone(),
+                (Some(state), _) => state.clone(),
                 (None, Some(above)) if above.skipped => above,
                 (None, above) => {
                     let verdict = self.file.judge(part, above.as_ref().map(|a| &a.verdict));
@@ -346,11 +346,11 @@ fn read_line(line: &str, start: usize) -> Result<Option<IgnoreRule>, (Problem, S
     })
 }
 
-/// Applies the second cleaning. `place` returns the span of a part of the cleaned pattern.
+/// Applies the second cleaning. `span_of` returns the span of a part of the cleaned pattern.
 fn read_pattern(
     text: &str,
     span: Span,
-    place: impl Fn(&str, Range<usize>) -> Span,
+    span_of: impl Fn(&str, Range<usize>) -> Span,
 ) -> Result<Option<IgnoreRule>, (Problem, Span)> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
@@ -365,7 +365,7 @@ fn read_pattern(
     match IgnorePattern::new(text) {
         Ok(pattern) => Ok(Some(IgnoreRule { exception, pattern, span })),
         Err(Fault { at, message }) => {
-            Err((format!("`{text}` is not a valid pattern: {message}").into(), place(text, at)))
+            Err((format!("`{text}` is not a valid pattern: {message}").into(), span_of(text, at)))
         }
     }
 }

@@ -71,8 +71,8 @@ impl Skeleton {
         let config = snapshot.path_of(settings.as_str());
         skeleton.write_files(snapshot, unchanged, &|path| path == config)?;
         let (file, _) = config::read(&skeleton.root, settings)?;
-        let wanted = RequiredFiles::of(snapshot, &file);
-        skeleton.write_files(snapshot, unchanged, &|path| wanted.has(path))?;
+        let required_files = RequiredFiles::of(snapshot, &file);
+        skeleton.write_files(snapshot, unchanged, &|path| required_files.has(path))?;
         Ok(skeleton)
     }
 
@@ -149,15 +149,15 @@ impl Skeleton {
         Ok(())
     }
 
-    /// Writes the files whose paths are wanted, and the targets of wanted symlinks.
+    /// Writes the files whose paths are selected, and the targets of selected symlinks.
     fn write_files(
         &self,
         snapshot: &Snapshot,
         unchanged: Option<&Snapshot>,
-        wanted: &dyn Fn(&OsStr) -> bool,
+        is_selected: &dyn Fn(&OsStr) -> bool,
     ) -> anyhow::Result<()> {
         let mut selected: BTreeSet<&OsStr> = BTreeSet::new();
-        for path in snapshot.files.keys().filter(|path| wanted(path)) {
+        for path in snapshot.files.keys().filter(|path| is_selected(path)) {
             let target = if snapshot.links.contains_key(path) {
                 let Some(target) = snapshot.resolve(path).inside() else { continue };
                 snapshot.files.get_key_value(&target)

@@ -419,8 +419,8 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn cancel_where(&self, meant: impl Fn(&ActiveBuild) -> bool) {
-        self.running.values().flatten().filter(|it| meant(it)).for_each(|it| it.cancel.set());
+    fn cancel_where(&self, is_match: impl Fn(&ActiveBuild) -> bool) {
+        self.running.values().flatten().filter(|it| is_match(it)).for_each(|it| it.cancel.set());
     }
 
     fn interrupt(&mut self, signal: i32) {

@@ -30,10 +30,10 @@ pub struct RequiredImage<'a> {
 /// Returns an error if the engine or the registry fails, or returns another image.
 pub fn pull_image(
     store: &dyn ImageStore,
-    wanted: RequiredImage<'_>,
+    required_image: RequiredImage<'_>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
-    let RequiredImage { reference, identity, platform, names } = wanted;
+    let RequiredImage { reference, identity, platform, names } = required_image;
     let image = hold(store, reference, platform, pulled)?;
     if Identity::of(&image) != *identity {
         anyhow::bail!(

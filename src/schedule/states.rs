@@ -55,7 +55,7 @@ pub struct States<'a> {
     open: usize,
     /// The number of slots, and how many are in use.
     slots: usize,
-    taken: usize,
+    in_use: usize,
     /// The image that waits for more slots than are free, and those that were started ahead of it.
     held_back: Option<(UnitId, Vec<UnitId>)>,
 }
@@ -82,7 +82,7 @@ impl<'a> States<'a> {
             ready: BinaryHeap::new(),
             open: 0,
             slots,
-            taken: 0,
+            in_use: 0,
             held_back: None,
         };
         for image in plan.order() {
@@ -118,7 +118,7 @@ impl<'a> States<'a> {
                 break;
             }
             passed.push(next);
-            if self.taken == self.slots {
+            if self.in_use == self.slots {
                 break;
             }
         }
@@ -133,12 +133,12 @@ impl<'a> States<'a> {
 
     /// Returns whether there are slots for an image, and also for `first`, which is ahead of it in the queue.
     fn fits(&self, image: UnitId, first: Option<&QueuedImage>) -> bool {
-        let free = self.slots - self.taken;
+        let free = self.slots - self.in_use;
         let Some(first) = first.map(|ready| ready.earlier.0) else {
             return self.weight(image) <= free;
         };
         let past = match &self.held_back {
-            Some((held, past)) if *held == first => past.as_slice(),
+            Some((unit, past)) if *unit == first => past.as_slice(),
             _ => &[],
         };
         let runs = |image: &&UnitId| self.states[**image] == ImageState::Running;
@@ -150,7 +150,7 @@ impl<'a> States<'a> {
     /// Records that an image waits for slots, and which image was started ahead of it.
     fn hold_back(&mut self, image: UnitId, begun: Option<UnitId>) {
         match &mut self.held_back {
-            Some((held, past)) if *held == image => past.extend(begun),
+            Some((unit, past)) if *unit == image => past.extend(begun),
             _ => self.held_back = Some((image, begun.into_iter().collect())),
         }
     }
@@ -196,13 +196,13 @@ impl<'a> States<'a> {
         self.skip_where(|_, state| matches!(state, ImageState::Waiting | ImageState::Ready))
     }
 
-    fn skip_where(&mut self, wanted: impl Fn(UnitId, ImageState) -> bool) -> Vec<UnitId> {
+    fn skip_where(&mut self, is_match: impl Fn(UnitId, ImageState) -> bool) -> Vec<UnitId> {
         let plan = self.plan;
         let skipped: Vec<UnitId> = plan
             .order()
             .iter()
             .copied()
-            .filter(|image| wanted(*image, self.states[*image]))
+            .filter(|image| is_match(*image, self.states[*image]))
             .collect();
         for image in &skipped {
             self.set(*image, ImageState::Skipped);
@@ -226,9 +226,9 @@ impl<'a> States<'a> {
         self.open += usize::from(from == ImageState::Absent);
         self.open -= usize::from(to.is_final());
         if to == ImageState::Running {
-            self.taken += self.weight(image);
+            self.in_use += self.weight(image);
         } else if from == ImageState::Running {
-            self.taken -= self.weight(image);
+            self.in_use -= self.weight(image);
         }
         if to == ImageState::Ready {
             let priority = self.plan.remaining(image);

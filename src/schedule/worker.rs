@@ -264,9 +264,9 @@ fn restore(
     let FreshImage { image_id, lost, registry_image, is_remote } = &present;
     let identity = match registry_image {
         Some(RegistryImage { reference, identity, .. }) if *is_remote => {
-            let wanted = RequiredImage { reference, identity, platform: None, names: lost };
+            let required_image = RequiredImage { reference, identity, platform: None, names: lost };
             if !lost.is_empty() {
-                pull_image(store, wanted, turn.pulled)?;
+                pull_image(store, required_image, turn.pulled)?;
             }
             Some(identity.clone())
         }

@@ -18,7 +18,7 @@ use crate::plan::{FreshnessCheck, ParentImage};
 /// What the images of an engine pass on to their children, by image ID.
 #[derive(Default)]
 pub struct Ancestry {
-    known: Mutex<BTreeMap<String, Inheritance>>,
+    inheritances: Mutex<BTreeMap<String, Inheritance>>,
 }
 
 impl Ancestry {
@@ -85,14 +85,14 @@ impl Ancestry {
 
     /// Records what an image that was just built passes on, except for its history.
     pub fn note(&self, built: &StoredImage) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(built.id.clone(), Inheritance::of(built));
+        let mut inheritances = self.inheritances.lock().unwrap_or_else(PoisonError::into_inner);
+        inheritances.insert(built.id.clone(), Inheritance::of(built));
     }
 
     /// Returns what an image in the engine's store passes on. Makes at most two requests, once per image.
     fn of_stored(&self, id: &str, store: &dyn ImageStore) -> anyhow::Result<Option<Inheritance>> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = match known().get(id) {
+        let inheritances = || self.inheritances.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match inheritances().get(id) {
             Some(found) if found.history.is_some() => return Ok(Some(found.clone())),
             found => found.cloned(),
         };
@@ -102,7 +102,7 @@ impl Ancestry {
         };
         let (Some(found), Some(history)) = (found, store.history(id)?) else { return Ok(None) };
         let found = Inheritance { history: Some(history.len()), ..found };
-        known().insert(id.to_owned(), found.clone());
+        inheritances().insert(id.to_owned(), found.clone());
         Ok(Some(found))
     }
 }

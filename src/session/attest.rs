@@ -20,15 +20,15 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// # Errors
 /// Returns an error with a hint if the engine does not support them.
 pub fn check(
-    wanted: &Attestations,
+    attestations: &Attestations,
     engine: &dyn Builder,
     info: &BuilderInfo,
 ) -> anyhow::Result<()> {
-    if wanted.is_empty() || engine.features()?.attestations {
+    if attestations.is_empty() || engine.features()?.attestations {
         return Ok(());
     }
     let options = |how: &str| {
-        let options = wanted.wanted().map(|(kind, _)| format!("`--{kind}{how}`"));
+        let options = attestations.wanted().map(|(kind, _)| format!("`--{kind}{how}`"));
         options.collect::<Vec<_>>().join(" and ")
     };
     Err(permanent(format!(
@@ -73,8 +73,8 @@ fn digest_of(base: &Reference, store: &dyn ImageStore) -> anyhow::Result<Option<
         return Ok(base.digest.clone());
     }
     let stored = store.inspect(&base.familiar())?;
-    let known = stored.map(|stored| stored.digests).unwrap_or_default();
-    let known = known.iter().filter_map(|known| Reference::parse(known).ok());
-    let mut known = known.filter(|known| known.same_repository(base));
-    Ok(known.find_map(|known| known.digest))
+    let digests = stored.map(|stored| stored.digests).unwrap_or_default();
+    let references = digests.iter().filter_map(|digest| Reference::parse(digest).ok());
+    let mut references = references.filter(|reference| reference.same_repository(base));
+    Ok(references.find_map(|reference| reference.digest))
 }

@@ -38,14 +38,14 @@ pub fn discover(
     info: &BuilderInfo,
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
-    let asked = workspace.builds.platform.clone();
-    let platform = asked.clone().unwrap_or_else(|| info.platform());
+    let requested = workspace.builds.platform.clone();
+    let platform = requested.clone().unwrap_or_else(|| info.platform());
     let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
     let mut found = ExternalImages::default();
     loop {
         let search = ExternalQuery {
             graph: &workspace.graph,
-            asked: asked.as_ref(),
+            asked: requested.as_ref(),
             platform: &platform,
             pull: request.pull,
             report: request.report,
@@ -62,19 +62,19 @@ pub fn discover(
 
 /// Returns the triggers of externals.
 fn triggers_of(found: &ExternalImages, graph: &Graph) -> ExternalTriggers {
-    let known = found.externals.iter().filter_map(|(of, outside)| {
+    let triggers = found.externals.iter().filter_map(|(of, outside)| {
         let Dependency::External(id) = *of else { return None };
         let texts = outside.as_ref()?.triggers.as_ref().filter(|texts| !texts.is_empty())?;
         // Diagnostics point into the trigger itself, under the name of the image that carries it.
-        let place = RelPath::new(&format!("{} (ONBUILD)", graph.externals[id]))
+        let path = RelPath::new(&format!("{} (ONBUILD)", graph.externals[id]))
             .unwrap_or_else(RelPath::root);
         let trigger = |text: &String| Trigger {
             text: text.clone(),
-            source: Source::new(place.clone(), text.clone()),
+            source: Source::new(path.clone(), text.clone()),
             span: Span::new(0, text.len()),
             map: None,
         };
         Some((id, texts.iter().map(trigger).collect()))
     });
-    known.collect()
+    triggers.collect()
 }

@@ -185,11 +185,11 @@ impl<'a> ImageProvider<'a> {
     pub fn warn_about_state(&self, at: &Invocation) -> anyhow::Result<()> {
         let Some(shared) = &self.freshness.shared else { return Ok(()) };
         let trouble = shared.trouble().map(|it| format!("the registry is not used: {it}"));
-        let Some(said) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
+        let Some(message) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
         if self.is_registry_reported.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        printer::warning(&said, at.paint)
+        printer::warning(&message, at.paint)
     }
 
     /// Makes sure that a fresh image stays until the end of the run. Builds it if it has disappeared since the engine's
@@ -226,8 +226,8 @@ impl<'a> ImageProvider<'a> {
             let Some(RegistryImage { reference, identity, .. }) = &parent.remote else { continue };
             let names = &self.freshness.image(parent.unit).references;
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
-            let wanted = RequiredImage { reference, identity, platform, names: &names };
-            pull_image(store, wanted, turn.pulled)?;
+            let required_image = RequiredImage { reference, identity, platform, names: &names };
+            pull_image(store, required_image, turn.pulled)?;
         }
         for external in &self.freshness.image(unit).externals {
             let named = &self.freshness.graph.externals[external.id];
@@ -245,9 +245,9 @@ impl<'a> ImageProvider<'a> {
             // A reference with a digest does not need a tag that points to it.
             let names = named.digest.is_none().then(|| named.familiar());
             let names: Vec<String> = names.into_iter().collect();
-            let wanted =
+            let required_image =
                 RequiredImage { reference, identity: &outside.identity, platform, names: &names };
-            pull_image(store, wanted, turn.pulled)?;
+            pull_image(store, required_image, turn.pulled)?;
         }
         Ok(())
     }

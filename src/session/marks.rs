@@ -96,11 +96,11 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
     let steps = usize::from(STEPS).min(most + 1);
     let step = |depth: usize| depth * steps / (most + 1);
     let shade = |step: usize| Shade::Step(u8::try_from(step).unwrap_or(STEPS - 1));
-    let legend = (0..steps).filter_map(|wanted| {
-        let first = (0..=most).find(|depth| step(*depth) == wanted)?;
-        let last = (0..=most).rfind(|depth| step(*depth) == wanted)?;
+    let legend = (0..steps).filter_map(|index| {
+        let first = (0..=most).find(|depth| step(*depth) == index)?;
+        let last = (0..=most).rfind(|depth| step(*depth) == index)?;
         let word = if first == last { format!("{first}") } else { format!("{first} to {last}") };
-        Some(mark(word, shade(wanted)))
+        Some(mark(word, shade(index)))
     });
     let legend = legend.collect();
     let mut marks = IdMap::from_fn(graph.images.len(), |_| None);

@@ -65,11 +65,11 @@ mod tests {
         store.put(pinned, &[]);
         store.put(stored("debian", "two"), &[]);
         tagged.iter().for_each(|id| store.tag(id, "debian:12").unwrap());
-        let brought = pull_image(&store, PINNED, Some(&name), None, &|_, _| ());
-        if brought.is_ok() {
+        let result = pull_image(&store, PINNED, Some(&name), None, &|_, _| ());
+        if result.is_ok() {
             assert_eq!(store.image("debian:12").unwrap().id, "sha256:debian-one");
         }
-        brought.err().map(|error| error.to_string())
+        result.err().map(|error| error.to_string())
     }
 
     #[test]

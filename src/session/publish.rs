@@ -49,7 +49,7 @@ impl<'a> Publishing<'a> {
 impl Publishing<'_> {
     /// Returns the moves of tags that do not yet point to their images, and the number of tags that do.
     fn moves(&self, published: &[(UnitId, PublishedImage)]) -> anyhow::Result<(Vec<Move>, usize)> {
-        let wanted: Vec<(Remote, &str)> = published
+        let targets: Vec<(Remote, &str)> = published
             .iter()
             .flat_map(|(unit, it)| {
                 let digest = it.digest.as_str();
@@ -57,16 +57,16 @@ impl Publishing<'_> {
                 references.iter().map(move |it| (remote(&self.shared.place(it)), digest))
             })
             .collect();
-        let now = parallel::each(&wanted, AT_ONCE, |(tag, _)| self.shared.registries.digest(tag));
+        let now = parallel::each(&targets, AT_ONCE, |(tag, _)| self.shared.registries.digest(tag));
         let mut moves = Vec::new();
-        for ((tag, to), from) in wanted.iter().zip(now) {
+        for ((tag, to), from) in targets.iter().zip(now) {
             let from = from?;
             if from.as_deref() != Some(to) {
                 moves.push(Move { tag: tag.clone(), to: (*to).to_owned(), from });
             }
         }
-        let kept = wanted.len() - moves.len();
-        Ok((moves, kept))
+        let unchanged = targets.len() - moves.len();
+        Ok((moves, unchanged))
     }
 }
 
@@ -109,12 +109,12 @@ impl Publisher for Publishing<'_> {
         };
         let described = freshness.image(unit);
         let mut published = None;
-        for place in self.shared.key_references(described, &key) {
-            let name = place.familiar();
+        for location in self.shared.key_references(described, &key) {
+            let name = location.familiar();
             let digest = push_under(&name, image_id, freshness.store, cancel)?;
             published.get_or_insert_with(|| {
                 let digested = Some(digest.clone());
-                let reference = Reference { tag: None, digest: digested, ..place }.familiar();
+                let reference = Reference { tag: None, digest: digested, ..location }.familiar();
                 PublishedImage { reference, digest }
             });
         }
@@ -128,19 +128,19 @@ impl Publisher for Publishing<'_> {
         if !self.moves_tags {
             return Ok(None);
         }
-        let (moves, kept) = self.moves(published)?;
+        let (moves, unchanged) = self.moves(published)?;
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
         // Without a state directory, the intent of the run is written to a temporary directory.
         let elsewhere = tempfile::tempdir()?;
         let state = &self.provider.freshness.state;
         let directory = match state.prepare_releases() {
             Err(_) if state.trouble().is_some() => StateDir::at(elsewhere.path()),
-            kept => kept?,
+            result => result?,
         };
         if !moves.is_empty() || tag_moves::is_any_left(&directory) {
             tag_moves::start(&directory, &self.run, &self.plain_http, moves)?;
         }
-        Ok(Some(PublishedTags { moved: moved.into_iter().collect(), kept }))
+        Ok(Some(PublishedTags { moved: moved.into_iter().collect(), kept: unchanged }))
     }
 }
 

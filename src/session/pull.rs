@@ -85,17 +85,17 @@ pub fn find_externals(
         let named = &search.graph.externals[id];
         search.pins.pinned(named).unwrap_or_else(|| named.clone())
     };
-    let wanted: Vec<(ExternalId, Reference)> = externals_of(search.graph, images)
+    let references: Vec<(ExternalId, Reference)> = externals_of(search.graph, images)
         .into_iter()
         .filter(|id| !found.externals.contains_key(&Dependency::External(*id)))
         .map(|id| (id, reference(id)))
         .collect();
     if search.pull == Pull::Newer {
-        let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it));
-        fetched.into_iter().collect::<anyhow::Result<()>>()?;
+        let results = parallel::each(&references, AT_ONCE, |(_, it)| fetch_newer(search, it));
+        results.into_iter().collect::<anyhow::Result<()>>()?;
     }
     let mut missing = Vec::new();
-    for (id, reference) in wanted {
+    for (id, reference) in references {
         let stored = search.store.inspect(&reference.familiar())?;
         match &stored {
             None => missing.push((id, reference)),
@@ -108,9 +108,9 @@ pub fn find_externals(
     if let Some(shared) = shared {
         let seen = parallel::each(&missing, AT_ONCE, |(_, it)| shared.external(it));
         for ((id, _), seen) in missing.iter().zip(&seen) {
-            let Some((outside, place)) = seen else { continue };
+            let Some((outside, by_digest)) = seen else { continue };
             found.note(*id, Some(outside.clone()));
-            found.remote.insert(*id, place.clone());
+            found.remote.insert(*id, by_digest.clone());
         }
         missing =
             missing.into_iter().zip(seen).filter(|(_, it)| it.is_none()).map(|it| it.0).collect();

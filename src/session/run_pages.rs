@@ -93,8 +93,8 @@ impl PagesOption<'_> {
             }
         };
         let metadata = RunMetadata { id: &id, began, is_written: false };
-        let kept = runs::all(state);
-        let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
+        let logs = runs::all(state);
+        let older = logs.iter().rev().filter(|log| log.id != id && log.began <= began);
         printer::file(&path, &draw(&run, &metadata, older))?;
         printer::note(&format!("report: {}\n", visible_path(&name)))
     }

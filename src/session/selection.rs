@@ -80,9 +80,9 @@ pub fn warn_of_arguments(
     selected: &Selection,
     at: &Invocation,
 ) -> anyhow::Result<()> {
-    let given = build_settings::build_args_of(at);
+    let arguments = build_settings::build_args_of(at);
     let images = selected.all.iter().map(|image| &workspace.graph.images[*image]);
-    let problem = undeclared(given.keys().map(String::as_str), images);
+    let problem = undeclared(arguments.keys().map(String::as_str), images);
     let problems = workspace.silence.apply(problem.into_iter().collect());
     printer::err(&diagnostics::draw(&problems, at.paint))
 }

@@ -101,8 +101,8 @@ mod tests {
     use crate::engine::stub::Stub;
     use crate::plan::tests::{World, stored};
 
-    /// Returns the result of a build on `base` while something happens to the store.
-    fn ending(contexts: NamedContexts, happens: impl FnOnce(&Stub<'_>)) -> Result<(), String> {
+    /// Returns the result of a build on `base` during which `change` is applied to the store.
+    fn outcome(contexts: NamedContexts, change: impl FnOnce(&Stub<'_>)) -> Result<(), String> {
         let base = ("base", "FROM scratch\nENV A=1\n");
         let world = World::new(&[base, ("dev", "FROM acme/shop-base\nENV B=1\n")]);
         let store = Stub::default();
@@ -113,7 +113,7 @@ mod tests {
         freshness.contexts = contexts;
         let names = SharedNames::default();
         names.note(&freshness, dev, &parents).unwrap();
-        happens(&store);
+        change(&store);
         let confirmed = names.confirm(&freshness, dev, &parents);
         names.end(&store);
         assert_eq!(store.image(&names.marker), None, "the marker is taken away");
@@ -127,18 +127,18 @@ mod tests {
 
     #[test]
     fn a_reference_that_moves_and_moves_back_is_detected() {
-        let failure = ending(NamedContexts::None, moves_and_moves_back).unwrap_err();
+        let failure = outcome(NamedContexts::None, moves_and_moves_back).unwrap_err();
         assert!(failure.contains("moved to another image while `dev` was built"), "{failure}");
     }
 
     #[test]
     fn an_unchanged_reference_is_not_an_error() {
         let moves_another = |store: &Stub<'_>| store.tag("sha256:other-x", "acme/x:1").unwrap();
-        assert_eq!(ending(NamedContexts::None, moves_another), Ok(()));
+        assert_eq!(outcome(NamedContexts::None, moves_another), Ok(()));
     }
 
     #[test]
     fn a_parent_with_an_alias_may_lose_its_other_references() {
-        assert_eq!(ending(NamedContexts::All, moves_and_moves_back), Ok(()));
+        assert_eq!(outcome(NamedContexts::All, moves_and_moves_back), Ok(()));
     }
 }

@@ -56,8 +56,8 @@ pub fn start(
     let name = format!("{name}.json");
     let file = directory.path().join(&name);
     let text = serde_json::to_vec(&IntendedMoves { plain_http: plain_http.to_vec(), moves })?;
-    let kept = directory.write(&name, &text);
-    kept.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
+    let result = directory.write(&name, &text);
+    result.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
     let arguments = [OsStr::new(MOVE_TAGS), file.as_os_str()];
     let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
     if finished.status.success() {
@@ -68,13 +68,13 @@ pub fn start(
     if finished.status.code().is_some() {
         drop(directory.remove_file(&name));
     }
-    let said = String::from_utf8_lossy(&finished.stderr);
-    match serde_json::from_str::<InfrastructureError>(&said) {
+    let stderr = String::from_utf8_lossy(&finished.stderr);
+    match serde_json::from_str::<InfrastructureError>(&stderr) {
         Ok(error) => Err(error.into()),
-        Err(_) if said.trim().is_empty() => {
+        Err(_) if stderr.trim().is_empty() => {
             anyhow::bail!("the process that moves tags failed: {}", finished.status)
         }
-        Err(_) => anyhow::bail!("{}", said.trim()),
+        Err(_) => anyhow::bail!("{}", stderr.trim()),
     }
 }
 
@@ -94,8 +94,8 @@ pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
         .and_then(|path| File::options().write(true).create(true).truncate(false).open(path));
     let lock = lock.context("can't create the lock for moving tags")?;
     lock.lock().context("can't acquire the lock for moving tags")?;
-    for left in others(&directory, name) {
-        finish_left(&directory, &left, at)?;
+    for other in others(&directory, name) {
+        finish_other(&directory, &other, at)?;
     }
     let moved = move_all(&intent.registries(at), &intent.moves);
     drop(directory.remove_file(name));
@@ -120,13 +120,13 @@ fn others(directory: &StateDir, own: &OsStr) -> Vec<OsString> {
         let is_intent = Path::new(name).extension().is_some_and(|it| it == "json");
         is_intent && name != own && directory.file(name).is_ok()
     };
-    let mut left: Vec<OsString> = directory.names().into_iter().filter(is_left).collect();
-    left.sort();
-    left
+    let mut names: Vec<OsString> = directory.names().into_iter().filter(is_left).collect();
+    names.sort();
+    names
 }
 
 /// Finishes the moves of another run.
-fn finish_left(directory: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
+fn finish_other(directory: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
     if let Ok(intent) = read(directory, name) {
         let finished = finish(&intent.registries(at), &intent.moves);
         // A registry that refuses will refuse again, and must not block later releases.

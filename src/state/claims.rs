@@ -122,11 +122,11 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..50 {
                         let claimed = claim(&path, &|| {}, &Cancel::default()).unwrap();
-                        let (held, _) = ours(claimed);
+                        let (guard, _) = ours(claimed);
                         assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
                         std::thread::yield_now();
                         holders.fetch_sub(1, Ordering::SeqCst);
-                        drop(held);
+                        drop(guard);
                     }
                 });
             }
@@ -161,11 +161,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::of(directory.path());
         state.make().unwrap();
-        let (left, held) = (state.path().join("left"), state.path().join("held"));
-        fs::write(&left, "").unwrap();
-        let claim = claim(&held, &|| {}, &Cancel::default()).unwrap();
+        let (stale, active) = (state.path().join("left"), state.path().join("held"));
+        fs::write(&stale, "").unwrap();
+        let claim = claim(&active, &|| {}, &Cancel::default()).unwrap();
         assert!(sweep(&state));
-        assert!(!left.exists() && held.exists());
+        assert!(!stale.exists() && active.exists());
         assert!(!sweep(&state));
         drop(claim);
     }

@@ -36,7 +36,7 @@ pub struct Digests {
     file: Option<(StateDir, &'static str)>,
     /// The file as it was read, or empty. Its records are sorted by the hashes of their paths and searched in place, so
     /// a plan of 100,000 files does not fill a table with them.
-    kept: Vec<u8>,
+    content: Vec<u8>,
     /// For each bucket, the index of its first record. A bucket contains the hashes that share their first bits, and
     /// there are as many buckets as records, so a search looks at one or two records.
     starts: Vec<usize>,
@@ -56,11 +56,11 @@ struct DigestRecord {
 impl Digests {
     /// Reads a file. The result is empty if it is missing or damaged.
     pub fn open(directory: StateDir, name: &'static str) -> Digests {
-        let kept = directory.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
-        let starts = starts(records(&kept));
-        let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
+        let content = directory.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
+        let starts = starts(records(&content));
+        let used = (0..records(&content).len()).map(|_| AtomicBool::new(false)).collect();
         let (file, noted) = (Some((directory, name)), BTreeMap::new());
-        Digests { file, kept, starts, used, noted, is_distrusted: false }
+        Digests { file, content, starts, used, noted, is_distrusted: false }
     }
 
     /// Ignores the kept digests from now on, so that every file is read. A file that changes through a shared mapping
@@ -86,10 +86,11 @@ impl Digests {
         let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
         // Files come and go. Unused records are dropped only if they are most of the file.
         let keep_all = self.used.len() < 4 * used + 10_000;
-        let kept = records(&self.kept).iter().zip(&self.used);
-        let kept = kept.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
+        let entries = records(&self.content).iter().zip(&self.used);
+        let entries =
+            entries.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
         let mut all: BTreeMap<PathHash, [u8; RECORD]> =
-            kept.filter_map(|record| Some((*record.first_chunk()?, record))).collect();
+            entries.filter_map(|record| Some((*record.first_chunk()?, record))).collect();
         for (path, DigestRecord { facts, digest }) in &self.noted {
             let mut record = [0; RECORD];
             record[..16].copy_from_slice(path);
@@ -115,12 +116,12 @@ impl FileDigests for Digests {
         if self.is_distrusted {
             return None;
         }
-        let records = records(&self.kept);
+        let records = records(&self.content);
         let slot = slot(&hash, records.len());
         let range = *self.starts.get(slot)?..*self.starts.get(slot + 1)?;
         let at = range.into_iter().find(|at| records[*at][..16] == hash)?;
-        let (known, digest) = records[at][16..].split_last_chunk::<32>()?;
-        if known != facts {
+        let (old_facts, digest) = records[at][16..].split_last_chunk::<32>()?;
+        if old_facts != facts {
             return None;
         }
         self.used[at].store(true, Ordering::Relaxed);

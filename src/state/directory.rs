@@ -79,7 +79,7 @@ impl StateDir {
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                         check_directory(&step).map(|()| false)?
                     }
-                    made => made.map(|()| true)?,
+                    result => result.map(|()| true)?,
                 },
                 checked => checked.map(|()| false)?,
             };
@@ -250,8 +250,8 @@ mod tests {
         let _socket = UnixListener::bind(runs.path().join("socket")).unwrap();
         fs::create_dir(runs.path().join("directory")).unwrap();
         for name in ["link", "dangling", "hard", "socket", "directory"] {
-            let place = runs.place(name).map_err(|error| error.kind());
-            assert_eq!(place, Err(ErrorKind::InvalidInput), "{name}");
+            let result = runs.place(name).map_err(|error| error.kind());
+            assert_eq!(result, Err(ErrorKind::InvalidInput), "{name}");
             assert!(runs.read(name).is_err() && runs.metadata(name).is_err(), "{name}");
         }
         // A new file replaces a link, but not what the link points to.

@@ -22,7 +22,7 @@ const GUESS: (u64, u64) = (500, 5_000);
 #[derive(Debug, Clone, Default)]
 pub struct Durations {
     file: Option<(StateDir, &'static str)>,
-    kept: DurationTable,
+    table: DurationTable,
 }
 
 /// Milliseconds by the names of images, latest last.
@@ -35,8 +35,8 @@ impl Durations {
     /// Reads the durations from a file. They are empty if it is missing or damaged.
     pub fn open(directory: StateDir, name: &'static str) -> Durations {
         let text = directory.read(name).ok();
-        let kept = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Durations { file: Some((directory, name)), kept }
+        let table = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Durations { file: Some((directory, name)), table }
     }
 
     /// Adds the durations of builds in which at least one step ran, and saves all durations.
@@ -48,18 +48,18 @@ impl Durations {
             return Ok(());
         }
         for (image, time) in took {
-            let times = self.kept.images.entry(Arc::clone(image)).or_default();
+            let times = self.table.images.entry(Arc::clone(image)).or_default();
             times.push(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
             let too_many = times.len().saturating_sub(MOST_KEPT);
             times.drain(..too_many);
         }
         let Some((directory, name)) = &self.file else { return Ok(()) };
-        directory.write(name, &serde_json::to_vec(&self.kept)?)
+        directory.write(name, &serde_json::to_vec(&self.table)?)
     }
 
     /// Returns how long the next build of an image is expected to take: the median of the last ones.
     pub fn usual(&self, image: &str) -> Option<Duration> {
-        let times = self.kept.images.get(image).filter(|times| !times.is_empty())?;
+        let times = self.table.images.get(image).filter(|times| !times.is_empty())?;
         Some(Duration::from_millis(median(times.clone())))
     }
 
@@ -71,23 +71,23 @@ impl Durations {
     /// Returns how long the next build of each of `images` is expected to take. They are given with the number of
     /// commands that they run. An image that was never built is expected to take as long per command as the others do.
     pub fn expect(&self, images: &[(&str, usize)]) -> Vec<Duration> {
-        let known: Vec<Option<Duration>> =
+        let durations: Vec<Option<Duration>> =
             images.iter().map(|(image, _)| self.usual(image)).collect();
         let a_command: Vec<u64> = images
             .iter()
-            .zip(&known)
+            .zip(&durations)
             .filter(|((_, commands), _)| *commands > 0)
-            .filter_map(|((_, commands), known)| {
-                let millis = u64::try_from((*known)?.as_millis()).unwrap_or(u64::MAX);
+            .filter_map(|((_, commands), duration)| {
+                let millis = u64::try_from((*duration)?.as_millis()).unwrap_or(u64::MAX);
                 Some(millis / *commands as u64)
             })
             .collect();
         let a_command = if a_command.is_empty() { GUESS.1 } else { median(a_command) };
         let guess = |commands: usize| GUESS.0.saturating_add(a_command * commands as u64);
-        let images = images.iter().zip(known);
+        let images = images.iter().zip(durations);
         images
-            .map(|((_, commands), known)| {
-                known.unwrap_or_else(|| Duration::from_millis(guess(*commands)))
+            .map(|((_, commands), duration)| {
+                duration.unwrap_or_else(|| Duration::from_millis(guess(*commands)))
             })
             .collect()
     }

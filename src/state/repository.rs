@@ -75,15 +75,15 @@ impl RepositoryState {
         let directory = self.keys_of(image);
         self.prepare(&directory)?;
         directory.write(format!("{key}.json"), &serde_json::to_vec(inputs)?)?;
-        let kept = directory.names();
-        let too_many = kept.len().saturating_sub(MOST_KEPT);
+        let names = directory.names();
+        let too_many = names.len().saturating_sub(MOST_KEPT);
         if too_many == 0 {
             return Ok(());
         }
         let modified = |name| directory.metadata(name).and_then(|it| it.modified()).ok();
-        let mut kept: Vec<_> = kept.iter().map(|name| (modified(name), name)).collect();
-        kept.sort_unstable();
-        for (_, name) in kept.into_iter().take(too_many) {
+        let mut by_age: Vec<_> = names.iter().map(|name| (modified(name), name)).collect();
+        by_age.sort_unstable();
+        for (_, name) in by_age.into_iter().take(too_many) {
             // Another process may have removed it already.
             drop(directory.remove_file(name));
         }
@@ -145,8 +145,8 @@ impl RepositoryState {
         for directory in directories {
             for name in directory.names() {
                 let writer = writer_of(&name.to_string_lossy());
-                let written = || directory.metadata(&name).and_then(|it| it.modified()).ok();
-                if writer.is_some_and(|process| process::has_ended(process, written())) {
+                let modified = || directory.metadata(&name).and_then(|it| it.modified()).ok();
+                if writer.is_some_and(|process| process::has_ended(process, modified())) {
                     // A file that cannot be removed does not block other runs.
                     drop(directory.remove_file(name));
                 }
@@ -208,10 +208,10 @@ impl RepositoryState {
     /// dropped.
     pub fn identities(&self) -> BTreeMap<String, Identity> {
         let text = self.directory.read("identities.json");
-        let kept: Option<ImageIdentities> =
+        let file: Option<ImageIdentities> =
             text.ok().and_then(|it| serde_json::from_slice(&it).ok());
-        let kept = kept.filter(|kept| kept.format == FORMAT);
-        kept.map(|kept| kept.identities).unwrap_or_default()
+        let file = file.filter(|file| file.format == FORMAT);
+        file.map(|file| file.identities).unwrap_or_default()
     }
 
     /// Keeps identities. Those in excess of the limit are dropped, because the engine can report them again.
@@ -223,8 +223,8 @@ impl RepositoryState {
             identities.pop_first();
         }
         self.prepare(&self.directory)?;
-        let kept = ImageIdentities { format: FORMAT, identities };
-        self.directory.write("identities.json", &serde_json::to_vec(&kept)?)
+        let file = ImageIdentities { format: FORMAT, identities };
+        self.directory.write("identities.json", &serde_json::to_vec(&file)?)
     }
 
     /// Returns the IDs of images that are known to be built from their Dockerfiles.
@@ -247,17 +247,17 @@ impl RepositoryState {
         file.write_all(format!("{id}\n").as_bytes())
     }
 
-    /// Adds IDs to those that are `known`. Those in excess of the limit are dropped, because the engine can report them
+    /// Adds IDs to the `old` ones. Those in excess of the limit are dropped, because the engine can report them
     /// again.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
-    pub fn keep_built(&self, known: &BTreeSet<String>, new: BTreeSet<String>) -> io::Result<()> {
-        if new.is_subset(known) {
+    pub fn keep_built(&self, old: &BTreeSet<String>, new: BTreeSet<String>) -> io::Result<()> {
+        if new.is_subset(old) {
             return Ok(());
         }
         let room = MOST_BUILT.saturating_sub(new.len());
-        let all: BTreeSet<String> = known.iter().take(room).cloned().chain(new).collect();
+        let all: BTreeSet<String> = old.iter().take(room).cloned().chain(new).collect();
         self.prepare(&self.directory)?;
         let text: String = all.iter().map(|id| format!("{id}\n")).collect();
         self.directory.write("built", text.as_bytes())

@@ -112,7 +112,7 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
         let directory = runs.below(&id_of(began, attempt));
         match fs::create_dir(directory.path()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made?,
+            result => result?,
         }
         let path = directory.place(EVENTS)?;
         let events = match File::options().append(true).create_new(true).open(&path) {

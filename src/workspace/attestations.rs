@@ -13,9 +13,9 @@ use crate::scan::config::{ArgumentValue, ConfigFile};
 pub fn wanted(global: &GlobalArgs, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let mut choose = |kind: AttestationKind,
-                      given: &Option<AttestationOption>,
+                      option: &Option<AttestationOption>,
                       setting: &Option<toml::Spanned<ArgumentValue>>| {
-        if let Some(AttestationOption(parameters)) = given {
+        if let Some(AttestationOption(parameters)) = option {
             return parameters.clone();
         }
         let setting = setting.as_ref()?;

@@ -67,13 +67,14 @@ impl BuildSettings {
 /// (docker/buildx, `commands/build.go`).
 pub fn build_args_of(at: &Invocation) -> BTreeMap<String, String> {
     let env = &at.environment;
-    let given = at.global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
-        None => Some((argument.as_str(), env.var(argument)?)),
-        both => both,
-    });
+    let arguments =
+        at.global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
+            None => Some((argument.as_str(), env.var(argument)?)),
+            both => both,
+        });
     let epoch = env.set_var(SOURCE_DATE_EPOCH).map(|epoch| (SOURCE_DATE_EPOCH, epoch));
     // The options come last, so they take precedence.
-    let all = epoch.into_iter().chain(given);
+    let all = epoch.into_iter().chain(arguments);
     all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
@@ -84,18 +85,18 @@ pub fn build_args_of(at: &Invocation) -> BTreeMap<String, String> {
 /// Returns an error if the environment has a value that is not a platform.
 fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Platform>> {
     let Invocation { global, environment, .. } = at;
-    let Some(given) = environment.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none())
+    let Some(value) = environment.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none())
     else {
         return Ok(lasting_platform(global, file));
     };
-    if let Ok(platform) = given.parse() {
+    if let Ok(platform) = value.parse() {
         return Ok(Some(platform));
     }
-    let (what, hint) = match given.contains(',') {
+    let (what, hint) = match value.contains(',') {
         true => ("several platforms, but a run builds for one", "set it to one of them"),
         false => ("not a valid platform", "set it to one such as `linux/arm64`"),
     };
-    let shown = given.escape_debug();
+    let shown = value.escape_debug();
     let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
     Err(usage(message).hint(format!("{hint}, or pass --platform")).into())
 }

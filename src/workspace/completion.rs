@@ -36,8 +36,8 @@ pub fn answer_shell() -> Option<Exit> {
     if words.next()? != "--" {
         return None;
     }
-    let written = Shells::builtins().completer(&shell).map(|shell| answer(shell, words.collect()));
-    let is_answered = written.is_some_and(|written| written.is_ok());
+    let result = Shells::builtins().completer(&shell).map(|shell| answer(shell, words.collect()));
+    let is_answered = result.is_some_and(|result| result.is_ok());
     Some(if is_answered { Exit::Done } else { Exit::Machinery })
 }
 

@@ -169,14 +169,14 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
     let (read, _) = read_all(root, candidates.collect());
-    let wanted = LinkSettings {
+    let settings = LinkSettings {
         build_args: build_args_of(at),
         proxies: BuildProxies::default(),
         platform: at.global.platform.clone(),
         build_platform: Platform::of_this_machine(),
         target: None,
     };
-    link::link(read, &NamingSettings::default(), &wanted).0
+    link::link(read, &NamingSettings::default(), &settings).0
 }
 
 /// Removes duplicates: images may share a Dockerfile, an ignore file, or a setting, whose problems are reported once.
@@ -185,9 +185,9 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
     problems
         .filter(|problem| {
             let labels = problem.labels.iter();
-            let places: Vec<_> =
+            let locations: Vec<_> =
                 labels.map(|label| (label.source.path().clone(), label.span)).collect();
-            seen.insert((problem.rule, problem.message.clone(), places))
+            seen.insert((problem.rule, problem.message.clone(), locations))
         })
         .collect()
 }
@@ -254,12 +254,12 @@ impl Workspace {
         if reported.keys().all(|id| self.triggers.contains_key(id)) {
             return Ok(false);
         }
-        let known = self.diagnostics.len();
+        let start = self.diagnostics.len();
         let problems = self.silence.apply(self.graph.learn_triggers(&reported));
         self.triggers = reported;
         let all = std::mem::take(&mut self.diagnostics).into_iter().chain(problems);
         self.diagnostics = once_each(all);
-        let new = self.diagnostics.get(known..).unwrap_or_default();
+        let new = self.diagnostics.get(start..).unwrap_or_default();
         printer::err(&diagnostics::draw(new, at.paint))?;
         match new.iter().any(Diagnostic::is_error) {
             true => Err(printed(ErrorKind::Files).into()),

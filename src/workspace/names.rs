@@ -55,7 +55,7 @@ impl NameReader<'_> {
     /// Returns the value from the command line or the environment, or else that of the setting.
     fn check(
         &mut self,
-        given: Option<NamePart>,
+        part: Option<NamePart>,
         setting: Option<&Setting>,
         placeholder: &str,
     ) -> anyhow::Result<Option<NamePart>> {
@@ -68,14 +68,14 @@ impl NameReader<'_> {
                 "use lowercase letters and digits, separated by `-`, `_`, or `.`",
             ),
         };
-        if let Some(given) = given {
-            if !fits(self.file, placeholder, &given.value) {
-                let (value, cause) = (&given.value, given.origin.cause());
+        if let Some(part) = part {
+            if !fits(self.file, placeholder, &part.value) {
+                let (value, cause) = (&part.value, part.origin.cause());
                 return Err(usage(format!("{cause} is `{value}`, which is not {what}"))
                     .hint(hint)
                     .into());
             }
-            return Ok(Some(given));
+            return Ok(Some(part));
         }
         let Some(setting) = setting else { return Ok(None) };
         let span: Span = ConfigFile::span(setting);

@@ -34,8 +34,8 @@ pub fn read(at: &Invocation) -> anyhow::Result<BuildProxies> {
 /// # Errors
 /// Returns an error if a build would publish one.
 pub fn check(proxies: &BuildProxies, attestations: &Attestations) -> anyhow::Result<()> {
-    let mut wanted = attestations.wanted();
-    let is_open = wanted.any(|(kind, parameters)| {
+    let mut requests = attestations.wanted();
+    let is_open = requests.any(|(kind, parameters)| {
         kind == AttestationKind::Provenance && !parameters.split(',').any(|it| it == "mode=min")
     });
     if !is_open || proxies.secrets().is_empty() {

@@ -114,12 +114,12 @@ pub fn settings_of(file: Option<&Path>) -> anyhow::Result<RelPath> {
 /// Returns an error if it does not exist.
 pub fn start_directory(at: &Invocation) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't determine the current directory")?;
-    let Some(wanted) = &at.global.directory else { return Ok(current) };
-    let directory = current.join(wanted);
+    let Some(path) = &at.global.directory else { return Ok(current) };
+    let directory = current.join(path);
     let found = directory.canonicalize();
-    let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
+    let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(path))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is not a directory", visible_path(wanted))).into());
+        return Err(usage(format!("`{}` is not a directory", visible_path(path))).into());
     }
     Ok(found)
 }

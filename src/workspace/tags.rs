@@ -40,13 +40,13 @@ pub fn read(
     if versions.is_empty() {
         versions.extend(env.given(&["VERSION", "REPO_VERSION"]));
     }
-    let known = PlaceholderSources { env, head };
+    let sources = PlaceholderSources { env, head };
     let (mut tags, mut problems) = (Vec::new(), Vec::new());
     if versions.is_empty() {
         let settings = file.config.version.as_ref().map_or(&[][..], OneOrMore::settings);
-        for setting in settings.iter().filter(|setting| known.takes(setting.get_ref())) {
+        for setting in settings.iter().filter(|setting| sources.takes(setting.get_ref())) {
             let (text, span) = ConfigFile::spanned(setting);
-            match known.fill(text) {
+            match sources.fill(text) {
                 Ok(value) => {
                     let origin = NameOrigin::Config(file.source.location(span));
                     if !is_tag(&value) {
@@ -64,11 +64,11 @@ pub fn read(
         return Ok((tags, problems));
     }
     for NamePart { value: text, origin } in versions {
-        if !known.takes(&text) {
+        if !sources.takes(&text) {
             continue;
         }
         let cause = origin.cause();
-        let value = known.fill(&text).map_err(|(_, unfilled)| {
+        let value = sources.fill(&text).map_err(|(_, unfilled)| {
             usage(format!("{cause} is `{text}`: {}", unfilled.message)).hint(unfilled.hint)
         })?;
         if !is_tag(&value) {

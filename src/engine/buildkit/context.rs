@@ -36,15 +36,15 @@ impl ContextTar {
 
 /// Reads a context's tar without sending it; `None` if the build was canceled.
 pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<ContextTar>> {
-    let mut look = TarInspector { begun: Vec::new(), hash: None, cancel };
+    let mut look = TarInspector { buffer: Vec::new(), hash: None, cancel };
     match context.write_tar(&mut look) {
         _ if cancel.is_set() => Ok(None),
         Ok(()) => Ok(Some(match look.hash {
             Some(hash) => ContextTar::Large(hex(hash.finish().as_ref())),
             // A tar begins with the name of its first entry, so this stops at the first byte unless the tar is
             // empty.
-            None if look.begun.iter().all(|byte| *byte == 0) => ContextTar::Empty,
-            None => ContextTar::Small(look.begun),
+            None if look.buffer.iter().all(|byte| *byte == 0) => ContextTar::Empty,
+            None => ContextTar::Small(look.buffer),
         })),
         Err(error) => Err(error),
     }
@@ -52,7 +52,7 @@ pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Op
 
 struct TarInspector<'a> {
     /// The tar, as long as it is small.
-    begun: Vec<u8>,
+    buffer: Vec<u8>,
     /// The hash of the whole tar, once it is large.
     hash: Option<ring::digest::Context>,
     cancel: &'a Cancel,
@@ -65,10 +65,12 @@ impl Write for TarInspector<'_> {
         }
         match &mut self.hash {
             Some(hash) => hash.update(bytes),
-            None if self.begun.len() + bytes.len() <= SMALL => self.begun.extend_from_slice(bytes),
+            None if self.buffer.len() + bytes.len() <= SMALL => {
+                self.buffer.extend_from_slice(bytes)
+            }
             none => {
                 let hash = none.insert(ring::digest::Context::new(&ring::digest::SHA256));
-                hash.update(&std::mem::take(&mut self.begun));
+                hash.update(&std::mem::take(&mut self.buffer));
                 hash.update(bytes);
             }
         }

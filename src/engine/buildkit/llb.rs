@@ -105,8 +105,8 @@ fn files(actions: Vec<pb::FileAction>) -> pb::op::Op {
 /// Returns a graph of one operation without inputs.
 fn graph_of(actions: Vec<pb::FileAction>, name: &str) -> pb::Definition {
     let mut graph = LlbGraph::default();
-    let made = graph.add(files(actions), Vec::new(), name);
-    graph.finish(made)
+    let output = graph.add(files(actions), Vec::new(), name);
+    graph.finish(output)
 }
 
 #[derive(Default)]

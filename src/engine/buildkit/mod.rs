@@ -123,12 +123,12 @@ pub(super) fn build<P: Default, T: Transport>(
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
-    let looked = context::look(request.context.as_ref(), cancel);
-    let Some(looked) = looked.context("can't read the context")? else {
+    let tar = context::look(request.context.as_ref(), cancel);
+    let Some(tar) = tar.context("can't read the context")? else {
         return Ok(BuildOutcome::Canceled);
     };
-    let looked = if request.attestations.provenance.is_some() { looked.apart() } else { looked };
-    let outcome = build_once(lines, watch, credentials, (&looked, request), sink, cancel)?;
+    let tar = if request.attestations.provenance.is_some() { tar.apart() } else { tar };
+    let outcome = build_once(lines, watch, credentials, (&tar, request), sink, cancel)?;
     let BuildOutcome::Failed(failure) = &outcome else { return Ok(outcome) };
     let no_cache = match remedy(failure) {
         Some(Remedy::Again) => request.no_cache,
@@ -136,7 +136,7 @@ pub(super) fn build<P: Default, T: Transport>(
         _ => return Ok(outcome),
     };
     let request = BuildRequest { no_cache, ..request.clone() };
-    build_once(lines, watch, credentials, (&looked, &request), sink, cancel)
+    build_once(lines, watch, credentials, (&tar, &request), sink, cancel)
 }
 
 /// Builds with the context as read before. If sharing the upload with other builds fails, sends the context to this
@@ -145,15 +145,15 @@ fn build_once<P: Default, T: Transport>(
     lines: &ConnectionPool<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
-    (looked, request): (&ContextTar, &BuildRequest),
+    (tar, request): (&ContextTar, &BuildRequest),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
     let mut why = String::new();
     for sending in [ContextSharing::Shared, ContextSharing::Alone] {
-        let context = (looked, sending);
-        let end = lines.call(async |kept| {
-            solve::build(kept, watch, credentials, request, context, sink, cancel).await
+        let context = (tar, sending);
+        let end = lines.call(async |connections| {
+            solve::build(connections, watch, credentials, request, context, sink, cancel).await
         })?;
         match end {
             AttemptResult::Done(outcome) => return Ok(outcome),

@@ -86,8 +86,8 @@ impl Ssh for SecretProvider {
         let id = request.metadata().get(AGENT_ID).and_then(|id| id.to_str().ok());
         let socket = self.agent(id.unwrap_or_default())?;
         let agent = UnixStream::connect(&socket).await.map_err(|error| {
-            let place = visible_path(&socket);
-            Status::unavailable(format!("can't connect to the ssh agent at {place}: {error}"))
+            let path = visible_path(&socket);
+            Status::unavailable(format!("can't connect to the ssh agent at {path}: {error}"))
         })?;
         let (to, from) = mpsc::channel(1);
         let questions = request.into_inner();
@@ -193,9 +193,9 @@ mod tests {
             while let Some(answer) = from.recv().await {
                 answers.push(answer);
             }
-            let mut asked = Vec::new();
-            agent.read_to_end(&mut asked).await.unwrap();
-            (asked, answers)
+            let mut requests = Vec::new();
+            agent.read_to_end(&mut requests).await.unwrap();
+            (requests, answers)
         })
     }
 
@@ -211,8 +211,11 @@ mod tests {
         assert_eq!(relayed(&[&all]), (all, answers));
         // Add, remove, remove all, lock, unlock, an extension, and an empty message.
         for kind in [17, 18, 19, 22, 23, 27] {
-            let (asked, answers) = relayed(&[&message(&[kind, 1, 2]), &list]);
-            assert_eq!((asked, answers), (list.clone(), vec![REFUSAL.to_vec(), message(&[12, 0])]));
+            let (requests, answers) = relayed(&[&message(&[kind, 1, 2]), &list]);
+            assert_eq!(
+                (requests, answers),
+                (list.clone(), vec![REFUSAL.to_vec(), message(&[12, 0])])
+            );
         }
         assert_eq!(relayed(&[&message(&[])]), (Vec::new(), vec![REFUSAL.to_vec()]));
     }

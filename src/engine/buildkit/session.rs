@@ -210,16 +210,17 @@ impl Upload for ContextUpload {
         &self,
         request: Request<Streaming<BytesMessage>>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        let asked = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
-        let Some(offer) = asked.and_then(|path| self.0.at(path)) else {
+        let url_path = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
+        let Some(offer) = url_path.and_then(|path| self.0.at(path)) else {
             return Err(Status::not_found("no such upload"));
         };
         let (to, from) = mpsc::channel(WAITING_CHUNKS);
         let write = move || {
             let hash = ring::digest::Context::new(&ring::digest::SHA256);
-            let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK), hash, whole: false };
+            let mut chunks =
+                Chunks { to, waiting: Vec::with_capacity(CHUNK), hash, is_complete: false };
             match offer.files.write_tar(&mut chunks).and_then(|()| chunks.finish(&offer.digest)) {
-                Ok(()) => chunks.whole = true,
+                Ok(()) => chunks.is_complete = true,
                 Err(_) if chunks.to.is_closed() => {}
                 Err(error) => offer.fault.keep(error),
             }
@@ -237,7 +238,7 @@ struct Chunks {
     to: mpsc::Sender<Result<BytesMessage, Status>>,
     waiting: Vec<u8>,
     hash: ring::digest::Context,
-    whole: bool,
+    is_complete: bool,
 }
 
 impl Chunks {
@@ -255,23 +256,23 @@ impl Drop for Chunks {
     /// Reports a context that ends early, by an error or a panic, so that the engine does not mistake it for a
     /// smaller one.
     fn drop(&mut self) {
-        if !self.whole {
-            let said = Status::aborted("the context could not be written");
+        if !self.is_complete {
+            let status = Status::aborted("the context could not be written");
             // If the engine is gone, there is nothing to report.
-            drop(self.to.blocking_send(Err(said)));
+            drop(self.to.blocking_send(Err(status)));
         }
     }
 }
 
 impl Write for Chunks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK - self.waiting.len());
-        self.waiting.extend_from_slice(&bytes[..taken]);
-        self.hash.update(&bytes[..taken]);
+        let count = bytes.len().min(CHUNK - self.waiting.len());
+        self.waiting.extend_from_slice(&bytes[..count]);
+        self.hash.update(&bytes[..count]);
         if self.waiting.len() == CHUNK {
             self.flush()?;
         }
-        Ok(taken)
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

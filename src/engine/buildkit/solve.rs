@@ -100,20 +100,20 @@ impl<T> Clone for Watch<'_, T> {
 }
 
 impl<T: Transport> Watch<'_, T> {
-    /// Returns once the engine no longer answers; `heard` is the time of its last message.
-    pub(in crate::engine) async fn until_gone(self, heard: &Cell<Instant>) -> Status {
+    /// Returns once the engine no longer answers; `last_message` is the time of its last message.
+    pub(in crate::engine) async fn until_gone(self, last_message: &Cell<Instant>) -> Status {
         loop {
-            let ask_at = heard.get() + self.patience;
+            let ask_at = last_message.get() + self.patience;
             if ask_at > Instant::now() {
                 sleep_until(ask_at).await;
                 continue;
             }
             // An engine that refuses or closes the ping's connection also closes the build's.
             if timeout(self.patience, self.transport.ping()).await.is_err() {
-                let silent = heard.get().elapsed().as_secs();
+                let silent = last_message.get().elapsed().as_secs();
                 return Status::unavailable(format!("no response for {silent} s"));
             }
-            heard.set(Instant::now());
+            last_message.set(Instant::now());
         }
     }
 }
@@ -146,13 +146,13 @@ pub(super) async fn build<P, T: Transport>(
         ContextTar::Empty => (llb::empty_context(), None),
         ContextTar::Small(tar) => (llb::small_context(tar), None),
         ContextTar::Large(digest) => {
-            let (path, known) = match sending {
+            let (path, checksum) = match sending {
                 ContextSharing::Shared => (format!("/{digest}"), Some(digest.as_str())),
                 ContextSharing::Alone => (format!("/{digest}/{id}"), None),
             };
             let files = Arc::clone(&request.context);
             let (digest, fault) = (digest.clone(), fault.clone());
-            (llb::context(&path, known), Some(ContextOffer { files, digest, path, fault }))
+            (llb::context(&path, checksum), Some(ContextOffer { files, digest, path, fault }))
         }
     };
     // The line is reusable only if this build completes.
@@ -305,8 +305,8 @@ async fn follow<T: Transport>(
     canceled: &Notify,
     watch: Watch<'_, T>,
 ) -> Option<Result<Response<SolveResponse>, Status>> {
-    let heard = Cell::new(Instant::now());
-    let mut gone = pin!(watch.until_gone(&heard));
+    let last_message = Cell::new(Instant::now());
+    let mut watchdog = pin!(watch.until_gone(&last_message));
     let mut updates = pin!(status(control.clone(), request.r#ref.clone()));
     let mut control = control;
     let mut solve = Some(Box::pin(async move { control.solve(request).await }));
@@ -328,7 +328,7 @@ async fn follow<T: Transport>(
                 last = Instant::now() + STATUS_TAIL;
             }
             update = updates.next(), if !is_at_end => {
-                heard.set(Instant::now());
+                last_message.set(Instant::now());
                 if waiting.is_empty() {
                     report_at = Instant::now() + REPORT_WITHIN;
                 }
@@ -341,7 +341,7 @@ async fn follow<T: Transport>(
                 gather();
             }
             () = sleep_until(report_at), if !waiting.is_empty() => sink(mem::take(&mut waiting)),
-            silence = &mut gone, if solve.is_some() => {
+            silence = &mut watchdog, if solve.is_some() => {
                 end = Some(Err(silence));
                 break;
             }
@@ -416,9 +416,9 @@ fn failed<T: Transport>(
         return Ok(AttemptResult::ContextLost(plain_message(&message)));
     }
     // Builds that share a failing step may all fail before the engine has reported the step to each of them.
-    let untold =
+    let unreported_step =
         |command| BuildStep { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
-    let step = step.or_else(|| failed_command(&message).map(untold));
+    let step = step.or_else(|| failed_command(&message).map(unreported_step));
     let mut message = plain_message(&message);
     // The engine's message names only the address of a registry that does not answer.
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))

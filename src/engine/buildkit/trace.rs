@@ -85,8 +85,8 @@ fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Duration {
     let nanoseconds =
         |stamp: &Timestamp| i128::from(stamp.seconds) * 1_000_000_000 + i128::from(stamp.nanos);
     let (Some(from), Some(to)) = (from, to) else { return Duration::ZERO };
-    let took = nanoseconds(to).saturating_sub(nanoseconds(from));
-    u64::try_from(took).map(Duration::from_nanos).unwrap_or_default()
+    let elapsed = nanoseconds(to).saturating_sub(nanoseconds(from));
+    u64::try_from(elapsed).map(Duration::from_nanos).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -231,11 +231,11 @@ mod tests {
         let full = "failed to prepare extraction snapshot \"extract-3\": no space left on device";
         check(None, full, None);
         check(None, "parent snapshot sha256:702b does not exist: not found", None);
-        let taken = "image \"docker.io/shop/base:latest\": already exists";
-        check(Some("exporting to image"), taken, Some(Remedy::Again));
-        check(Some("RUN create-image"), taken, None);
-        let gone = "image \"docker.io/shop/base:latest\": not found";
-        check(Some("exporting to image"), gone, None);
+        let conflict = "image \"docker.io/shop/base:latest\": already exists";
+        check(Some("exporting to image"), conflict, Some(Remedy::Again));
+        check(Some("RUN create-image"), conflict, None);
+        let missing = "image \"docker.io/shop/base:latest\": not found";
+        check(Some("exporting to image"), missing, None);
         check(
             None,
             "failed to commit tmcd3 to 7nc6i during finalize: failed to stat active key during \

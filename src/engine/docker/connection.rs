@@ -74,10 +74,10 @@ impl EngineConnector {
         method: Method,
         path: &str,
     ) -> Result<EngineResponse, ExchangeError> {
-        if let Some(mut kept) = plain.0.take()
-            && let Ok(answer) = self.exchange(&mut kept, &method, path).await
+        if let Some(mut connection) = plain.0.take()
+            && let Ok(answer) = self.exchange(&mut connection, &method, path).await
         {
-            plain.0 = Some(kept);
+            plain.0 = Some(connection);
             return Ok(answer);
         }
         let mut fresh = self.connect().await?;

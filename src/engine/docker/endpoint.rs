@@ -100,12 +100,12 @@ pub fn resolve(environment: &EndpointEnvironment) -> anyhow::Result<Endpoint> {
     if let Some(host) = &environment.host {
         return from_host(host, environment, "DOCKER_HOST".into());
     }
-    let (name, asked_by) = match &environment.context {
+    let (name, set_by) = match &environment.context {
         Some(name) => (Some(name.clone()), "DOCKER_CONTEXT"),
         None => (current_context(environment)?, "Docker's configuration"),
     };
     match name.as_deref() {
-        Some(name) if name != "default" => from_context(name, asked_by, environment),
+        Some(name) if name != "default" => from_context(name, set_by, environment),
         _ => from_host(&format!("unix://{DEFAULT_SOCKET}"), environment, "default".into()),
     }
 }
@@ -143,8 +143,8 @@ fn parse_host(
     named_by: &str,
 ) -> anyhow::Result<(EndpointAddress, bool)> {
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
-    let asked = environment.tls_verify.is_some() || environment.tls.is_some();
-    let secure = scheme == "https" || (scheme != "http" && asked);
+    let uses_tls = environment.tls_verify.is_some() || environment.tls.is_some();
+    let secure = scheme == "https" || (scheme != "http" && uses_tls);
     let wrong = |what: &str, hint: &str| {
         Err(permanent(format!("{what} `{host}` ({named_by})")).hint(hint).into())
     };
@@ -223,12 +223,12 @@ struct ContextEndpoint {
 
 fn from_context(
     name: &str,
-    asked_by: &str,
+    set_by: &str,
     environment: &EndpointEnvironment,
 ) -> anyhow::Result<Endpoint> {
     let hash = sha256_hex(name.as_bytes());
     let unknown = || {
-        let message = format!("the docker context `{name}` was not found (set by {asked_by})");
+        let message = format!("the docker context `{name}` was not found (set by {set_by})");
         InfrastructureError::new(ErrorKind::NotFound, message).hint(
             "list contexts with `docker context ls`, or switch with `docker context use default`",
         )

@@ -13,17 +13,18 @@ use crate::base::screen::visible;
 
 /// Returns the error for a failed exchange with the engine.
 pub(super) fn explain(broken: &ExchangeError, endpoint: &Endpoint) -> anyhow::Error {
-    let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
+    let address = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     let error = match broken {
-        ExchangeError::Connect(error) => explain_connect(error, endpoint, &place),
+        ExchangeError::Connect(error) => explain_connect(error, endpoint, &address),
         ExchangeError::Tls(cause) => {
-            permanent(format!("the TLS connection to the engine at {place} failed: {cause}")).hint(
-                "check `ca.pem`, `cert.pem`, and `key.pem` in DOCKER_CERT_PATH, and that the \
+            permanent(format!("the TLS connection to the engine at {address} failed: {cause}"))
+                .hint(
+                    "check `ca.pem`, `cert.pem`, and `key.pem` in DOCKER_CERT_PATH, and that the \
                  engine uses TLS on this port",
-            )
+                )
         }
         ExchangeError::Talk(cause) => unreachable(format!(
-            "no response from a Docker engine at {place}: {cause}"
+            "no response from a Docker engine at {address}: {cause}"
         ))
         .hint(match (&endpoint.address, &endpoint.tls) {
             (EndpointAddress::Tcp { .. }, None) => {
@@ -43,7 +44,7 @@ pub(super) fn explain(broken: &ExchangeError, endpoint: &Endpoint) -> anyhow::Er
                 _ => ErrorKind::Permanent,
             };
             let message = format!(
-                "the engine at {place} rejected the request: {} ({status})",
+                "the engine at {address} rejected the request: {} ({status})",
                 visible(message)
             );
             InfrastructureError::new(kind, message)
@@ -53,10 +54,10 @@ pub(super) fn explain(broken: &ExchangeError, endpoint: &Endpoint) -> anyhow::Er
     error.into()
 }
 
-fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> InfrastructureError {
+fn explain_connect(error: &io::Error, endpoint: &Endpoint, address: &str) -> InfrastructureError {
     match (error.kind(), &endpoint.address) {
         (io::ErrorKind::PermissionDenied, EndpointAddress::Unix(_)) => {
-            denied(format!("permission denied on the engine's socket {place}")).hint(
+            denied(format!("permission denied on the engine's socket {address}")).hint(
                 "add yourself to its group with `sudo usermod -aG docker $USER` and log in again, \
                  or use sudo",
             )
@@ -64,14 +65,14 @@ fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> Infra
         (io::ErrorKind::NotFound, EndpointAddress::Unix(_)) => {
             let hint = "start Docker with `sudo systemctl start docker`, or set DOCKER_HOST to \
                         the engine's address";
-            unreachable(format!("no engine is running: socket not found: {place}")).hint(hint)
+            unreachable(format!("no engine is running: socket not found: {address}")).hint(hint)
         }
         (io::ErrorKind::ConnectionRefused, EndpointAddress::Unix(_)) => {
-            unreachable(format!("no engine is running: connection refused: {place}"))
+            unreachable(format!("no engine is running: connection refused: {address}"))
                 .hint("start Docker with `sudo systemctl start docker`")
         }
         (io::ErrorKind::ConnectionRefused, EndpointAddress::Tcp { .. }) => {
-            unreachable(format!("no engine is running: connection refused: {place}"))
+            unreachable(format!("no engine is running: connection refused: {address}"))
                 .hint("start Docker there, or unset DOCKER_HOST to use the local engine")
         }
         (_, EndpointAddress::Tcp { host, .. }) if is_lookup(error) => {
@@ -79,7 +80,7 @@ fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> Infra
             permanent(format!("the engine's host `{host}` was not found ({named_by}): {error}"))
                 .hint("check DOCKER_HOST, or unset it to use the local engine")
         }
-        _ => unreachable(format!("can't connect to the engine at {place}: {error}"))
+        _ => unreachable(format!("can't connect to the engine at {address}: {error}"))
             .hint("check that the engine is running, and that DOCKER_HOST is its address"),
     }
 }

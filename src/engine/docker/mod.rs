@@ -237,8 +237,8 @@ impl Builder for Docker {
     }
 
     fn features(&self) -> anyhow::Result<Features> {
-        if let Some(known) = self.features.get() {
-            return Ok(*known);
+        if let Some(features) = self.features.get() {
+            return Ok(*features);
         }
         let keeps_manifests = self.pool.call(async |connections| {
             if self.api(connections).await? < FIRST_WITH_MANIFESTS {
@@ -319,12 +319,12 @@ impl ImageStore for Docker {
         &self,
         reference: &str,
         platform: Option<&Platform>,
-        begun: &mut dyn FnMut(),
+        on_start: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
         self.pool.call(async |connections| {
             let version = self.version_path(connections).await?;
             let what = (reference, platform);
-            pull::pull(&self.wire, &self.credentials, &version, what, begun).await
+            pull::pull(&self.wire, &self.credentials, &version, what, on_start).await
         })
     }
 
@@ -389,9 +389,9 @@ fn names_frontend(dockerfile: &str) -> bool {
 
 /// Checks that the response to the ping comes from an engine that can build, and returns the API version to use.
 fn check_version(answer: &EngineResponse, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
-    let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
+    let address = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     if header(&answer.headers, "libpod-api-version").is_some() {
-        return Err(permanent(format!("the engine at {place} is Podman, which has no BuildKit"))
+        return Err(permanent(format!("the engine at {address} is Podman, which has no BuildKit"))
             .hint("set DOCKER_HOST to a Docker engine")
             .into());
     }
@@ -401,18 +401,19 @@ fn check_version(answer: &EngineResponse, endpoint: &Endpoint) -> anyhow::Result
             let message = connection::message_of(&answer.body);
             return Err(explain(&ExchangeError::Refused(answer.status, message), endpoint));
         }
-        return Err(permanent(format!("the server at {place} is not a Docker engine"))
+        return Err(permanent(format!("the server at {address} is not a Docker engine"))
             .hint("check DOCKER_HOST and `docker context ls`, or unset DOCKER_HOST")
             .into());
     };
     if header(&answer.headers, "ostype").is_some_and(|os| os == "windows") {
-        let message = format!("the engine at {place} runs Windows containers and has no BuildKit");
+        let message =
+            format!("the engine at {address} runs Windows containers and has no BuildKit");
         return Err(permanent(message).hint("switch it to Linux containers").into());
     }
     if api < OLDEST_API {
         let ((major, minor), (first, least)) = (api, OLDEST_API);
         let message = format!(
-            "the engine at {place} is too old: it has API {major}.{minor}, but BuildKit requires \
+            "the engine at {address} is too old: it has API {major}.{minor}, but BuildKit requires \
              {first}.{least}"
         );
         return Err(permanent(message).hint("update Docker to 20.10 or newer").into());

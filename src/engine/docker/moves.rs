@@ -79,7 +79,7 @@ pub(super) struct ReferenceMoves {
     /// A reference that nothing else uses.
     marker: String,
     /// How often the marker was put on an image.
-    sent: Mutex<u64>,
+    tag_count: Mutex<u64>,
     shared: Arc<WatchState>,
     thread: Option<JoinHandle<()>>,
 }
@@ -110,7 +110,7 @@ impl ReferenceMoves {
             endpoint,
             answer_within: docker.answer_within,
             marker: marker.to_owned(),
-            sent: Mutex::default(),
+            tag_count: Mutex::default(),
             shared,
             thread: Some(thread),
         })
@@ -153,15 +153,15 @@ impl ReferenceWatch for ReferenceMoves {
         let deadline = Instant::now() + self.answer_within;
         // Events arrive in order. Once there are more events of the marker than were caused before this call, one
         // of them is from this call, and all events before it have arrived too.
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *sent;
+        let mut tag_count = self.tag_count.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *tag_count;
         loop {
             engine.tag(image_id, &self.marker)?;
-            *sent += 1;
+            *tag_count += 1;
             let seen = self.shared.seen();
             let is_missing = |seen: &mut MoveCounts| seen.count(&self.marker) <= before;
             // Some events may have been lost; as many more are needed.
-            let can_suffice = seen.count(&self.marker) + (*sent - before) > before;
+            let can_suffice = seen.count(&self.marker) + (*tag_count - before) > before;
             let wait = if can_suffice { AGAIN_AFTER } else { Duration::ZERO };
             let waited = self.shared.changed.wait_timeout_while(seen, wait, is_missing);
             let (mut seen, _) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -19,7 +19,7 @@ pub(super) async fn pull(
     credentials: &CredentialStore,
     version: &str,
     (reference, platform): (&str, Option<&Platform>),
-    begun: &mut dyn FnMut(),
+    on_start: &mut dyn FnMut(),
 ) -> anyhow::Result<()> {
     let (repository, tag) = split_reference(reference);
     let mut path =
@@ -30,7 +30,7 @@ pub(super) async fn pull(
     let credential = credentials.lookup(registry_of(repository))?;
     let header = credential.map(|it| encode(Some(&it)));
     let headers: Vec<_> = header.iter().map(|value| ("X-Registry-Auth", value.as_str())).collect();
-    let mut lines = MessageStream::new(begun);
+    let mut lines = MessageStream::new(on_start);
     let answered = wire.stream(Method::POST, &path, &headers, &mut |bytes| lines.take(bytes)).await;
     let status = answered.map_err(|broken| explain(&broken, &wire.endpoint))?;
     let result = lines.finish();

@@ -52,24 +52,24 @@ pub(super) async fn push(
         () = canceled.notified() => return Err(stopped()),
         found = found => found.context("the credential lookup failed")??,
     };
-    let heard = Cell::new(Instant::now());
-    let mut begun = || ();
-    let mut lines = MessageStream::new(&mut begun);
+    let last_message = Cell::new(Instant::now());
+    let mut on_start = || ();
+    let mut lines = MessageStream::new(&mut on_start);
     let mut take = |bytes: &[u8]| {
-        heard.set(Instant::now());
+        last_message.set(Instant::now());
         lines.take(bytes);
     };
     let answered = {
         let mut sending = pin!(send(watch, version, reference, credential.as_ref(), &mut take));
         tokio::select! {
             () = canceled.notified() => return Err(stopped()),
-            silence = watch.until_gone(&heard) => return Err(lost(watch, silence.message())),
+            silence = watch.until_gone(&last_message) => return Err(lost_connection(watch, silence.message())),
             answered = &mut sending => answered,
         }
     };
     match answered {
         Ok(status) => check_response(status, lines.finish(), reference, credential.as_ref(), watch),
-        Err(ExchangeError::Talk(cause)) => Err(lost(watch, &cause)),
+        Err(ExchangeError::Talk(cause)) => Err(lost_connection(watch, &cause)),
         Err(broken) => Err(explain(&broken, &watch.transport.endpoint)),
     }
 }
@@ -89,7 +89,7 @@ async fn send(
     watch.transport.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
 }
 
-fn lost(watch: Watch<'_, EngineConnector>, cause: &str) -> anyhow::Error {
+fn lost_connection(watch: Watch<'_, EngineConnector>, cause: &str) -> anyhow::Error {
     let address = &watch.transport.endpoint.address;
     transient(format!("lost the connection to the engine at `{address}` during the push: {cause}"))
         .hint("check that the engine is still running, and push again")
@@ -110,7 +110,7 @@ fn check_response(
         (None, true) => {
             return result.digest.ok_or_else(|| {
                 // A response that was cut off between two lines looks complete.
-                lost(watch, "the response is incomplete")
+                lost_connection(watch, "the response is incomplete")
             });
         }
     };

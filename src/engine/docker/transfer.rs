@@ -62,7 +62,7 @@ pub(super) fn cut_lines(rest: &mut Vec<u8>, bytes: &[u8], mut read: impl FnMut(V
 pub(super) struct MessageStream<'a> {
     rest: Vec<u8>,
     result: TransferResult,
-    begun: &'a mut dyn FnMut(),
+    on_start: &'a mut dyn FnMut(),
 }
 
 /// The relevant content of a response.
@@ -77,9 +77,9 @@ pub(super) struct TransferResult {
 }
 
 impl<'a> MessageStream<'a> {
-    /// Starts with an empty response. `begun` is called at the engine's first status about the transfer.
-    pub(super) fn new(begun: &'a mut dyn FnMut()) -> MessageStream<'a> {
-        MessageStream { rest: Vec::new(), result: TransferResult::default(), begun }
+    /// Starts with an empty response. `on_start` is called at the engine's first status about the transfer.
+    pub(super) fn new(on_start: &'a mut dyn FnMut()) -> MessageStream<'a> {
+        MessageStream { rest: Vec::new(), result: TransferResult::default(), on_start }
     }
 
     /// Adds a piece of the response.
@@ -104,7 +104,7 @@ impl<'a> MessageStream<'a> {
         {
             // The engine sends its first status once it has the image's manifest.
             if status.is_some() && self.result.last.is_empty() {
-                (self.begun)();
+                (self.on_start)();
             }
             // The first error is the cause of those that follow.
             if self.result.error.is_none() {
@@ -141,14 +141,14 @@ mod tests {
             b"{\"status\":\"Pulling\"}\r\n{\"error\":\"no such tag\"}\r\n{\"error\":\"x\"}";
         let read = |parts: &[&[u8]]| {
             let mut times = 0;
-            let mut begun = || times += 1;
-            let mut lines = MessageStream::new(&mut begun);
+            let mut on_start = || times += 1;
+            let mut lines = MessageStream::new(&mut on_start);
             parts.iter().for_each(|part| lines.take(part));
             (lines.finish().error, times)
         };
         for cut in 0..answer.len() {
-            let (error, begun) = read(&[&answer[..cut], &answer[cut..]]);
-            assert_eq!((error.as_deref(), begun), (Some("no such tag"), 1), "cut at {cut}");
+            let (error, starts) = read(&[&answer[..cut], &answer[cut..]]);
+            assert_eq!((error.as_deref(), starts), (Some("no such tag"), 1), "cut at {cut}");
         }
         assert_eq!(read(&[b"{\"status\":\"done\"}\n"]), (None, 1));
         assert_eq!(read(&[b"{\"message\":\"", b"no\"}\n"]), (None, 0));
@@ -158,8 +158,8 @@ mod tests {
     #[test]
     fn digests_are_found_in_the_output_of_both_image_stores() {
         let read = |answer: &str| {
-            let mut begun = || ();
-            let mut lines = MessageStream::new(&mut begun);
+            let mut on_start = || ();
+            let mut lines = MessageStream::new(&mut on_start);
             lines.take(answer.as_bytes());
             let result = lines.finish();
             (result.digest, result.error)
@@ -189,9 +189,9 @@ mod tests {
     fn credentials_are_encoded_in_the_format_of_the_engine() {
         let check = |username: &str, expected| {
             let credential = Credential { username: username.into(), secret: "s".into() };
-            let sent = URL_SAFE.decode(encode(Some(&credential))).unwrap();
-            let sent: Value = serde_json::from_slice(&sent).unwrap();
-            assert_eq!(sent, expected);
+            let header = URL_SAFE.decode(encode(Some(&credential))).unwrap();
+            let header: Value = serde_json::from_slice(&header).unwrap();
+            assert_eq!(header, expected);
         };
         check("me", serde_json::json!({"username": "me", "password": "s"}));
         check("", serde_json::json!({"identitytoken": "s"}));

@@ -166,11 +166,12 @@ impl Fake {
         let content = scripted.content.as_deref();
         let image = self.shared.lock().store.derive(request, context, content, &self.platform());
         let image_id = image.image.id.clone();
-        let held = !request.no_cache && self.shared.lock().store.find(&image_id).is_some();
+        let is_stored = !request.no_cache && self.shared.lock().store.find(&image_id).is_some();
         for warning in &scripted.warnings {
             sink(vec![TimedUpdate::now(BuildUpdate::Warning(warning.clone()))]);
         }
-        for (index, (step, scripted_step)) in plan(request, scripted, held).into_iter().enumerate()
+        for (index, (step, scripted_step)) in
+            plan(request, scripted, is_stored).into_iter().enumerate()
         {
             sink(vec![TimedUpdate::now(BuildUpdate::StepStarted(step.clone()))]);
             if let Some(gate) = &scripted_step.gate {
@@ -217,10 +218,10 @@ fn failed(scripted: &ScriptedImage, step: Option<BuildStep>, message: &str) -> B
 fn plan(
     request: &BuildRequest,
     scripted: &ScriptedImage,
-    held: bool,
+    is_stored: bool,
 ) -> Vec<(BuildStep, ScriptedStep)> {
     let Some(scripted_steps) = &scripted.steps else {
-        let plain = ScriptedStep { cached: held, ..ScriptedStep::default() };
+        let plain = ScriptedStep { cached: is_stored, ..ScriptedStep::default() };
         let steps = steps::steps(&request.dockerfile);
         return steps.into_iter().map(|step| (step, plain.clone())).collect();
     };
@@ -358,13 +359,13 @@ impl ImageStore for Fake {
         &self,
         reference: &str,
         platform: Option<&Platform>,
-        begun: &mut dyn FnMut(),
+        on_start: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
         self.record(&json!({ "call": "pull", "reference": reference, "platform": platform }))?;
         let Some(content) = self.script.registry.get(reference) else {
             anyhow::bail!("can't pull `{reference}`: the registry has no such image");
         };
-        begun();
+        on_start();
         let platform = platform.cloned().unwrap_or_else(|| self.platform());
         self.shared
             .change(|state| state.store.put(&FakeStore::external(content, &platform), &[reference]))

@@ -137,14 +137,14 @@ impl Script {
         let mut script: Script = serde_json::from_slice(&text)
             .with_context(|| format!("`{}` is not a valid script", visible_path(path)))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let whole = |path: &mut PathBuf| *path = directory.join(&*path);
-        script.record.as_mut().map(whole);
-        script.store.as_mut().map(whole);
+        let resolve = |path: &mut PathBuf| *path = directory.join(&*path);
+        script.record.as_mut().map(resolve);
+        script.store.as_mut().map(resolve);
         for image in &mut script.images {
             let of_steps = image.steps.iter_mut().flatten().filter_map(|step| step.gate.as_mut());
             for gate in of_steps.chain(image.gate.as_mut()) {
                 if let Gate::File(path) = gate {
-                    whole(path);
+                    resolve(path);
                 }
             }
         }

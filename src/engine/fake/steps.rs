@@ -82,11 +82,11 @@ pub(super) fn labels(instruction: &str) -> Vec<(String, String)> {
 
 /// Returns the triggers that the `ONBUILD` instructions leave to a child.
 pub(super) fn on_build(dockerfile: &str) -> Vec<String> {
-    let left = |text: &String| {
+    let trigger = |text: &String| {
         let (word, rest) = text.split_once(' ')?;
         word.eq_ignore_ascii_case("onbuild").then(|| rest.trim().to_owned())
     };
-    instructions(dockerfile).iter().filter_map(left).collect()
+    instructions(dockerfile).iter().filter_map(trigger).collect()
 }
 
 fn instructions(dockerfile: &str) -> Vec<String> {
@@ -145,7 +145,7 @@ mod tests {
     fn instructions_become_numbered_steps() {
         let text =
             "# c\nARG A\nFROM x:1 AS one\nRUN a \\\n  # c\n  && b\n\nfrom --platform=p one\nCMD c";
-        let said: Vec<_> = steps(text)
+        let texts: Vec<_> = steps(text)
             .iter()
             .map(|s| format!("{:?} {}/{} {}", s.stage.as_deref(), s.number, s.total, s.text))
             .collect();
@@ -155,12 +155,12 @@ mod tests {
             "None 1/2 from --platform=p one",
             "None 2/2 CMD c",
         ];
-        assert_eq!(said, expected);
+        assert_eq!(texts, expected);
         assert_eq!(bases("FROM a\nCOPY --from=b x y\nRUN c"), ["a", "b"]);
         assert_eq!(steps("RUN x \\"), []);
         let text = "FROM x\nCOPY <<EOF <<-\"E2\" /d\nFROM y\nEOF\nRUN z\n\tE2\nRUN a";
-        let said: Vec<_> = steps(text).into_iter().map(|step| step.text).collect();
-        assert_eq!(said, ["FROM x", "COPY <<EOF <<-\"E2\" /d", "RUN a"]);
+        let texts: Vec<_> = steps(text).into_iter().map(|step| step.text).collect();
+        assert_eq!(texts, ["FROM x", "COPY <<EOF <<-\"E2\" /d", "RUN a"]);
         let stages = "FROM x AS one\nFROM y AS two\nFROM one AS three\nCOPY --from=z a b";
         let check = |target, base: &str, chain: &[&str]| {
             let chain = chain.iter().map(|it| (*it).to_owned()).collect();

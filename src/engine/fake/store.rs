@@ -56,7 +56,7 @@ impl FakeStore {
 
     /// Returns the image with a reference or an ID.
     pub(super) fn find(&self, reference: &str) -> Option<FakeImage> {
-        let reference = whole_reference(reference);
+        let reference = full_reference(reference);
         let by_id = || self.images.values().find(|it| it.image.id == reference);
         let mut found = self.images.get(&*reference).or_else(by_id)?.clone();
         let same = self.images.iter().filter(|(_, other)| other.image.id == found.image.id);
@@ -77,10 +77,12 @@ impl FakeStore {
         // An image without references is kept under its ID, as in an engine.
         let names = if references.is_empty() { &[id] } else { references };
         for name in names {
-            let displaced = self.images.insert(whole_reference(name).into_owned(), found.clone());
+            let displaced = self.images.insert(full_reference(name).into_owned(), found.clone());
             // An image that has lost its last reference is kept under its ID.
-            if let Some(lost) = displaced.filter(|lost| self.find(&lost.image.id).is_none()) {
-                self.images.insert(lost.image.id.clone(), lost);
+            if let Some(previous) =
+                displaced.filter(|previous| self.find(&previous.image.id).is_none())
+            {
+                self.images.insert(previous.image.id.clone(), previous);
             }
         }
         if !references.is_empty() {
@@ -91,7 +93,7 @@ impl FakeStore {
 
     /// Removes a reference, or an image with all its references by ID.
     pub(super) fn remove(&mut self, reference: &str) -> anyhow::Result<()> {
-        let reference = whole_reference(reference);
+        let reference = full_reference(reference);
         self.images.retain(|name, it| *name != reference && it.image.id != reference);
         self.save()
     }
@@ -131,11 +133,11 @@ impl FakeStore {
         let mut layers = Vec::new();
         let chain = chain_of(&request.dockerfile, request.target.as_deref());
         let (base, chain) = chain.unwrap_or_default();
-        let base = self.find(meant(&base, &request.contexts)).unwrap_or_default();
+        let base = self.find(resolve(&base, &request.contexts)).unwrap_or_default();
         if let Some(content) = content {
             feed(&mut hash, content.as_bytes());
         } else {
-            let find = |name: &String| self.find(meant(name, &request.contexts));
+            let find = |name: &String| self.find(resolve(name, &request.contexts));
             for base in bases(&request.dockerfile).iter().filter_map(find) {
                 feed(&mut hash, base.image.diff_ids.concat().as_bytes());
             }
@@ -152,9 +154,9 @@ impl FakeStore {
         let mut id = blake3::Hasher::new();
         feed(&mut id, layers.concat().as_bytes());
         feed(&mut id, format!("{all_labels:?} {platform}").as_bytes());
-        let made = base.image.on_build.iter().chain(chain.iter().filter(|it| !is_trigger(it)));
-        let made = made.cloned().map(HistoryEntry::from);
-        let history = base.history.into_iter().chain(made).collect();
+        let entries = base.image.on_build.iter().chain(chain.iter().filter(|it| !is_trigger(it)));
+        let entries = entries.cloned().map(HistoryEntry::from);
+        let history = base.history.into_iter().chain(entries).collect();
         let image = StoredImage {
             id: format!("sha256:{}", id.finalize().to_hex()),
             platform: platform.clone(),
@@ -176,7 +178,7 @@ fn feed(hash: &mut blake3::Hasher, part: &[u8]) {
 }
 
 /// Returns what a name in a Dockerfile refers to: named contexts take precedence over images.
-fn meant<'a>(name: &'a str, contexts: &'a BTreeMap<String, ContextSource>) -> &'a str {
+fn resolve<'a>(name: &'a str, contexts: &'a BTreeMap<String, ContextSource>) -> &'a str {
     let short = name.strip_suffix(":latest").unwrap_or(name);
     match contexts.get(short) {
         Some(ContextSource::Image(reference)) => reference,
@@ -185,7 +187,7 @@ fn meant<'a>(name: &'a str, contexts: &'a BTreeMap<String, ContextSource>) -> &'
 }
 
 /// Returns a reference with its tag, which defaults to `latest`.
-fn whole_reference(reference: &str) -> Cow<'_, str> {
+fn full_reference(reference: &str) -> Cow<'_, str> {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains(':') || last.contains('@') {
         return reference.into();

@@ -2,7 +2,7 @@
 //!
 //! Owns which lines are held back: a line whose end may begin a value is held until the following lines decide.
 //! Each byte is searched once per way of reading, so the time is linear. The held lines never exceed the longest
-//! value plus [`MOST_HELD`] bytes.
+//! value plus [`MOST_PENDING`] bytes.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,16 +14,16 @@ use super::{HIDDEN, Mask, SecretSearches};
 
 /// The maximum number of bytes held in addition to the length of the longest value. The margin is for control
 /// sequences and empty lines, which are not part of a value.
-const MOST_HELD: usize = 64 << 10;
+const MOST_PENDING: usize = 64 << 10;
 
 /// Masks a stream of lines.
 #[derive(Default)]
 pub struct MaskStream {
     mask: Mask,
-    held: VecDeque<PendingLine>,
+    pending: VecDeque<PendingLine>,
     /// The number of bytes received, and the number of those that are held.
     end: u64,
-    held_bytes: usize,
+    pending_bytes: usize,
     /// The ranges to mask in the held lines, in order.
     hidden: VecDeque<Range<u64>>,
     raw: Cursor,
@@ -52,31 +52,31 @@ impl MaskStream {
     pub fn feed(&mut self, line: Vec<u8>) {
         let at = self.end;
         self.end += line.len() as u64;
-        self.held_bytes += line.len();
+        self.pending_bytes += line.len();
         let words = self.mask.words.clone();
         if let Some(words) = &words {
             self.search(words, &line, at);
         }
-        self.held.push_back(PendingLine { at, bytes: line });
+        self.pending.push_back(PendingLine { at, bytes: line });
         self.decide(words.as_deref());
     }
 
     /// Makes all held lines ready, because no more will follow.
     pub fn finish(&mut self) {
         self.each_cursor().into_iter().for_each(Cursor::reset);
-        self.decided = self.held.len();
+        self.decided = self.pending.len();
     }
 
     /// Returns whether no lines are held.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.pending.is_empty()
     }
 
     /// Returns the next line that is ready, masked.
     pub fn next_ready(&mut self) -> Option<Vec<u8>> {
         self.decided = self.decided.checked_sub(1)?;
-        let line = self.held.pop_front()?;
-        self.held_bytes -= line.bytes.len();
+        let line = self.pending.pop_front()?;
+        self.pending_bytes -= line.bytes.len();
         Some(self.without_hidden(line))
     }
 
@@ -108,12 +108,12 @@ impl MaskStream {
     /// Searches the line as a terminal finally displays it. If characters were overwritten, no part of the line
     /// corresponds to what is visible, so the whole line is masked.
     fn search_screen(&mut self, words: &SecretSearches, line: &[u8], seen: &VisibleLine, at: u64) {
-        let whole = at..at + line.len() as u64;
+        let line_range = at..at + line.len() as u64;
         let mut found = Vec::new();
         for cell in seen.screen() {
             let own = at + cell.start as u64;
             let range = match seen.overwrites {
-                true => whole.clone(),
+                true => line_range.clone(),
                 false => own..at + cell.end as u64,
             };
             let origin = ByteOrigin { start: range.start, end: range.end, own };
@@ -137,7 +137,7 @@ impl MaskStream {
     /// Adds the ranges found in the last line; some may begin in earlier lines.
     fn add(&mut self, mut found: Vec<Range<u64>>) {
         let Some(first) = found.iter().map(|range| range.start).min() else { return };
-        while self.hidden.back().is_some_and(|known| known.end >= first) {
+        while self.hidden.back().is_some_and(|range| range.end >= first) {
             found.extend(self.hidden.pop_back());
         }
         found.sort_unstable_by_key(|range| (range.start, range.end));
@@ -151,20 +151,20 @@ impl MaskStream {
 
     /// Updates how many lines contain nothing undecided.
     fn decide(&mut self, words: Option<&SecretSearches>) {
-        let from = self.held.front().map_or(self.end, |line| line.at);
+        let from = self.pending.front().map_or(self.end, |line| line.at);
         let hidden = std::mem::take(&mut self.hidden);
         let undecided = |cursor: &mut Cursor| cursor.undecided(from, &hidden).zip(cursor.end());
         let open: Vec<(u64, u64)> = self.each_cursor().into_iter().filter_map(undecided).collect();
         self.hidden = hidden;
         let mut limit = open.iter().map(|(start, _)| *start).min().unwrap_or(self.end);
-        if self.held_bytes > MOST_HELD + words.map_or(0, SecretSearches::longest) {
+        if self.pending_bytes > MOST_PENDING + words.map_or(0, SecretSearches::longest) {
             // Mask whatever may begin a value, and release the rest.
             self.add(open.into_iter().map(|(start, end)| start..end).collect());
             self.each_cursor().into_iter().for_each(Cursor::reset);
             limit = self.end;
         }
         let is_decided = |line: &PendingLine| line.at + line.bytes.len() as u64 <= limit;
-        while self.held.get(self.decided).is_some_and(is_decided) {
+        while self.pending.get(self.decided).is_some_and(is_decided) {
             self.decided += 1;
         }
     }
@@ -176,14 +176,14 @@ impl MaskStream {
         let is_cut = bytes.last() != Some(&b'\n');
         let breaks = bytes.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
         let body = bytes.len() - breaks;
-        let mut kept = Vec::with_capacity(bytes.len());
+        let mut output = Vec::with_capacity(bytes.len());
         let mut from = 0;
         while let Some(range) = self.hidden.front().filter(|range| range.start < end) {
             let (start, stop) =
                 (offset(range.start, at).min(body), offset(range.end, at).min(body));
-            kept.extend_from_slice(&bytes[from..start.max(from)]);
+            output.extend_from_slice(&bytes[from..start.max(from)]);
             if stop > start && !std::mem::take(&mut continues) {
-                kept.extend_from_slice(HIDDEN.as_bytes());
+                output.extend_from_slice(HIDDEN.as_bytes());
             }
             continues = false;
             from = stop.max(from);
@@ -193,8 +193,8 @@ impl MaskStream {
             }
             self.hidden.pop_front();
         }
-        kept.extend_from_slice(&bytes[from..]);
-        kept
+        output.extend_from_slice(&bytes[from..]);
+        output
     }
 }
 

@@ -155,15 +155,15 @@ fn only_possible_starts_of_values_are_buffered() {
 fn buffered_output_is_limited() {
     let secret = mask(&["hunter2"]);
     let mut stream = MaskStream::new(secret);
-    let (mut held, mut most, mut out) = (0_usize, 0, Vec::new());
+    let (mut pending, mut most, mut out) = (0_usize, 0, Vec::new());
     for line in std::iter::once("a hun\n").chain(std::iter::repeat_n("\n", 200_000)) {
         stream.feed(line.as_bytes().to_vec());
-        held += line.len();
+        pending += line.len();
         while let Some(line) = stream.next_ready() {
-            held -= line.len().min(held);
+            pending -= line.len().min(pending);
             out.push(line);
         }
-        most = most.max(held);
+        most = most.max(pending);
     }
     assert!(most < 100_000, "{most}");
     assert_eq!(out[0], b"a ***\n", "what may be the beginning of a value is hidden");

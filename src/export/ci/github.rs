@@ -256,8 +256,8 @@ fn secrets<'a>(
     pipeline: &'a Pipeline<'_>,
     images: &[ImageId],
 ) -> BTreeSet<&'a str> {
-    let given = images.iter().flat_map(|id| pipeline.recipe.secrets_of(view.image(*id)));
-    let variables = given.filter_map(|(_, source)| match source {
+    let secrets = images.iter().flat_map(|id| pipeline.recipe.secrets_of(view.image(*id)));
+    let variables = secrets.filter_map(|(_, source)| match source {
         SecretSource::Variable(name) => Some(name.as_str()),
         SecretSource::File(_) => None,
     });

@@ -52,8 +52,8 @@ fn long_lines_are_routed_around_images() {
 
 #[test]
 fn positions_in_a_rank_are_ordered_and_keep_their_distance() {
-    let check = |wishes: &[(f64, f64)], gap: f64, expected: &[f64]| {
-        assert_eq!(apart(wishes, std::iter::repeat_n(gap, wishes.len() - 1)), expected);
+    let check = |ideals: &[(f64, f64)], gap: f64, expected: &[f64]| {
+        assert_eq!(space_out(ideals, std::iter::repeat_n(gap, ideals.len() - 1)), expected);
     };
     check(&[(0.0, 1.0), (5.0, 1.0)], 1.0, &[0.0, 5.0]);
     check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 1.0, &[0.0, 1.0, 2.0]);
@@ -126,8 +126,8 @@ proptest! {
             }
             let bends = &line.through[1..line.through.len() - 1];
             for (bend, spot) in bends.iter().flat_map(|it| layout.spots.iter().map(move |s| (it, s))) {
-                let apart = bend.rank != spot.rank || (bend.row - spot.row).abs() > BESIDE - 1e-9;
-                prop_assert!(apart, "{:?}", layout);
+                let is_apart = bend.rank != spot.rank || (bend.row - spot.row).abs() > BESIDE - 1e-9;
+                prop_assert!(is_apart, "{:?}", layout);
             }
         }
     }

@@ -76,8 +76,8 @@ impl DrawnGraph {
             let outside = view.externals(*id).iter();
             let outside = outside
                 .map(|it| (externals[&view.reference(it).familiar()], it.kind, it.location()));
-            for (parent, kind, place) in parents.chain(outside) {
-                edges.entry((*child, parent)).or_default().push((kind, place));
+            for (parent, kind, location) in parents.chain(outside) {
+                edges.entry((*child, parent)).or_default().push((kind, location));
             }
         }
         let edges = edges.into_iter().map(|((child, parent), ways)| {

@@ -162,10 +162,10 @@ impl<'a> Evaluator<'a> {
 
     fn read_stage(&mut self, stage: &'a Stage) -> StageState<'a> {
         let escape = self.file.directives.escape;
-        let asked = RecordingGlobals::of(&self.globals);
-        let base_text = expand(&stage.base.value, escape, &asked);
-        let platform_text = stage.platform.as_ref().map(|text| expand(&text.value, escape, &asked));
-        let (used, missing) = (asked.found.into_inner(), asked.missing.into_inner());
+        let globals = RecordingGlobals::of(&self.globals);
+        let base_text = expand(&stage.base.value, escape, &globals);
+        let platform_text = stage.platform.as_ref().map(|it| expand(&it.value, escape, &globals));
+        let (used, missing) = (globals.found.into_inner(), globals.missing.into_inner());
         let (base_text, base) = match base_text {
             Ok(text) => {
                 let base = self.find_base(stage, &text, &missing);

@@ -99,7 +99,7 @@ impl MountInputs {
     }
 
     /// Returns whether the client that starts the build provides what is mounted.
-    fn is_given(&self) -> bool {
+    fn is_from_client(&self) -> bool {
         matches!(self.kind, MountType::Secret | MountType::Ssh)
     }
 
@@ -123,7 +123,7 @@ fn set_bare(meaning: &mut MountInputs, field: &MountField) -> Result<(), Diagnos
     let key = &field.key.value;
     match key.as_str() {
         "readonly" | "ro" | "readwrite" | "rw" => Ok(()),
-        "required" if meaning.is_given() => {
+        "required" if meaning.is_from_client() => {
             meaning.required = true;
             Ok(())
         }
@@ -170,7 +170,7 @@ fn set(
         }
         "target" | "dst" | "destination" => meaning.target = value,
         "readonly" | "ro" | "readwrite" | "rw" if is_switch(&value) => {}
-        "required" if meaning.is_given() && is_switch(&value) => {
+        "required" if meaning.is_from_client() && is_switch(&value) => {
             meaning.required = value.starts_with(['1', 't', 'T']);
         }
         "size" if meaning.kind == MountType::Tmpfs && is_size(&value) => {}
@@ -192,7 +192,7 @@ fn set(
 fn check_together(meaning: &MountInputs) -> Result<(), Diagnostic> {
     let MountInputs { kind, from, source, target, id, sharing, owner, .. } = meaning;
     let (is_cache, is_secret) = (*kind == MountType::Cache, *kind == MountType::Secret);
-    if let Some(key) = owner.filter(|_| !meaning.is_given() && !is_cache) {
+    if let Some(key) = owner.filter(|_| !meaning.is_from_client() && !is_cache) {
         return Err(invalid(format!("`{key}` is not supported for this mount type")));
     }
     let complaint = if *sharing && !is_cache {
@@ -205,7 +205,7 @@ fn check_together(meaning: &MountInputs) -> Result<(), Diagnostic> {
         "a secret mount requires an `id`, a `source`, or a `target`"
     } else if is_secret && !source.is_empty() && !id.is_empty() {
         "a secret mount can't have both a `source` and an `id`"
-    } else if !meaning.is_given() && target == "/" {
+    } else if !meaning.is_from_client() && target == "/" {
         // BuildKit compares the text, so it does not detect `/x/..`.
         "the target of a mount can't be `/`"
     } else {

@@ -27,7 +27,7 @@ type Tree = Option<Arc<ScopeNode>>;
 #[derive(Debug, Clone)]
 struct ScopeNode {
     name: Arc<str>,
-    held: VariableValues,
+    values: VariableValues,
     priority: u64,
     /// The subtrees with the names before and after this one.
     sides: [Tree; 2],
@@ -66,28 +66,28 @@ impl Scope {
     pub(super) fn inherited(&self) -> Scope {
         let mut scope = Scope { arguments: Vec::new(), ..self.clone() };
         for name in &self.arguments {
-            let Some(mut held) = scope.held(name).cloned() else { continue };
-            match &held.environment {
-                Some(environment) => held.value = environment.clone(),
-                None if scope.open => held.value.certain = false,
+            let Some(mut values) = scope.find(name).cloned() else { continue };
+            match &values.environment {
+                Some(environment) => values.value = environment.clone(),
+                None if scope.open => values.value.certain = false,
                 None => continue,
             }
-            scope.insert(name, held);
+            scope.insert(name, values);
         }
         scope
     }
 
     /// Returns the value of a variable.
     pub fn value(&self, name: &str) -> Option<&VariableValue> {
-        self.held(name).map(|held| &held.value)
+        self.find(name).map(|values| &values.value)
     }
 
-    fn held(&self, name: &str) -> Option<&VariableValues> {
+    fn find(&self, name: &str) -> Option<&VariableValues> {
         let mut tree = &self.root;
         while let Some(node) = tree {
             tree = match name.cmp(&node.name) {
                 Ordering::Less => &node.sides[0],
-                Ordering::Equal => return Some(&node.held),
+                Ordering::Equal => return Some(&node.values),
                 Ordering::Greater => &node.sides[1],
             };
         }
@@ -108,15 +108,15 @@ impl Scope {
     /// Sets an argument, like `ARG`. The image does not store it.
     pub(super) fn set_argument(&mut self, name: &str, text: &str, certain: bool) {
         let value = VariableValue { text: text.into(), certain };
-        let environment = self.held(name).and_then(|held| held.environment.clone());
+        let environment = self.find(name).and_then(|values| values.environment.clone());
         self.insert(name, VariableValues { value, environment });
         self.arguments.push(name.into());
     }
 
-    fn insert(&mut self, name: &str, held: VariableValues) {
+    fn insert(&mut self, name: &str, values: VariableValues) {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
-        insert(&mut self.root, name, held, hasher.finish());
+        insert(&mut self.root, name, values, hasher.finish());
     }
 
     /// Returns the texts of all variables, sorted by name.
@@ -124,7 +124,7 @@ impl Scope {
         let mut all = BTreeMap::new();
         let mut waiting: Vec<&ScopeNode> = self.root.as_deref().into_iter().collect();
         while let Some(node) = waiting.pop() {
-            all.insert(&*node.name, &*node.held.value.text);
+            all.insert(&*node.name, &*node.values.value.text);
             waiting.extend(node.sides.iter().filter_map(Option::as_deref));
         }
         all
@@ -132,22 +132,22 @@ impl Scope {
 }
 
 /// Sets a value. Copies the nodes on the path that other scopes share.
-fn insert(tree: &mut Tree, name: &str, held: VariableValues, priority: u64) {
+fn insert(tree: &mut Tree, name: &str, values: VariableValues, priority: u64) {
     let Some(node) = tree else {
         let sides = [None, None];
-        *tree = Some(Arc::new(ScopeNode { name: name.into(), held, priority, sides }));
+        *tree = Some(Arc::new(ScopeNode { name: name.into(), values, priority, sides }));
         return;
     };
     let node = Arc::make_mut(node);
     let side = match name.cmp(&node.name) {
         Ordering::Less => 0,
         Ordering::Equal => {
-            node.held = held;
+            node.values = values;
             return;
         }
         Ordering::Greater => 1,
     };
-    insert(&mut node.sides[side], name, held, priority);
+    insert(&mut node.sides[side], name, values, priority);
     // Rotate a child with a higher priority above its parent.
     let own = node.priority;
     if let Some(mut child) = node.sides[side].take_if(|child| child.priority > own) {

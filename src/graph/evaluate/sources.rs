@@ -193,7 +193,7 @@ impl<'a> Evaluator<'a> {
             return self.dependency_on_context(stage, context, from, platform, trigger);
         }
         let Base::Image(reference) = extra.base.clone() else { return None };
-        let (source, span) = self.place(from.span, trigger);
+        let (source, span) = self.locate(from.span, trigger);
         let (written, platform) = (from.value.clone(), Some(platform));
         Some(StageDependency { kind, written, reference, platform, source, span, stage })
     }
@@ -205,12 +205,12 @@ impl<'a> Evaluator<'a> {
         span: Span,
         trigger: Option<&Trigger>,
     ) {
-        let (source, span) = self.place(span, trigger);
+        let (source, span) = self.locate(span, trigger);
         self.found.diagnostics.push(diagnostic.at(&source, span, ""));
     }
 
     /// Returns the position of a span of an instruction.
-    pub(super) fn place(&self, span: Span, trigger: Option<&Trigger>) -> (Source, Span) {
+    pub(super) fn locate(&self, span: Span, trigger: Option<&Trigger>) -> (Source, Span) {
         match trigger {
             Some(trigger) => (trigger.source.clone(), trigger.locate(span)),
             None => (self.file.source.clone(), span),

@@ -95,7 +95,7 @@ impl Evaluator<'_> {
         platform: Platform,
         trigger: Option<&Trigger>,
     ) -> Option<StageDependency> {
-        let (source, span) = self.place(name.span, trigger);
+        let (source, span) = self.locate(name.span, trigger);
         match context_image(context) {
             None => None,
             Some(Ok(reference)) => {
@@ -227,8 +227,8 @@ impl Evaluator<'_> {
     fn declare(&mut self, run: &mut InstructionContext<'_>, items: &[Declaration]) {
         for item in items {
             let name = item.name.value.as_str();
-            let given = self.settings.build_args.get(name);
-            let value = match (given, &item.default) {
+            let build_arg = self.settings.build_args.get(name);
+            let value = match (build_arg, &item.default) {
                 (Some(value), _) => Some((value.clone(), true)),
                 (None, Some(default)) => match self.expand(run, default) {
                     Some(value) => Some(value),
@@ -309,7 +309,7 @@ impl Evaluator<'_> {
                 self.use_context(run, ContextKind::Add, word.span, source, &add.files.excludes);
                 continue;
             }
-            let (source, span) = self.place(word.span, run.trigger);
+            let (source, span) = self.locate(word.span, run.trigger);
             self.found.downloads.push(Download {
                 address,
                 git: from == SourceKind::Git,
@@ -418,7 +418,7 @@ impl Evaluator<'_> {
         certain: bool,
         span: Span,
     ) {
-        let (source, span) = self.place(span, run.trigger);
+        let (source, span) = self.locate(span, run.trigger);
         let is_agent = mount.kind == MountType::Ssh;
         let kind = if is_agent { SecretKind::Agent } else { SecretKind::Value };
         let (id, required) = (mount.secret_id().to_owned(), mount.required);
@@ -456,7 +456,7 @@ impl Evaluator<'_> {
         (written, certain): (String, bool),
         excludes: &[Spanned<String>],
     ) {
-        let (source, span) = self.place(span, run.trigger);
+        let (source, span) = self.locate(span, run.trigger);
         self.found.context_uses.push(ContextUse {
             kind,
             pattern: clean_path(&written),

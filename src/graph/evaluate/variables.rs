@@ -99,8 +99,8 @@ impl<'a> Globals<'a> {
         value: impl Into<Cow<'a, str>>,
         settings: &'a EvaluationSettings,
     ) {
-        let given = settings.build_args.get(name);
-        self.values.insert(name, given.map_or_else(|| value.into(), Cow::from));
+        let build_arg = settings.build_args.get(name);
+        self.values.insert(name, build_arg.map_or_else(|| value.into(), Cow::from));
     }
 }
 

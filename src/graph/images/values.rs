@@ -41,9 +41,9 @@ impl<'a> Values<'a> {
 
     /// Returns the value of a placeholder, or `None` if the placeholder does not exist.
     pub(super) fn find(&self, name: &str) -> Option<Result<String, PlaceholderError>> {
-        let given = |wish: &'a Option<NamePart>, hint: &str| match wish {
+        let setting = |part: &'a Option<NamePart>, hint: &str| match part {
             _ if self.leaves_names_open => Ok(Cow::from(format!("{{{name}}}"))),
-            Some(given) => Ok(given.value.as_str().into()),
+            Some(part) => Ok(part.value.as_str().into()),
             None => Err(PlaceholderError::unset(name, hint)),
         };
         let value = match name {
@@ -64,9 +64,9 @@ impl<'a> Values<'a> {
                 Ok(self.version.or(first).unwrap_or(LATEST).into())
             }
             "namespace" => {
-                given(&self.naming.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
+                setting(&self.naming.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
             }
-            "app" => given(&self.naming.app, "set `app` in `layers.toml`, or APP_NAME"),
+            "app" => setting(&self.naming.app, "set `app` in `layers.toml`, or APP_NAME"),
             _ if OF_GIT.contains(&name) => Err(PlaceholderError::new(
                 format!("`{{{name}}}` is only supported in tags"),
                 "use it in `version`, and `{version}` in a `reference`",

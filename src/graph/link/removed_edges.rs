@@ -123,12 +123,12 @@ impl ConfiguredNames<'_> {
     /// Returns the settings that determine the image's name.
     fn causes(&self, image: usize) -> Vec<String> {
         let (namespace, app) = self.inferred.map(InferredPrefix::parts).unwrap_or_default();
-        let given = [(self.namespace_of(image), namespace), (self.app_of(image), app)];
-        let causes: Vec<String> = given
+        let settings = [(self.namespace_of(image), namespace), (self.app_of(image), app)];
+        let causes: Vec<String> = settings
             .into_iter()
-            .filter_map(|(given, usual)| Some((given?, usual)))
-            .filter(|(given, usual)| Some(given.value.as_str()) != *usual)
-            .map(|(given, _)| given.origin.cause())
+            .filter_map(|(setting, usual)| Some((setting?, usual)))
+            .filter(|(setting, usual)| Some(setting.value.as_str()) != *usual)
+            .map(|(setting, _)| setting.origin.cause())
             .collect();
         if causes.is_empty() { vec![self.named[image].origin.cause()] } else { causes }
     }
@@ -148,13 +148,13 @@ impl ConfiguredNames<'_> {
         let message = format!(
             "`{written}` looks like the image `{name}`, which is named `{called}` because of {causes}"
         );
-        let wanted = match own.tag.as_deref() {
+        let reference = match own.tag.as_deref() {
             Some(LATEST) | None => called,
             Some(tag) => format!("{called}:{tag}"),
         };
         let problem = Diagnostic::new(Rule::UnknownSibling, message)
             .at(&external.source, external.span, "treated as an external image")
-            .hint(format!("use `{wanted}` here, or change {causes}"));
+            .hint(format!("use `{reference}` here, or change {causes}"));
         Some(problem)
     }
 }

@@ -27,7 +27,7 @@ impl Graph {
             .filter(|(_, image)| image.externals.iter().any(|it| reported.contains_key(&it.id)))
             .map(|(id, _)| id)
             .collect();
-        let learned: Vec<(ImageId, Evaluation, ResolvedParents)> = concerned
+        let evaluations: Vec<(ImageId, Evaluation, ResolvedParents)> = concerned
             .par_iter()
             .map(|id| {
                 let settings = self.settings_of(&self.images[*id]);
@@ -37,7 +37,7 @@ impl Graph {
             })
             .collect();
         let mut problems = Vec::new();
-        for (id, evaluation, linked) in learned {
+        for (id, evaluation, linked) in evaluations {
             problems.extend(evaluation.diagnostics.iter().cloned());
             let image = &mut self.images[id];
             image.evaluation = evaluation;
@@ -77,7 +77,7 @@ impl Graph {
 
     fn settings_of(&self, image: &Image) -> EvaluationSettings {
         let (target, contexts) = (image.target.clone(), image.contexts.clone());
-        self.surroundings.settings(image.build_args.clone(), target, contexts)
+        self.shared_settings.settings(image.build_args.clone(), target, contexts)
     }
 }
 

@@ -34,10 +34,10 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         spans: SettingSpans::default(),
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));
-    let wishes = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
-    let wanted =
+    let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
+    let settings =
         LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
-    let (graph, problems) = link(vec![ParsedImage { candidate, file }], &wishes, &wanted);
+    let (graph, problems) = link(vec![ParsedImage { candidate, file }], &naming, &settings);
     assert!(problems.is_empty(), "{problems:?}");
     let reported: Vec<String> = find(root, &graph)
         .into_iter()

@@ -73,8 +73,8 @@ fn sources_without_wildcards_are_matched_exactly() {
     check("dir/sub/empty", "dir dir/sub dir/sub/empty");
     check("missing", "");
     check("a.txt/x", "");
-    for whole in [".", "/", "", "./", "dir/..", ".."] {
-        check(whole, ALL);
+    for pattern in [".", "/", "", "./", "dir/..", ".."] {
+        check(pattern, ALL);
     }
 }
 

@@ -189,19 +189,21 @@ impl Reading {
         if uses.is_empty() {
             return reading;
         }
-        let whole = |kind, name| unknown(OsStr::new("."), kind, name);
+        let unknown_context = |kind, name| unknown(OsStr::new("."), kind, name);
         match landing {
             ResolvedPath::Inside(directory) => reading.choose(snapshot, directory, uses),
             ResolvedPath::Outside(path) => {
                 let name = readable(path.as_os_str()).into_owned();
-                reading.unknown.push(whole("outside", name));
+                reading.unknown.push(unknown_context("outside", name));
             }
-            ResolvedPath::Loop => reading.unknown.push(whole("loop", String::new())),
+            ResolvedPath::Loop => reading.unknown.push(unknown_context("loop", String::new())),
         }
         if let ResolvedPath::Inside(directory) = landing
             && let Some(file) = snapshot.submodule_around(directory)
         {
-            reading.unknown.push(whole("submodule", file.blob.clone().unwrap_or_default()));
+            reading
+                .unknown
+                .push(unknown_context("submodule", file.blob.clone().unwrap_or_default()));
         }
         reading
     }
@@ -209,10 +211,10 @@ impl Reading {
     fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[SourceUse]) {
         self.selected = select(&self.context, uses);
         // As in a plan, the state directory is not an input.
-        let kept = snapshot.path_of(STATE_DIRECTORY);
-        let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
+        let state_directory = snapshot.path_of(STATE_DIRECTORY);
+        let is_state_path = |path: &OsStr| Path::new(path).starts_with(&state_directory);
         let entries = &self.context.entries;
-        self.selected.retain(|number| !is_kept(&join(directory, &entries[*number].path)));
+        self.selected.retain(|number| !is_state_path(&join(directory, &entries[*number].path)));
         for number in &self.selected {
             let entry = &self.context.entries[*number];
             let path = join(directory, &entry.path);
@@ -232,7 +234,7 @@ impl Reading {
     /// Returns the file list with the names of the contents.
     fn list(&self, names: &Contents<'_>) -> FileList {
         let mut paths = self.paths.iter();
-        let known = self.selected.iter().map(|number| {
+        let entries = self.selected.iter().map(|number| {
             let entry = &self.context.entries[*number];
             let (kind, content) = match &entry.kind {
                 EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
@@ -245,7 +247,7 @@ impl Reading {
             let mode = Cow::Owned(format!("{:04o}", entry.stat.mode));
             FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
         });
-        let files: Vec<FileInputs<'_>> = known.chain(self.unknown.iter().cloned()).collect();
+        let files: Vec<FileInputs<'_>> = entries.chain(self.unknown.iter().cloned()).collect();
         FileList::new(&files)
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn shorten(changes: Vec<Change>, sides: ComparedSides<'_>) -> Vec<Cha
         Change::FileRemoved { path } => Some(path),
         _ => None,
     });
-    let mut shown: Vec<Change> = Vec::new();
+    let mut result: Vec<Change> = Vec::new();
     for change in changes {
         let is_implied = match &change {
             Change::FileAdded { path } => added.contains(path),
@@ -28,11 +28,11 @@ pub(super) fn shorten(changes: Vec<Change>, sides: ComparedSides<'_>) -> Vec<Cha
             _ => false,
         };
         let change = as_submodule(change, sides);
-        if !is_implied && !shown.contains(&change) {
-            shown.push(change);
+        if !is_implied && !result.contains(&change) {
+            result.push(change);
         }
     }
-    shown
+    result
 }
 
 /// Returns all directories that contain any of the paths.
@@ -57,8 +57,8 @@ fn as_submodule(change: Change, sides: ComparedSides<'_>) -> Change {
         return change;
     };
     let around = |snapshot: &Snapshot| -> Option<String> {
-        let whole = snapshot.path_of(path);
-        let around = snapshot.nested_around(&whole)?;
+        let full_path = snapshot.path_of(path);
+        let around = snapshot.nested_around(&full_path)?;
         let root = snapshot.root.as_bytes();
         let below = around.as_bytes().strip_prefix(root)?;
         let below = below.strip_prefix(b"/").unwrap_or(below);

@@ -82,13 +82,13 @@ fn only_externals_of_selected_images_are_returned() {
 
 #[test]
 fn externals_for_another_platform_are_partially_known() {
-    let freshness = |platform: &str, wanted: &str| {
+    let freshness = |platform: &str, target: &str| {
         let stored = StoredImage {
             platform: platform.parse().unwrap(),
             on_build: vec!["RUN x".into()],
             ..external("debian:12", "x")
         };
-        let outside = describe_external(Some(stored.clone()), &wanted.parse().unwrap()).unwrap();
+        let outside = describe_external(Some(stored.clone()), &target.parse().unwrap()).unwrap();
         assert_eq!(outside.identity, Identity::of(&stored), "what is there is compared");
         assert_eq!(outside.triggers.is_some(), outside.image_id.is_some());
         outside.image_id.is_some()

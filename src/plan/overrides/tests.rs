@@ -19,19 +19,19 @@ fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
 }
 
 /// Returns for each dependency of `app` the ID that it gets under an alias, and the reference by digest.
-fn given(
+fn replacements(
     freshness: &FreshnessCheck<'_>,
     parents: &[ParentImage],
 ) -> Vec<(Option<String>, Option<String>)> {
     let app = freshness.units.first_of(freshness.graph.find("app").unwrap());
-    let given = |(dependency, of): &(DependencyInputs, Dependency<UnitId>)| {
-        let lent = freshness.alias_id(app, dependency, *of, parents).map(str::to_owned);
-        (lent, freshness.override_of(app, dependency, *of, parents).map(str::to_owned))
+    let replacement = |(dependency, of): &(DependencyInputs, Dependency<UnitId>)| {
+        let alias_id = freshness.alias_id(app, dependency, *of, parents).map(str::to_owned);
+        (alias_id, freshness.override_of(app, dependency, *of, parents).map(str::to_owned))
     };
-    parents_of(freshness, app).iter().map(given).collect()
+    parents_of(freshness, app).iter().map(replacement).collect()
 }
 
-fn lent(id: &str) -> (Option<String>, Option<String>) {
+fn alias(id: &str) -> (Option<String>, Option<String>) {
     (Some(id.to_owned()), None)
 }
 
@@ -46,20 +46,23 @@ fn images_in_the_engine_get_an_alias() {
     let (world, store) = world("", "acme/shop-base");
     let parents = world.parents("app", &store);
     let mut freshness = world.freshness(&store);
-    let snapshot = [lent("sha256:base-one"), lent("sha256:external-x")];
-    assert_eq!(given(&freshness, &parents), snapshot);
+    let snapshot = [alias("sha256:base-one"), alias("sha256:external-x")];
+    assert_eq!(replacements(&freshness, &parents), snapshot);
     freshness.publishes_names = true;
-    assert_eq!(given(&freshness, &parents), [NOTHING, NOTHING], "a provenance shows names");
+    assert_eq!(replacements(&freshness, &parents), [NOTHING, NOTHING], "a provenance shows names");
     freshness.publishes_names = false;
     freshness.contexts = NamedContexts::None;
-    assert_eq!(given(&freshness, &parents), [NOTHING, NOTHING], "the frontend takes none");
+    assert_eq!(replacements(&freshness, &parents), [NOTHING, NOTHING], "the frontend takes none");
 }
 
 #[test]
 fn unselected_parents_get_an_alias() {
     let (world, store) = world("", "acme/shop-base");
     let freshness = world.freshness_of(&[world.id("app")], &store);
-    assert_eq!(given(&freshness, &[]), [lent("sha256:base-one"), lent("sha256:external-x")]);
+    assert_eq!(
+        replacements(&freshness, &[]),
+        [alias("sha256:base-one"), alias("sha256:external-x")]
+    );
 }
 
 #[test]
@@ -78,14 +81,23 @@ fn images_only_in_a_registry_are_referenced_by_digest() {
         size: 1,
     });
     freshness.remote_externals = [(external, "debian@sha256:1".to_owned())].into();
-    assert_eq!(given(&freshness, &parents), [by_digest(reference), by_digest("debian@sha256:1")]);
+    assert_eq!(
+        replacements(&freshness, &parents),
+        [by_digest(reference), by_digest("debian@sha256:1")]
+    );
     // A pin takes precedence over what the tag points to.
     freshness.pinned = [(external, "debian@sha256:2".to_owned())].into();
-    assert_eq!(given(&freshness, &parents), [by_digest(reference), by_digest("debian@sha256:2")]);
+    assert_eq!(
+        replacements(&freshness, &parents),
+        [by_digest(reference), by_digest("debian@sha256:2")]
+    );
     freshness.publishes_names = true;
-    assert_eq!(given(&freshness, &parents), [by_digest(reference), by_digest("debian@sha256:2")]);
+    assert_eq!(
+        replacements(&freshness, &parents),
+        [by_digest(reference), by_digest("debian@sha256:2")]
+    );
     freshness.contexts = NamedContexts::None;
-    assert_eq!(given(&freshness, &parents), [NOTHING, NOTHING]);
+    assert_eq!(replacements(&freshness, &parents), [NOTHING, NOTHING]);
 }
 
 #[test]
@@ -97,7 +109,7 @@ fn externals_with_a_digest_keep_their_name() {
     let freshness = world.freshness(&store);
     let (dependency, of) = &parents_of(&freshness, world.unit("app"))[0];
     assert!(freshness.stored_id(*of, &[]).is_some(), "it is held");
-    assert_eq!(given(&freshness, &[]), [NOTHING], "{dependency:?}");
+    assert_eq!(replacements(&freshness, &[]), [NOTHING], "{dependency:?}");
 }
 
 #[test]
@@ -106,10 +118,10 @@ fn externals_for_another_platform_keep_their_name() {
         let world = World::new(&[("app", &format!("FROM --platform={platform} debian:12\n"))]);
         let store = Stub::default();
         store.put(external("debian:12", "x"), &[]);
-        assert_eq!(given(&world.freshness(&store), &[]), [expected], "{platform}");
+        assert_eq!(replacements(&world.freshness(&store), &[]), [expected], "{platform}");
     };
-    check("linux/amd64", lent("sha256:external-x"));
-    check("linux/amd64/v2", lent("sha256:external-x"));
+    check("linux/amd64", alias("sha256:external-x"));
+    check("linux/amd64/v2", alias("sha256:external-x"));
     check("linux/arm64", NOTHING);
 }
 
@@ -118,7 +130,10 @@ fn images_missing_from_the_engine_keep_their_name() {
     let (world, store) = world("", "acme/shop-base");
     store.untag("debian:12");
     let parents = world.parents("app", &store);
-    assert_eq!(given(&world.freshness(&store), &parents), [lent("sha256:base-one"), NOTHING]);
+    assert_eq!(
+        replacements(&world.freshness(&store), &parents),
+        [alias("sha256:base-one"), NOTHING]
+    );
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) fn draw(graph: &Graph, rows: &[RebuiltImage<'_>]) -> Phrase {
         if text.len() > MOST_TEXT || arrows.count() > MOST_ARROWS {
             continue;
         }
-        let left = match images.len() == graph.images.len() {
+        let note = match images.len() == graph.images.len() {
             true => String::new(),
             false => format!(
                 "\nThe graph shows {} of {}: {which}.\n",
@@ -55,7 +55,7 @@ pub(super) fn draw(graph: &Graph, rows: &[RebuiltImage<'_>]) -> Phrase {
                 count(graph.images.len(), "image")
             ),
         };
-        return format!("\n```mermaid\n{text}```\n{left}").into();
+        return format!("\n```mermaid\n{text}```\n{note}").into();
     }
     "\nThe graph is too large to show here. `layers graph --html` writes a page with it.\n".into()
 }

@@ -58,9 +58,9 @@ pub(super) fn within(rows: &[String], most: usize, noun: &str, all: &str) -> Str
     let mut text = String::new();
     for (at, row) in rows.iter().enumerate() {
         if text.len() + row.len() > most {
-            let left = count(rows.len() - at, &format!("more {noun}"));
+            let remaining = count(rows.len() - at, &format!("more {noun}"));
             // An empty line ends a table.
-            text.push_str(&format!("\n… and {left}. {all} shows all.\n"));
+            text.push_str(&format!("\n… and {remaining}. {all} shows all.\n"));
             break;
         }
         text.push_str(row);

@@ -279,11 +279,11 @@ fn describe_images(difference: &Difference) -> Vec<String> {
 const MOST_NAMES: usize = 8;
 
 /// Formats a list: `a`, `b` and 12 more.
-fn names_within(written: Vec<String>) -> String {
-    let left = written.len().saturating_sub(MOST_NAMES);
-    let mut shown: Vec<String> = written.into_iter().take(MOST_NAMES).collect();
-    if left > 0 {
-        shown.push(format!("{left} more"));
+fn names_within(names: Vec<String>) -> String {
+    let remaining = names.len().saturating_sub(MOST_NAMES);
+    let mut shown: Vec<String> = names.into_iter().take(MOST_NAMES).collect();
+    if remaining > 0 {
+        shown.push(format!("{remaining} more"));
     }
     and(&shown)
 }

@@ -22,7 +22,7 @@ use crate::report::{Reporter, plain, replay};
 use crate::state::RepositoryState;
 use crate::state::runs::{EVENTS, LogHeader, RunLog, all};
 
-fn place() -> Location {
+fn location() -> Location {
     Location { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 }
 }
 
@@ -39,8 +39,8 @@ fn every_change() -> Vec<Change> {
         Change::FileAdded { path: path.clone() },
         Change::FileRemoved { path: path.clone() },
         Change::ModeChanged { path, now: now.clone(), was: was.clone() },
-        Change::Instruction { at: place() },
-        Change::Triggers { at: place() },
+        Change::Instruction { at: location() },
+        Change::Triggers { at: location() },
         Change::Argument { name: name.clone(), now: Some(now), was: None },
         Change::Argument { name, now: None, was: Some(was) },
         Change::Platform { now: Platform::of("linux", "amd64", ""), was: Platform::default() },
@@ -152,7 +152,7 @@ fn every_event() -> Vec<TimedEvent> {
         kind: FailureKind::Build,
         message: format!("exit code: 2\n{evil}"),
         step: Some(step()),
-        excerpt: Some(Excerpt { place: place(), text: "RUN make \\\n  all".to_owned() }),
+        excerpt: Some(Excerpt { place: location(), text: "RUN make \\\n  all".to_owned() }),
         log_tail: vec![evil.clone()],
     };
     let (kind, log_tail) = (FailureKind::Machinery, Vec::new());

@@ -90,12 +90,12 @@ impl Reporter for Journal {
             self.log = Some(self.begin()?);
         }
         let Some(log) = &mut self.log else { return Ok(()) };
-        let taken = log.take(event);
-        if taken.is_err() {
+        let result = log.take(event);
+        if result.is_err() {
             // The log will not be flushed again: write as much as possible of the earlier events.
             drop(write_out(&mut log.events, &mut log.waiting));
         }
-        taken
+        result
     }
 }
 

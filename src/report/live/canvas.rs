@@ -5,7 +5,7 @@
 //! writes where this module writes 0.7 kB in one.
 //!
 //! Owns the bytes that are sent to the terminal, and ensures that no old text remains. indicatif reports the
-//! lines to draw and the number of previous lines to remove. Here, this only changes the wanted content,
+//! lines to draw and the number of previous lines to remove. Here, this only changes the target content,
 //! until all lines that differ are shown in one write. Lines that a narrower terminal has rewrapped are
 //! counted as they are displayed now.
 
@@ -37,13 +37,13 @@ struct CanvasState {
     /// The displayed lines. The cursor is after the last one.
     shown: Vec<String>,
     /// The lines to display.
-    wanted: Vec<String>,
+    target: Vec<String>,
     /// The number of columns when the lines were displayed.
     columns: usize,
-    /// The number of wanted lines to remove, as reported by indicatif so far.
-    leaving: usize,
+    /// The number of target lines to remove, as reported by indicatif so far.
+    removals: usize,
     /// The lines that replace them, as reported by indicatif so far.
-    coming: Vec<String>,
+    replacements: Vec<String>,
     /// Whether the next text is the padding of a line.
     is_filler: bool,
 }
@@ -55,16 +55,16 @@ impl Canvas {
         let state = CanvasState {
             to,
             shown: Vec::new(),
-            wanted: Vec::new(),
+            target: Vec::new(),
             columns: 0,
-            leaving: 0,
-            coming: Vec::new(),
+            removals: 0,
+            replacements: Vec::new(),
             is_filler: false,
         };
         Canvas { size, rewraps, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Shows the wanted lines.
+    /// Shows the target lines.
     ///
     /// # Errors
     /// Returns an error if writing to the terminal fails.
@@ -73,7 +73,7 @@ impl Canvas {
         self.lock().show(columns.max(1), rows, self.rewraps)
     }
 
-    /// Shows the wanted lines and moves the cursor to a new line, so that later output does not continue the
+    /// Shows the target lines and moves the cursor to a new line, so that later output does not continue the
     /// last line.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Canvas {
             return Ok(());
         }
         state.shown.clear();
-        state.wanted.clear();
+        state.target.clear();
         state.to.write_all(b"\r\n")?;
         state.to.flush()
     }
@@ -97,9 +97,9 @@ impl Canvas {
 
 impl CanvasState {
     fn show(&mut self, columns: usize, rows: usize, rewraps: bool) -> io::Result<()> {
-        let both = self.shown.iter().zip(&self.wanted);
-        let mut same = both.take_while(|(shown, wanted)| shown == wanted).count();
-        if same == self.shown.len() && same == self.wanted.len() && columns == self.columns {
+        let both = self.shown.iter().zip(&self.target);
+        let mut same = both.take_while(|(shown, target)| shown == target).count();
+        if same == self.shown.len() && same == self.target.len() && columns == self.columns {
             return Ok(());
         }
         // The cursor is in the last line, so that line is rewritten if lines are added or removed.
@@ -115,7 +115,7 @@ impl CanvasState {
             1 => bytes.push('\r'),
             more => write!(bytes, "\x1b[{}A\r", more - 1).map_err(io::Error::other)?,
         }
-        let lines = &self.wanted[same.min(self.wanted.len())..];
+        let lines = &self.target[same.min(self.target.len())..];
         for (index, line) in lines.iter().enumerate() {
             // Clear before writing, not after: after a line that reaches the edge, clearing would remove its
             // last character.
@@ -134,11 +134,11 @@ impl CanvasState {
             Some(_) => {}
         }
         self.columns = columns;
-        self.shown.clone_from(&self.wanted);
+        self.shown.clone_from(&self.target);
         // Lines that have left the screen no longer change.
         let over = self.shown.len().saturating_sub(rows.max(1) * 2);
         self.shown.drain(..over);
-        self.wanted.drain(..over);
+        self.target.drain(..over);
         self.to.write_all(bytes.as_bytes())?;
         self.to.flush()
     }
@@ -189,7 +189,7 @@ impl TermLike for Canvas {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.lock().coming.push(shown(text));
+        self.lock().replacements.push(shown(text));
         Ok(())
     }
 
@@ -198,22 +198,22 @@ impl TermLike for Canvas {
         if std::mem::replace(&mut state.is_filler, true) {
             state.is_filler = false;
         } else {
-            state.coming.push(shown(text));
+            state.replacements.push(shown(text));
         }
         Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.lock().leaving += 1;
+        self.lock().removals += 1;
         Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {
         let mut state = self.lock();
-        let left = state.wanted.len().saturating_sub(std::mem::take(&mut state.leaving));
-        state.wanted.truncate(left);
-        let coming = std::mem::take(&mut state.coming);
-        state.wanted.extend(coming);
+        let remaining = state.target.len().saturating_sub(std::mem::take(&mut state.removals));
+        state.target.truncate(remaining);
+        let replacements = std::mem::take(&mut state.replacements);
+        state.target.extend(replacements);
         Ok(())
     }
 }

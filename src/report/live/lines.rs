@@ -39,9 +39,9 @@ pub fn row(row: &ImageLine<'_>, names: usize, width: usize, paint: Paint) -> Str
     let time = format!("{:>8}  ", phrases::duration(row.time));
     let name = clean::fit(row.name, width.saturating_sub(time.width()));
     let pad = names.saturating_sub(name.width());
-    let left = width.saturating_sub(time.width() + name.width() + pad);
+    let remaining = width.saturating_sub(time.width() + name.width() + pad);
     let step = row.step.map(phrases::describe_step).unwrap_or_default();
-    let rest = describe(&step, row.last, left, paint);
+    let rest = describe(&step, row.last, remaining, paint);
     let pad = if rest.is_empty() { String::new() } else { " ".repeat(pad) };
     format!("{time}{}{pad}{rest}", paint.strong(&name))
 }
@@ -62,8 +62,8 @@ fn describe(step: &str, last: &str, width: usize, paint: Paint) -> String {
     if step.is_empty() {
         return format!("  {}", paint.faint(&clean::fit(last, room)));
     }
-    let wanted = if last.is_empty() { 0 } else { last.width() + 2 };
-    let for_step = room.saturating_sub(wanted).max(room / 2);
+    let last_width = if last.is_empty() { 0 } else { last.width() + 2 };
+    let for_step = room.saturating_sub(last_width).max(room / 2);
     let step = clean::fit(step, for_step);
     let for_last = room.saturating_sub(step.width() + 2);
     if last.is_empty() || for_last < 4 {
@@ -98,9 +98,9 @@ pub fn overall(run: &RunProgress, width: usize, paint: Paint) -> String {
     }
     facts.extend([format!("{} running", run.running), format!("{waiting} waiting")]);
     let time = phrases::duration(run.time);
-    let left = run.left.map(|left| format!("about {} left", phrases::rough(left)));
+    let remaining = run.left.map(|time| format!("about {} left", phrases::rough(time)));
     let all: Vec<String> =
-        facts.iter().chain([&time]).chain(left.as_ref()).cloned().collect::<Vec<_>>();
+        facts.iter().chain([&time]).chain(remaining.as_ref()).cloned().collect::<Vec<_>>();
     let short = [facts[..facts.len() - 1].to_vec(), vec![time.clone()]].concat();
     // Failed images matter more than running ones.
     let shorter = vec![counts.clone(), facts[1].clone(), time.clone()];
@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn the_progress_line_fits_any_width() {
-        let left = Some(Duration::from_secs(130));
+        let remaining = Some(Duration::from_secs(130));
         let time = Duration::from_secs(62);
-        let run = RunProgress { done: 12, total: 40, running: 3, failed: 0, time, left };
+        let run = RunProgress { done: 12, total: 40, running: 3, failed: 0, time, left: remaining };
         let check = |width, expected: &str| {
             assert_eq!(overall(&run, width, Paint::plain()), expected, "{width}");
         };

@@ -120,21 +120,21 @@ mod tests {
             edges: vec![edge("dev", "base"), edge("release", "base")],
             expected,
         };
-        let mut left = RemainingWork::default();
+        let mut work = RemainingWork::default();
         let run = |event| TimedEvent { at: seconds(0), image: None, event };
         let base = |at, event| TimedEvent { at, image: Some(RunImage::new(0, "base")), event };
-        assert_eq!(left.at(seconds(1)), None);
-        left.take(&run(begun(2, BTreeMap::new())));
-        assert_eq!(left.at(seconds(1)), None);
-        left.take(&run(begun(2, expected.clone())));
-        assert_eq!(left.at(seconds(0)), Some(seconds(30)));
-        left.take(&run(begun(1, expected)));
-        assert_eq!(left.at(seconds(0)), Some(seconds(43)));
-        left.take(&base(seconds(2), Event::ImageStarted));
-        assert_eq!(left.at(seconds(5)), Some(seconds(40)));
+        assert_eq!(work.at(seconds(1)), None);
+        work.take(&run(begun(2, BTreeMap::new())));
+        assert_eq!(work.at(seconds(1)), None);
+        work.take(&run(begun(2, expected.clone())));
+        assert_eq!(work.at(seconds(0)), Some(seconds(30)));
+        work.take(&run(begun(1, expected)));
+        assert_eq!(work.at(seconds(0)), Some(seconds(43)));
+        work.take(&base(seconds(2), Event::ImageStarted));
+        assert_eq!(work.at(seconds(5)), Some(seconds(40)));
         // The build takes longer than expected, and the excess is unknown.
-        assert_eq!(left.at(seconds(60)), Some(seconds(33)));
-        left.take(&base(seconds(61), Event::ImageCanceled { took: seconds(59) }));
-        assert_eq!(left.at(seconds(61)), Some(seconds(33)));
+        assert_eq!(work.at(seconds(60)), Some(seconds(33)));
+        work.take(&base(seconds(61), Event::ImageCanceled { took: seconds(59) }));
+        assert_eq!(work.at(seconds(61)), Some(seconds(33)));
     }
 }

@@ -179,11 +179,11 @@ fn a_run_is_displayed_from_start_to_finish() {
     let (_, nothing) = mpsc::channel();
     let TestScreen { screen, terminal, .. } = shown;
     screen.run(&nothing);
-    let left = "• base  fresh
+    let expected = "• base  fresh
 ✓ builder  12.4s  built  312 MB
 ✗ dev  1.0s  failed in [3/3] RUN make
 - release  skipped: dev failed";
-    assert_eq!(terminal.0.lock().unwrap().screen().contents(), left);
+    assert_eq!(terminal.0.lock().unwrap().screen().contents(), expected);
 }
 
 #[test]

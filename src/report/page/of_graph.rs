@@ -42,8 +42,8 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> PageData<'static> {
 fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>) -> ImageData {
     let image = view.image(id);
     let parents = view.parents(id).iter().map(|edge| {
-        let place = Some(edge.location().to_string());
-        ParentData { image: index[&edge.parent], kind: edge.kind, place }
+        let location = Some(edge.location().to_string());
+        ParentData { image: index[&edge.parent], kind: edge.kind, place: location }
     });
     let externals = view.externals(id).iter().map(|external| {
         let name = clean::line(&view.reference(external).familiar());

@@ -73,13 +73,13 @@ pub(in crate::report) fn begun(
 /// base (0 to 1 s) ← dev (1.0 to 3 s), and agent (0 to 2 s), tools (2 to 2.5 s, in agent's slot), in two
 /// slots. old is fresh. web, a child of tools, fails at 4 s, and site, a child of web, is skipped.
 pub(in crate::report) fn events() -> Vec<TimedEvent> {
-    let place =
+    let location =
         Location { file: RelPath::new("docker/web/Dockerfile").unwrap(), line: 3, column: 1 };
     let failure = Failure {
         kind: FailureKind::Build,
         message: "exit code: 2".to_owned(),
         step: Some(step(2, "RUN </script> make")),
-        excerpt: Some(Excerpt { place, text: "RUN </script> make".to_owned() }),
+        excerpt: Some(Excerpt { place: location, text: "RUN </script> make".to_owned() }),
         log_tail: vec!["\u{1b}[31mno rule\u{1b}[0m <b>".to_owned()],
     };
     let edges = vec![

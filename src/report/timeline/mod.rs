@@ -235,7 +235,7 @@ impl Timeline {
     }
 
     fn start(&mut self, image: usize, now: Moment) {
-        let slot = self.slots.iter().position(|taken| !taken).unwrap_or_else(|| {
+        let slot = self.slots.iter().position(|is_used| !is_used).unwrap_or_else(|| {
             self.slots.push(false);
             self.slots.len() - 1
         });
@@ -288,8 +288,8 @@ impl ImageTimeline {
             }
             Event::PushFailed { message } => self.passages.push(phrases::push_failed(message)),
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
-                let held = registry.as_deref().map(clean::line);
-                self.passages.extend(held.map(|at| format!("in the registry as {at}")));
+                let location = registry.as_deref().map(clean::line);
+                self.passages.extend(location.map(|at| format!("in the registry as {at}")));
                 self.image_id = Some(image_id.clone());
                 self.references.clone_from(tagged);
                 self.size = *size;

@@ -92,10 +92,10 @@ impl<'a> Template<'a> {
     }
 
     /// Returns whether the template contains a placeholder with this name.
-    pub fn mentions(&self, wanted: &str) -> bool {
-        self.pieces
-            .iter()
-            .any(|piece| matches!(piece, TemplatePart::Placeholder { name, .. } if *name == wanted))
+    pub fn mentions(&self, placeholder: &str) -> bool {
+        self.pieces.iter().any(
+            |piece| matches!(piece, TemplatePart::Placeholder { name, .. } if *name == placeholder),
+        )
     }
 
     /// Returns whether the template contains a placeholder.
@@ -154,12 +154,12 @@ impl PlaceholderError {
     pub fn unknown<'a>(
         what: &str,
         name: &str,
-        known: impl IntoIterator<Item = &'a str>,
+        candidates: impl IntoIterator<Item = &'a str>,
     ) -> PlaceholderError {
-        let known: Vec<&str> = known.into_iter().collect();
-        let hint = match text::closest(name, known.iter().copied()) {
+        let candidates: Vec<&str> = candidates.into_iter().collect();
+        let hint = match text::closest(name, candidates.iter().copied()) {
             Some(closest) => format!("did you mean `{closest}`?"),
-            None => format!("valid {what}s are {}", text::list(&known)),
+            None => format!("valid {what}s are {}", text::list(&candidates)),
         };
         PlaceholderError { message: format!("unknown {what} `{name}`"), hint }
     }

@@ -35,9 +35,9 @@ pub(super) struct CheckoutSettings {
 
 impl CheckoutSettings {
     pub(super) fn read(caller: &Caller) -> anyhow::Result<CheckoutSettings> {
-        let wanted = r"^(core\.(autocrlf|eol|filemode|symlinks|sparsecheckout)|filter\..*\.(smudge|process))$";
+        let pattern = r"^(core\.(autocrlf|eol|filemode|symlinks|sparsecheckout)|filter\..*\.(smudge|process))$";
         // git exits with status 1 if no setting matches.
-        let answer = caller.run(&["config", "-z", "--get-regexp", wanted], None)?.stdout;
+        let answer = caller.run(&["config", "-z", "--get-regexp", pattern], None)?.stdout;
         let mut settings =
             CheckoutSettings { file_mode: true, symlinks: true, ..CheckoutSettings::default() };
         for line in split(&answer) {
@@ -117,9 +117,9 @@ pub(super) fn conversions(
     if paths.is_empty() {
         return Ok(HashMap::new());
     }
-    let asked = list_of(paths.iter().map(|path| module.own_path(path)));
+    let input = list_of(paths.iter().map(|path| module.own_path(path)));
     let words: Vec<&str> = ["check-attr", "-z", "--stdin"].into_iter().chain(ATTRIBUTES).collect();
-    let answer = caller.query(&words, Some(&asked))?;
+    let answer = caller.query(&words, Some(&input))?;
     let mut words = answer.split(|byte| *byte == 0);
     let mut attributes: HashMap<&[u8], HashMap<&[u8], &[u8]>> = HashMap::new();
     while let (Some(path), Some(name), Some(value)) = (words.next(), words.next(), words.next()) {

@@ -57,14 +57,14 @@ struct SnapshotPair<'a> {
     conversions: [HashMap<OsString, String>; 2],
 }
 
-/// Returns the content names of `now` and `then` for the wanted files.
+/// Returns the content names of `now` and `then` for the compared files.
 ///
 /// # Errors
 /// Returns an error if git cannot be run.
 pub fn names_of_contents<'a>(
     now: &'a Snapshot,
     then: &'a Snapshot,
-    wanted: &ComparedPaths<'a>,
+    paths: &ComparedPaths<'a>,
 ) -> anyhow::Result<[Contents<'a>; 2]> {
     let have_same_attributes = now.has_attributes_of(then);
     let is_open = |path: &&&OsStr| {
@@ -73,8 +73,8 @@ pub fn names_of_contents<'a>(
         let is_same = now.blob.is_some() && now.blob == then.blob;
         now.is_regular() && then.is_regular() && !(is_same && have_same_attributes)
     };
-    let mut open: BTreeSet<&OsStr> = wanted.in_place.iter().filter(is_open).copied().collect();
-    open.extend(&wanted.moved);
+    let mut open: BTreeSet<&OsStr> = paths.in_place.iter().filter(is_open).copied().collect();
+    open.extend(&paths.moved);
     let (of_now, of_then) = rayon::join(|| now.conversions(&open), || then.conversions(&open));
     let pair = SnapshotPair { snapshots: [now, then], conversions: [of_now?, of_then?] };
     let shared: HashMap<&OsStr, String> =
@@ -213,13 +213,13 @@ pub(super) fn hash_files(
     if !readable.contains(&true) {
         return Ok(vec![None; paths.len()]);
     }
-    let mut asked = String::new();
+    let mut input = String::new();
     for path in paths.iter().zip(&readable).filter(|(_, readable)| **readable).map(|it| it.0) {
-        asked.push_str(&quote(&directory.join(path)));
-        asked.push('\n');
+        input.push_str(&quote(&directory.join(path)));
+        input.push('\n');
     }
     let words = ["hash-object", "--no-filters", "--stdin-paths"];
-    let answer = caller.query(&words, Some(asked.as_bytes()))?;
+    let answer = caller.query(&words, Some(input.as_bytes()))?;
     let answer = String::from_utf8_lossy(&answer);
     let mut ids = answer.lines().map(str::to_owned);
     Ok(readable.iter().map(|readable| if *readable { ids.next() } else { None }).collect())

@@ -35,8 +35,9 @@ impl Git {
 
     /// Returns the id of a revision's object of this type.
     fn find(&self, revision: &str, kind: &str) -> anyhow::Result<Option<String>> {
-        let wanted = format!("{revision}^{{{kind}}}");
-        let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
+        let object_name = format!("{revision}^{{{kind}}}");
+        let arguments =
+            ["rev-parse", "--verify", "--quiet", "--end-of-options", object_name.as_str()];
         let found = self.caller.run(&arguments, None)?;
         // Some versions of git print `--end-of-options` back.
         let text = String::from_utf8_lossy(&found.stdout);

@@ -114,9 +114,9 @@ impl<'a> Scratch<'a> {
     }
 
     fn write(&self, paths: &[&OsStr]) -> anyhow::Result<bool> {
-        let asked = list_of(paths.iter().map(|path| self.module.own_path(path)));
+        let input = list_of(paths.iter().map(|path| self.module.own_path(path)));
         let words = ["checkout-index", "-z", "--stdin", "--force", "--quiet"];
-        Ok(self.caller.run(&words, Some(&asked))?.status.success())
+        Ok(self.caller.run(&words, Some(&input))?.status.success())
     }
 }
 

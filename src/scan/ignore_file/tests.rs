@@ -86,12 +86,12 @@ fn excluded_directories_that_no_line_includes_are_skipped() {
 
 #[test]
 fn errors_point_at_the_invalid_part_of_a_line() {
-    let check = |text: &str, place: &str, token: &str| {
+    let check = |text: &str, position: &str, token: &str| {
         let (file, problems) = parse(text);
         assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
         let label = &problems[0].labels[0];
-        let place = format!("c/.dockerignore:{place}");
-        assert_eq!(label.source.location(label.span).to_string(), place, "{text:?}");
+        let location = format!("c/.dockerignore:{position}");
+        assert_eq!(label.source.location(label.span).to_string(), location, "{text:?}");
         assert_eq!(label.source.slice(label.span), token, "{text:?}");
         assert!(problems[0].is_error());
         assert!(!file.ignored("zz"));
@@ -146,17 +146,17 @@ fn loading_reports_the_path_and_the_problems() {
     let rel = |path: &str| RelPath::new(path).unwrap();
     let load = || IgnoreFile::load(directory.path(), &rel("docker/a/Dockerfile"), &rel("docker/a"));
     assert!(load().unwrap().0.is_empty());
-    let place = directory.path().join("docker/a/.dockerignore");
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(&place, "x\nb[\n").unwrap();
+    let path = directory.path().join("docker/a/.dockerignore");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "x\nb[\n").unwrap();
     let (file, problems) = load().unwrap();
     assert!(file.ignored("x"));
     assert_eq!(problems[0].labels[0].source.path().as_str(), "docker/a/.dockerignore");
-    fs::write(&place, b"x\ncaf\xe9\n").unwrap();
+    fs::write(&path, b"x\ncaf\xe9\n").unwrap();
     let (_, problems) = load().unwrap();
     let label = &problems[0].labels[0];
     assert_eq!(label.source.location(label.span).to_string(), "docker/a/.dockerignore:2:4");
-    fs::remove_file(&place).unwrap();
-    fs::create_dir(&place).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
     assert!(load().unwrap_err().to_string().contains(".dockerignore"));
 }

@@ -74,8 +74,8 @@ pub fn outside_of<'a>(
 ) -> Vec<OutsideAccess<'a>> {
     let mut found = BTreeSet::new();
     for image in images {
-        let places = [(Role::Context, &image.context), (Role::Dockerfile, &image.dockerfile)];
-        for (role, path) in places {
+        let paths = [(Role::Context, &image.context), (Role::Dockerfile, &image.dockerfile)];
+        for (role, path) in paths {
             let Ok(path) = canonical(&path.under(&workspace.root)) else { continue };
             if boundary.is_outside(&path) {
                 let (id, source) = (image.name.as_str(), OutsideSource::Path(path));
@@ -132,8 +132,12 @@ impl Consents {
     ///
     /// # Errors
     /// Returns an error if consent is missing or refused.
-    pub fn obtain(&mut self, wanted: &[OutsideAccess<'_>], at: &Invocation) -> anyhow::Result<()> {
-        let open = wanted.iter().filter(|it| !self.cover(it.role, it.id, &it.source));
+    pub fn obtain(
+        &mut self,
+        accesses: &[OutsideAccess<'_>],
+        at: &Invocation,
+    ) -> anyhow::Result<()> {
+        let open = accesses.iter().filter(|it| !self.cover(it.role, it.id, &it.source));
         let open: Vec<&OutsideAccess<'_>> = open.collect();
         if open.is_empty() {
             return Ok(());

@@ -49,8 +49,8 @@ fn own(
 ) -> BTreeSet<String> {
     let needed = SecretRequests::of([image]);
     let mut options = BTreeSet::new();
-    let wanted = configured.iter().filter(|one| !needed.by(one.kind, one.id).is_empty());
-    for one in wanted {
+    let secrets = configured.iter().filter(|one| !needed.by(one.kind, one.id).is_empty());
+    for one in secrets {
         match &one.origin {
             SecretOrigin::Variable(_) => {}
             SecretOrigin::Agent { .. } => drop(options.insert("--allow ssh".to_owned())),

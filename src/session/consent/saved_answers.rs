@@ -79,11 +79,11 @@ impl SavedAnswers {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written, which leaves it unchanged.
-    pub(super) fn add(&self, given: &[&OutsideAccess<'_>]) -> anyhow::Result<()> {
+    pub(super) fn add(&self, accesses: &[&OutsideAccess<'_>]) -> anyhow::Result<()> {
         let Some(directory) = self.place() else { return Ok(()) };
         // Another run may have added its own answers meanwhile.
         let mut consents: Vec<Consent<'_>> = read(directory).unwrap_or_default();
-        for outside in given {
+        for outside in accesses {
             let consent = self.describe(outside.role, outside.id, &outside.source);
             consents.extend(consent.filter(|consent| !consents.contains(consent)));
         }
@@ -133,10 +133,10 @@ fn read(directory: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
         }
         Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(&path))),
     };
-    for place in [directory, &path] {
-        let mode = fs::metadata(place).map_or(0, |it| it.mode());
+    for location in [directory, &path] {
+        let mode = fs::metadata(location).map_or(0, |it| it.mode());
         if mode & WRITABLE_BY_OTHERS != 0 {
-            anyhow::bail!("other users can write to `{}`", visible_path(place));
+            anyhow::bail!("other users can write to `{}`", visible_path(location));
         }
     }
     let file: ConsentFile<'_> = serde_json::from_slice(&text)

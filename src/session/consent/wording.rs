@@ -24,8 +24,9 @@ const LONGEST_ID: usize = 64;
 const MOST_IMAGES: usize = 20;
 
 /// Formats one line per item outside the repository.
-pub(super) fn list(wanted: &[&OutsideAccess<'_>]) -> String {
-    let lines: Vec<String> = wanted.iter().map(|outside| format!("- {}", line(outside))).collect();
+pub(super) fn list(accesses: &[&OutsideAccess<'_>]) -> String {
+    let lines: Vec<String> =
+        accesses.iter().map(|outside| format!("- {}", line(outside))).collect();
     lines.join("\n")
 }
 
@@ -40,8 +41,8 @@ pub(super) fn question(list: &str, remembers: bool) -> String {
 }
 
 /// Returns the command line that consents.
-pub(super) fn hint(wanted: &[&OutsideAccess<'_>], arguments: &[OsString]) -> String {
-    let options = options(wanted).join(" ");
+pub(super) fn hint(accesses: &[&OutsideAccess<'_>], arguments: &[OsString]) -> String {
+    let options = options(accesses).join(" ");
     match typed(arguments) {
         Some((before, after)) => {
             let words = [before, options, after].into_iter().filter(|words| !words.is_empty());
@@ -101,10 +102,10 @@ fn images(names: &[&str]) -> String {
 }
 
 /// Returns the `--allow` options that cover everything. A directory covers everything below it.
-fn options(wanted: &[&OutsideAccess<'_>]) -> Vec<String> {
+fn options(accesses: &[&OutsideAccess<'_>]) -> Vec<String> {
     let mut paths: Vec<&Path> = Vec::new();
     // A directory sorts before what is below it.
-    let mut all: Vec<&Path> = wanted.iter().filter_map(|outside| path(outside)).collect();
+    let mut all: Vec<&Path> = accesses.iter().filter_map(|outside| path(outside)).collect();
     all.sort_unstable();
     for path in all {
         if !paths.iter().any(|above| path.starts_with(above)) {
@@ -115,7 +116,7 @@ fn options(wanted: &[&OutsideAccess<'_>]) -> Vec<String> {
         let word = format!("fs.read={}", path.to_string_lossy());
         format!("--allow {}", pasted(&word))
     });
-    let is_agent = wanted.iter().any(|outside| outside.source == OutsideSource::Agent);
+    let is_agent = accesses.iter().any(|outside| outside.source == OutsideSource::Agent);
     files.chain(is_agent.then(|| "--allow ssh".to_owned())).collect()
 }
 
@@ -226,10 +227,10 @@ mod tests {
 
     #[test]
     fn the_hint_is_the_command_with_the_allow_options() {
-        let check = |wanted: &[OutsideAccess<'_>], arguments: &[&str], expected: &str| {
+        let check = |accesses: &[OutsideAccess<'_>], arguments: &[&str], expected: &str| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            let wanted: Vec<&OutsideAccess<'_>> = wanted.iter().collect();
-            assert_eq!(hint(&wanted, &arguments), expected);
+            let accesses: Vec<&OutsideAccess<'_>> = accesses.iter().collect();
+            assert_eq!(hint(&accesses, &arguments), expected);
         };
         let agent = OutsideAccess { source: OutsideSource::Agent, ..file("default", "") };
         let npm = file("npm", "/home/a b/.npmrc");

@@ -55,7 +55,7 @@ impl<'a> ConfiguredSecret<'a> {
     /// file.
     pub(super) fn all_at(
         workspace: &'a Workspace,
-        place: SecretContext<'_>,
+        context: SecretContext<'_>,
     ) -> Vec<ConfiguredSecret<'a>> {
         let config = &workspace.config.config;
         let secrets = config.secrets.iter().map(|(id, setting)| ConfiguredSecret {
@@ -64,17 +64,17 @@ impl<'a> ConfiguredSecret<'a> {
             span: ConfigFile::span(setting),
             origin: match setting.get_ref() {
                 SecretSource::Variable(name) => SecretOrigin::Variable(name),
-                SecretSource::File(path) => SecretOrigin::Paths(vec![place.resolve(path)]),
+                SecretSource::File(path) => SecretOrigin::Paths(vec![context.resolve(path)]),
             },
         });
         let agents = config.ssh.iter().map(|setting| {
             let (id, paths) = syntax::read_agent(setting.get_ref());
             let origin = match paths.as_slice() {
                 [] => SecretOrigin::Agent {
-                    is_set: place.environment.path("SSH_AUTH_SOCK").is_some(),
+                    is_set: context.environment.path("SSH_AUTH_SOCK").is_some(),
                 },
                 paths => {
-                    SecretOrigin::Paths(paths.iter().map(|path| place.resolve(path)).collect())
+                    SecretOrigin::Paths(paths.iter().map(|path| context.resolve(path)).collect())
                 }
             };
             ConfiguredSecret {

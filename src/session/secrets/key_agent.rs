@@ -29,7 +29,7 @@ const LONGEST_ANSWER: usize = 64 << 10;
 
 /// A running agent, which ends when it is dropped.
 pub struct KeyAgent {
-    kept: ChildProcess,
+    process: ChildProcess,
 }
 
 impl KeyAgent {
@@ -39,7 +39,7 @@ impl KeyAgent {
     /// Returns an error if `ssh-agent` is missing, or if a key cannot be used.
     pub fn start(keys: &[KeyFile]) -> anyhow::Result<KeyAgent> {
         let arguments = ["sh", "-c", UNTIL_CLOSED].map(OsStr::new);
-        let agent = KeyAgent { kept: ChildProcess::start("ssh-agent", &arguments, GET)? };
+        let agent = KeyAgent { process: ChildProcess::start("ssh-agent", &arguments, GET)? };
         for key in keys {
             agent.add(key)?;
         }
@@ -48,7 +48,7 @@ impl KeyAgent {
 
     /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
-        PathBuf::from(self.kept.first_line())
+        PathBuf::from(self.process.first_line())
     }
 
     fn add(&self, key: &KeyFile) -> anyhow::Result<()> {
@@ -64,9 +64,9 @@ impl KeyAgent {
             return Ok(());
         }
         // If a key has a passphrase, `ssh-add` asks for it on whatever it finds to ask on.
-        let said = String::from_utf8_lossy(&finished.stderr).to_ascii_lowercase();
+        let stderr = String::from_utf8_lossy(&finished.stderr).to_ascii_lowercase();
         let path = &key.path;
-        let (message, hint) = if said.contains("passphrase") || said.contains("askpass") {
+        let (message, hint) = if stderr.contains("passphrase") || stderr.contains("askpass") {
             (
                 format!("the key `{path}` has a passphrase"),
                 format!("add it to an agent with `ssh-add {path}`, and pass `--ssh default`"),

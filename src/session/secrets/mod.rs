@@ -78,26 +78,26 @@ impl SecretOptions {
         directory: &Path,
         at: &Invocation,
     ) -> anyhow::Result<SecretOptions> {
-        let place = SecretContext { directory, environment: &at.environment };
+        let context = SecretContext { directory, environment: &at.environment };
         let allowed = AllowOptions::read(&options.allow, directory, &at.environment)?;
-        let mut given =
+        let mut secret_options =
             SecretOptions { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
         for text in &options.secret {
             let word = syntax::read_secret(text)?;
             let value = match &word.source {
-                Some(source) => place.value(source),
-                None => place.value_of(&word.id),
+                Some(source) => context.value(source),
+                None => context.value_of(&word.id),
             };
             let value = value.map_err(|it| cant_be_read("secret", &word.id, &it))?;
-            put(&mut given.secrets, "secret", word.id, value)?;
+            put(&mut secret_options.secrets, "secret", word.id, value)?;
         }
         for text in &options.ssh {
             let (id, paths) = syntax::read_agent(text);
-            let paths: Vec<_> = paths.iter().map(|path| place.locate(path)).collect();
-            let agent = place.agent(&paths).map_err(|it| cant_be_read("ssh agent", id, &it))?;
-            put(&mut given.agents, "ssh agent", id, agent)?;
+            let paths: Vec<_> = paths.iter().map(|path| context.locate(path)).collect();
+            let agent = context.agent(&paths).map_err(|it| cant_be_read("ssh agent", id, &it))?;
+            put(&mut secret_options.agents, "ssh agent", id, agent)?;
         }
-        Ok(given)
+        Ok(secret_options)
     }
 
     /// Adds what `layers.toml` names, and prepares what the images that a plan builds may request. Prints diagnostics
@@ -156,11 +156,11 @@ impl SecretOptions {
         at: &Invocation,
     ) -> anyhow::Result<UnreadSources<'a>> {
         let workspace = session.workspace;
-        let place = SecretContext { directory: &workspace.root, environment: &at.environment };
+        let context = SecretContext { directory: &workspace.root, environment: &at.environment };
         let needed = SecretRequests::of(images.iter().copied());
         let hidden = needed.hidden(&session.provider.freshness.externals);
         let boundary = Boundary::of(&workspace.root)?;
-        let mut configured = ConfiguredSecret::all_at(workspace, place);
+        let mut configured = ConfiguredSecret::all_at(workspace, context);
         configured.retain(|one| !self.has(one.kind, one.id));
         let outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
         let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
@@ -178,7 +178,7 @@ impl SecretOptions {
                 prepared.withheld.push(consent::withheld(one.kind, one.id, &names()));
                 continue;
             }
-            if let Err(lacking) = self.take(&one, place) {
+            if let Err(lacking) = self.take(&one, context) {
                 unread.insert((one.kind, one.id), (lacking, one.span));
                 continue;
             }
@@ -202,13 +202,13 @@ impl SecretOptions {
     fn take(
         &mut self,
         one: &ConfiguredSecret<'_>,
-        place: SecretContext<'_>,
+        context: SecretContext<'_>,
     ) -> Result<(), UnavailableSecret> {
         match (one.kind, &one.origin) {
             (SecretKind::Value, origin) => {
                 let value = match origin {
-                    SecretOrigin::Variable(name) => place.variable(name)?,
-                    SecretOrigin::Paths(paths) => place.file(&paths[0])?,
+                    SecretOrigin::Variable(name) => context.variable(name)?,
+                    SecretOrigin::Paths(paths) => context.file(&paths[0])?,
                     // A secret is always in a variable or a file.
                     SecretOrigin::Agent { .. } => return Ok(()),
                 };
@@ -219,7 +219,7 @@ impl SecretOptions {
                     SecretOrigin::Paths(paths) => paths.as_slice(),
                     SecretOrigin::Agent { .. } | SecretOrigin::Variable(_) => &[],
                 };
-                self.agents.insert(one.id.into(), place.agent(paths)?);
+                self.agents.insert(one.id.into(), context.agent(paths)?);
             }
         }
         Ok(())

@@ -45,11 +45,11 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<DockerfileGroup>> {
     };
     found.retain(|path| path.file_name().is_some_and(|name| !name.ends_with(".md")));
     let mut parts = Vec::new();
-    let mut taken: HashSet<RelPath> = HashSet::new();
+    let mut seen: HashSet<RelPath> = HashSet::new();
     for glob in generalize(&found) {
         // A glob may find more paths than it was made from.
         let mut paths = dockerfiles::find(root, &[glob.as_str()], &[])?;
-        paths.retain(|path| taken.insert(path.clone()));
+        paths.retain(|path| seen.insert(path.clone()));
         parts.push(DockerfileGroup { glob: Some(glob), paths });
     }
     Ok(parts)

@@ -10,7 +10,7 @@ fn environment(pairs: &[(&str, &str)]) -> EndpointEnvironment {
     EndpointEnvironment::read(|name| pairs.get(name).map(OsString::from))
 }
 
-fn said(pairs: &[(&str, &str)]) -> String {
+fn describe(pairs: &[(&str, &str)]) -> String {
     match resolve(&environment(pairs)) {
         Ok(Endpoint { address, tls: None, named_by }) => format!("{address} ({named_by})"),
         Ok(Endpoint { address, tls: Some(tls), named_by }) => {
@@ -26,7 +26,7 @@ fn said(pairs: &[(&str, &str)]) -> String {
 
 #[test]
 fn hosts_are_parsed_like_docker() {
-    let check = |host, expected: &str| assert_eq!(said(&[("DOCKER_HOST", host)]), expected);
+    let check = |host, expected: &str| assert_eq!(describe(&[("DOCKER_HOST", host)]), expected);
     check("unix:///run/a.sock", "unix:///run/a.sock (DOCKER_HOST)");
     check("tcp://build:1234", "tcp://build:1234 (DOCKER_HOST)");
     check("tcp://build", "tcp://build:2375 (DOCKER_HOST)");
@@ -44,7 +44,7 @@ fn hosts_are_parsed_like_docker() {
 
 #[test]
 fn tls_is_enabled_by_environment_variables() {
-    let check = |pairs: &[(&str, &str)], expected: &str| assert_eq!(said(pairs), expected);
+    let check = |pairs: &[(&str, &str)], expected: &str| assert_eq!(describe(pairs), expected);
     let host = ("DOCKER_HOST", "tcp://build");
     check(
         &[host, ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/c")],
@@ -93,7 +93,7 @@ fn docker_contexts_are_resolved_in_dockers_order() {
     let config = ("DOCKER_CONFIG", directory.path().to_str().unwrap());
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let pairs: Vec<_> = pairs.iter().copied().chain([config]).collect();
-        assert_eq!(said(&pairs), expected);
+        assert_eq!(describe(&pairs), expected);
     };
     check(&[], "tcp://far:7 (the docker context `far`)");
     check(&[("DOCKER_CONTEXT", "default")], "unix:///var/run/docker.sock (default)");
@@ -115,7 +115,7 @@ fn docker_contexts_are_resolved_in_dockers_order() {
 fn invalid_configurations_are_errors_and_missing_ones_are_ignored() {
     let directory = tempfile::tempdir().unwrap();
     let config = ("DOCKER_CONFIG", directory.path().to_str().unwrap());
-    assert_eq!(said(&[config]), "unix:///var/run/docker.sock (default)");
+    assert_eq!(describe(&[config]), "unix:///var/run/docker.sock (default)");
     fs::write(directory.path().join("config.json"), "{").unwrap();
-    assert!(said(&[config]).contains("config.json` is not a valid Docker configuration"));
+    assert!(describe(&[config]).contains("config.json` is not a valid Docker configuration"));
 }
