@@ -1,4 +1,4 @@
-# The commands of this repository. What they do is written in scripts/; `make` lists them.
+# The commands of this repository. `make` lists them; scripts/ contains them.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -10,35 +10,35 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: ## build the example in docker/ twice: once for real, once to see that nothing is to do
+demo: ## build the example in docker/ twice; the second time, it is up to date
 	@scripts/demo.sh
 
-check: ## format, lints, and the tests that need no engine and little time
+check: ## check formatting and lints, and run the fast tests, which need no engine
 	@scripts/check.sh
 
-test: ## format, lints and all tests, on the machine's engine and on Docker 28 with both image stores
+test: ## check formatting and lints, and run all tests, on this machine's engine and on Docker 28
 	@scripts/test.sh
 
-build: ## the program, as it is released
+build: ## compile the program for release
 	@scripts/build.sh
 
-# LAYERS names a program that is there already; without it one is built.
+# LAYERS is the path of a compiled program. Without it, `install` builds one.
 LAYERS ?=
-install: $(if $(LAYERS),,build) ## put program, manual pages and completions below PREFIX (/usr/local)
+install: $(if $(LAYERS),,build) ## install the program, manual pages, and completions below PREFIX (/usr/local)
 	@scripts/install.sh "$(or $(LAYERS),$(TARGET_DIR)/release/layers)" "$(PREFIX)" "$(DESTDIR)"
 
-uninstall: ## remove what `make install` put there
+uninstall: ## remove what `make install` installed
 	@scripts/uninstall.sh "$(PREFIX)" "$(DESTDIR)"
 
-lint: ## format and lints only
+lint: ## check formatting and lints
 	@scripts/lint.sh
 
-bench: ## the measurements of benches/
+bench: ## run the benchmarks in benches/
 	@scripts/bench.sh
 
-fuzz: ## look for inputs that break the program, a minute for each part of it
+fuzz: ## fuzz the parsers, one minute per target
 	@scripts/fuzz.sh
 
-clean: ## remove what was compiled, and what `layers` remembers of its runs
+clean: ## remove compiled files and the state directory of `layers`
 	@cargo clean
 	@rm -rf .layers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one benchmark after the other, or those that are named: `benches/run.sh [NAME...]`.
+# run.sh [NAME...]: runs the named benchmarks, or the default ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# action.sh locate|install|run: the steps of action.yml. What the action was given stands in ARCHIVE,
-# SHA256 and ARGS; where things lie, in the variables that GitHub's runner sets.
+# action.sh locate|install|run: the steps of action.yml. The inputs are in ARCHIVE, SHA256, and ARGS;
+# the paths are in the variables that GitHub's runner sets.
 set -euo pipefail
 
 # fail MESSAGE HINT
@@ -12,41 +12,44 @@ fail() {
 directory=${RUNNER_TEMP:?}/layers
 sources=${GITHUB_ACTION_PATH:?}
 
-# Says where the program will lie, and by what it is found again: by all that it is compiled from.
+# Outputs the directory of the program and its cache key, which is a hash of all files that it is
+# compiled from.
 locate() {
     printf 'directory=%s\n' "$directory" >>"$GITHUB_OUTPUT"
     if [ -n "${ARCHIVE:-}" ]; then
         return
     fi
-    [ -f "$sources/Cargo.lock" ] || fail "beside the action there are no sources of layers" \
-        "give it \`archive\`, the address of a release"
+    [ -f "$sources/Cargo.lock" ] || fail "the sources of layers are not next to the action" \
+        "set \`archive\` to the URL of a release"
     local sum
     sum=$(cd "$sources" && find Cargo.toml Cargo.lock src -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
     printf 'key=layers-%s-%s-%s\n' "$RUNNER_OS" "$RUNNER_ARCH" "${sum%% *}" >>"$GITHUB_OUTPUT"
 }
 
-# The program out of the archive.
+# Installs the program from the archive.
 unpack() {
-    local made=$RUNNER_TEMP/layers-archive program
-    rm -rf "$made"
-    mkdir -p "$made/unpacked" "$directory/bin"
+    local staging=$RUNNER_TEMP/layers-archive program
+    rm -rf "$staging"
+    mkdir -p "$staging/unpacked" "$directory/bin"
     case $ARCHIVE in
         https://*)
             curl --fail --silent --show-error --location --proto '=https' --retry 3 \
-                --output "$made/archive" -- "$ARCHIVE" || fail "the archive can't be had" \
-                "does the address open in a browser? $ARCHIVE"
+                --output "$staging/archive" -- "$ARCHIVE" || fail "the archive cannot be downloaded" \
+                "check that the URL opens in a browser: $ARCHIVE"
             ;;
-        *://*) fail "\`$ARCHIVE\` is no address of the kind that is taken" "use https://" ;;
-        *) cp -- "$ARCHIVE" "$made/archive" || fail "there is no archive" "look for $ARCHIVE" ;;
+        *://*) fail "\`$ARCHIVE\` is not a supported URL" "use https://" ;;
+        *) cp -- "$ARCHIVE" "$staging/archive" || fail "archive not found" "check the path $ARCHIVE" ;;
     esac
     if [ -n "${SHA256:-}" ]; then
-        printf '%s  %s\n' "$SHA256" "$made/archive" | sha256sum --check --status ||
-            fail "the archive is not the one whose sum was given" "sha256sum says what it is"
+        printf '%s  %s\n' "$SHA256" "$staging/archive" | sha256sum --check --status ||
+            fail "the checksum of the archive does not match \`sha256\`" \
+                "compare it with the output of \`sha256sum\`"
     fi
-    tar -x -z -f "$made/archive" -C "$made/unpacked"
-    program=$(find "$made/unpacked" -type f -name layers | LC_ALL=C sort | head -n 1)
-    [ -n "$program" ] || fail "there is no program \`layers\` in the archive" "tar -tzf lists it"
+    tar -x -z -f "$staging/archive" -C "$staging/unpacked"
+    program=$(find "$staging/unpacked" -type f -name layers | LC_ALL=C sort | head -n 1)
+    [ -n "$program" ] || fail "the archive does not contain the program \`layers\`" \
+        "list its files with \`tar -tzf\`"
     install -m 755 "$program" "$directory/bin/layers"
 }
 
@@ -64,12 +67,12 @@ install_program() {
     printf '%s\n' "$version"
 }
 
-# Quotes are read as a shell does, and nothing else is.
+# Quotes work as in a shell. Nothing else has a special meaning.
 run() {
-    local words=$RUNNER_TEMP/layers-words arguments=()
-    printf '%s\n' "${ARGS:-}" | xargs -r printf '%s\0' >"$words" ||
-        fail "\`args\` can't be read" "close each quote on the line where it is opened"
-    mapfile -d '' -t arguments <"$words"
+    local file=$RUNNER_TEMP/layers-arguments arguments=()
+    printf '%s\n' "${ARGS:-}" | xargs -r printf '%s\0' >"$file" ||
+        fail "\`args\` is not valid" "close each quote on the line where it is opened"
+    mapfile -d '' -t arguments <"$file"
     exec "$directory/bin/layers" "${arguments[@]}"
 }
 
@@ -77,5 +80,5 @@ case ${1:-} in
     locate) locate ;;
     install) install_program ;;
     run) run ;;
-    *) fail "\`${1:-}\` is no step" "locate, install, or run" ;;
+    *) fail "unknown step \`${1:-}\`" "use locate, install, or run" ;;
 esac

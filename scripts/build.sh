@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the program as it is released.
+# Compiles the program for release.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Format, lints, and the tests of daily work: those that need no engine, registry, or browser and take
-# little time (profile `check` of .config/nextest.toml). Nothing is installed.
+# Checks formatting and lints, and runs the fast tests, which need no engine, registry, or browser (the
+# profile `check` in .config/nextest.toml). Installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -13,7 +13,7 @@ heading "Tests"
 status=0
 cargo nextest run --locked --no-fail-fast --profile check || status=$?
 
-heading "Left out"
-sed -n 's/^# left out: //p' .config/nextest.toml
-echo "\`make test\` runs all of these"
+heading "Skipped"
+sed -n 's/^# skipped: //p' .config/nextest.toml
+echo "\`make test\` runs all of them"
 exit "$status"

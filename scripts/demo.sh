@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows what the program does, on the example in docker/: builds all of it, draws its graph, and
-# builds it again to show that nothing is left to do.
+# Demonstrates the program with the example in docker/: builds all images, draws their graph, and
+# builds them again to show that they are up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 layers=${CARGO_TARGET_DIR:-target}/release/layers
 
-# timed NAME COMMAND...: runs it, and leaves how long it took in the variable.
-timed() {
+# measure VARIABLE COMMAND...: runs the command and stores its duration in the variable.
+measure() {
     local -n result=$1
     shift
     local begin=${EPOCHREALTIME//[!0-9]/} end
@@ -20,25 +20,25 @@ timed() {
     result=$(awk -v us=$((end - begin)) 'BEGIN { printf "%.1f s", us / 1e6 }')
 }
 
-heading "1. An engine that answers"
+heading "1. Docker engine"
 scripts/engine.sh
 
-heading "2. The image that the example starts from"
+heading "2. The base image of the example"
 scripts/external-images.sh
 
-heading "3. The program"
+heading "3. Compile layers"
 scripts/build.sh
 
 heading "4. Build everything"
-timed first "$layers" build --all
+measure first_build "$layers" build --all
 
-heading "5. The graph that was read out of the Dockerfiles"
-timed drawn "$layers" graph
+heading "5. The graph of the images"
+measure graph "$layers" graph
 
 heading "6. Build everything again"
-timed second "$layers" build --all
+measure second_build "$layers" build --all
 
 heading "Done"
-# shellcheck disable=SC2154 # set by timed
-printf 'first build   %s\nsecond build  %s\n' "$first" "$second"
+# shellcheck disable=SC2154 # set by measure
+printf 'first build   %s\nsecond build  %s\n' "$first_build" "$second_build"
 echo "try: docker run --rm -p 8000:8000 acme/shop-release, then open http://localhost:8000"

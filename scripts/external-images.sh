@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes sure that the engine has the image that the example starts from, debian:bookworm-slim:
-# takes the one that is there, else pulls it, else (where no registry can be reached) makes it out
-# of Debian's packages.
+# Makes sure that the engine has debian:bookworm-slim, the base image of the example. If it is
+# missing, pulls it. If the pull fails (because no registry is reachable), creates the image from
+# Debian's packages.
 #
-# Images made here get the machine's own apt sources and settings, so that `apt-get` works in
-# containers wherever it works on the machine. They are for this machine only: don't push them.
+# A created image contains the machine's apt sources and settings, so that `apt-get` works in
+# containers if it works on the machine. It is for this machine only: do not push it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,17 +12,17 @@ set -euo pipefail
 reference=debian:bookworm-slim
 release=bookworm
 
-# Where no registry can be reached, a pull may hang instead of failing.
+# If no registry is reachable, a pull may hang instead of failing.
 pull_seconds=${LAYERS_PULL_SECONDS:-120}
 
-present() {
+has_image() {
     docker image inspect "$reference" >/dev/null 2>&1
 }
 
-# Lines for sources.list: what this machine's apt knows of the release, whatever file and form it
-# is written in. Nothing where the machine runs another distribution or release.
+# Prints this machine's apt sources of the release as lines for sources.list, whichever file and
+# format they are in. Prints nothing if the machine runs another distribution or release.
 machine_sources() {
-    # shellcheck disable=SC2016 # the dollars are apt's
+    # shellcheck disable=SC2016 # apt expands the variables
     apt-get indextargets --format '$(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)' \
         'Created-By: Packages' 'Origin: Debian' |
         awk -v release="$release" '
@@ -31,11 +31,11 @@ machine_sources() {
             }' | sort -u
 }
 
-# The settings of this machine's apt without which it would not reach its sources.
+# Prints the settings that this machine's apt needs to reach its sources.
 machine_settings() {
     apt-config dump --format '%F "%v";%n' Acquire |
         grep -E '^Acquire::(Check-Valid-Until|Check-Date|Retries|https?::(Proxy|Timeout)(::[^ ]*)?) "[^"]+"' || :
-    # apt takes the proxy from the environment too; a container has another environment.
+    # apt also reads the proxy from the environment, which a container does not share.
     local scheme proxy
     for scheme in http https; do
         proxy=${scheme}_proxy
@@ -45,20 +45,20 @@ machine_settings() {
     done
 }
 
-# make_image DIRECTORY: from packages, by way of files in the directory.
-make_image() {
+# create_image DIRECTORY: creates the image from packages, with temporary files in the directory.
+create_image() {
     local sources=$1/sources.list settings=$1/settings archive=$1/root.tar
     need mmdebstrap mmdebstrap
     need gpg gpg
     machine_sources >"$sources"
     if [ ! -s "$sources" ]; then
-        # An apt that has not fetched its lists yet can't tell whose they are.
+        # Until its lists are downloaded, apt does not know that these sources are Debian's.
         apt_update
         machine_sources >"$sources"
     fi
     machine_settings >"$settings"
 
-    # As Debian's own slim image: no manuals, no translations, and no package kept once installed.
+    # Like Debian's own slim image: no manuals, no translations, and no cached packages.
     local options=(
         --variant=minbase
         --dpkgopt='path-exclude=/usr/share/man/*'
@@ -67,11 +67,11 @@ make_image() {
         --dpkgopt='path-include=/usr/share/doc/*/copyright'
         --aptopt='Acquire::Languages "none"'
         --aptopt="$settings"
-        # A hook, not an option: mmdebstrap itself needs what it downloaded.
+        # A hook instead of an option, because mmdebstrap itself needs the downloaded packages.
         --customize-hook="echo 'APT::Keep-Downloaded-Packages \"false\";' >\"\$1/etc/apt/apt.conf.d/keep-no-packages\""
     )
     if grep -q 'https://' "$sources"; then
-        # Sources behind TLS want the authorities that this machine trusts.
+        # Sources that use TLS need the certificate authorities that this machine trusts.
         options+=(--include=ca-certificates)
         if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
             options+=(
@@ -81,41 +81,41 @@ make_image() {
         fi
     fi
 
-    # With a fixed date the same packages make the same image.
+    # With a fixed date, the same packages result in the same image.
     local from=()
     if [ -s "$sources" ]; then
         from=("$sources")
     else
-        # Another distribution: mmdebstrap knows where Debian lies, given Debian's keys.
+        # Another distribution: mmdebstrap knows Debian's mirrors and only needs Debian's keys.
         [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || apt_install debian-archive-keyring
     fi
     SOURCE_DATE_EPOCH=1700000000 mmdebstrap --quiet "${options[@]}" \
         "$release" "$archive" ${from[@]+"${from[@]}"} ||
-        fail "mmdebstrap could not make $reference" \
-            "where a registry can be reached, \`docker pull $reference\`"
+        fail "mmdebstrap failed to create $reference" \
+            "if a registry is reachable, run \`docker pull $reference\`"
     docker import --change 'CMD ["bash"]' \
         --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
         "$archive" "$reference" >/dev/null
 }
 
-# Two runs at once would make it twice.
+# Otherwise two parallel runs would both create the image.
 if have flock; then
     exec 9>"${TMPDIR:-/tmp}/layers-external-images.$(id -u).lock"
     flock 9
 fi
 
-if present; then
-    echo "$reference is there"
+if has_image; then
+    echo "$reference exists"
     exit 0
 fi
 echo "pulling $reference"
 if timeout "$pull_seconds" docker pull --quiet "$reference"; then
     exit 0
 fi
-can_apt || fail "$reference can't be pulled" \
-    "as root on Debian or Ubuntu this script makes it from packages"
-echo "no registry can be reached: making $reference from Debian's packages"
+can_apt || fail "failed to pull $reference" \
+    "run this script as root on Debian or Ubuntu to create the image from packages"
+echo "the pull failed: creating $reference from Debian's packages"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
-make_image "$directory"
-echo "$reference is made"
+create_image "$directory"
+echo "created $reference"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# install.sh PROGRAM PREFIX [DESTDIR]: puts the program, its manual pages and its completions below
-# PREFIX. DESTDIR stands before all paths, for packages; nothing that is written names it.
-# scripts/installed.sh says where things lie.
+# install.sh PROGRAM PREFIX [DESTDIR]: installs the program, its manual pages, and its completions
+# below PREFIX. DESTDIR is prepended to all paths, for packages; no installed file contains it.
+# scripts/installed.sh defines the paths.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -12,28 +12,28 @@ cd "$(dirname "$0")/.."
 [ $# -ge 2 ] || fail "usage: install.sh PROGRAM PREFIX [DESTDIR]"
 program=$1
 prefix=${3:-}$2
-[ -x "$program" ] || fail "\`$program\` is no program" "make build"
+[ -x "$program" ] || fail "\`$program\` is not an executable file" "make build"
 
-# What the program can't write must not be installed by halves.
-made=$(mktemp -d)
-trap 'rm -rf "$made"' EXIT
-"$program" man "$made/man1"
+# If the program fails to generate a file, nothing is installed.
+staging=$(mktemp -d)
+trap 'rm -rf "$staging"' EXIT
+"$program" man "$staging/man1"
 for shell in bash zsh fish; do
-    "$program" completions "$shell" >"$made/$shell"
+    "$program" completions "$shell" >"$staging/$shell"
 done
 
-place() { # MODE FROM TO
+install_file() { # MODE FROM TO
     install -d "$(dirname "$prefix/$3")"
     install -m "$1" "$2" "$prefix/$3"
     echo "$prefix/$3"
 }
 
-# A page of a command that is gone would stay for ever.
+# Otherwise the page of a removed command would stay forever.
 remove_pages "$prefix"
-place 755 "$program" "$PROGRAM"
-place 644 "$made/bash" "$BASH_SCRIPT"
-place 644 "$made/zsh" "$ZSH_SCRIPT"
-place 644 "$made/fish" "$FISH_SCRIPT"
-for page in "$made"/man1/*.1; do
-    place 644 "$page" "$MAN/$(basename "$page")"
+install_file 755 "$program" "$PROGRAM"
+install_file 644 "$staging/bash" "$BASH_SCRIPT"
+install_file 644 "$staging/zsh" "$ZSH_SCRIPT"
+install_file 644 "$staging/fish" "$FISH_SCRIPT"
+for page in "$staging"/man1/*.1; do
+    install_file 644 "$page" "$MAN/$(basename "$page")"
 done

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Format and lints: of the program always, of dependencies and scripts where the tools are there.
+# Checks formatting and lints. Checks dependencies, spelling, and scripts if the tools are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-# component PROGRAM NAME: a part of the Rust toolchain.
+# component PROGRAM NAME: adds a component of the Rust toolchain if its program is missing.
 component() {
     if ! have "$1"; then
-        have rustup || fail "\`$1\` is not installed" "it is the component $2 of the Rust toolchain"
+        have rustup || fail "\`$1\` is not installed" "install the component $2 of the Rust toolchain"
         rustup component add "$2"
     fi
 }
@@ -26,29 +26,29 @@ cargo clippy --locked --all-targets -- -D warnings
 
 heading "Dependencies"
 if have cargo-deny; then
-    # Advisories need a database from the network; these need nothing but the lock file.
+    # Not `advisories`, which downloads a database. The others only need the lock file.
     cargo deny --log-level error check bans licenses sources
 else
-    echo "left out: cargo-deny is not installed (cargo install cargo-deny)"
+    echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"
 fi
 
 heading "Spelling"
 if have codespell; then
-    # The words in spelling.txt are names, or misspelled on purpose.
+    # The words in spelling.txt are names, or are misspelled on purpose.
     codespell --builtin clear,rare,en-GB_to_en-US --ignore-words scripts/spelling.txt \
         --ignore-regex 'image-cancelled|Code::Cancelled' \
         src tests docs benches scripts docker .ci ./*.md action.yml Makefile ||
-        fail "words are misspelled" "names can be added to scripts/spelling.txt"
+        fail "misspelled words found" "fix them, or add names to scripts/spelling.txt"
     echo "ok"
 else
-    echo "left out: codespell is not installed"
+    echo "skipped: codespell is not installed"
 fi
 
 heading "Scripts"
 if have shellcheck; then
-    # The paths after `source=` are seen from the top of the repository.
+    # The paths after `source=` are relative to the root of the repository.
     shellcheck --external-sources .ci/run scripts/*.sh benches/*.sh docker/*/*.sh
     echo "ok"
 else
-    echo "left out: shellcheck is not installed"
+    echo "skipped: shellcheck is not installed"
 fi

@@ -1,58 +1,59 @@
 #!/usr/bin/env bash
-# Format, lints and every test, those on real engines included. Installs what the tests need where
-# that is possible.
+# Checks formatting and lints, and runs all tests, including those on real engines. Installs the
+# programs that the tests need, if possible.
 #
-# All tests run once, on the machine's engine. Those that can differ by engine or image store (the
-# profile `engine` of .config/nextest.toml) run again on Docker 28 with each store, which is started
-# for them (scripts/docker28.sh). What is left out is printed at the end with the reason.
+# All tests run once, on the machine's engine. Those whose results can depend on the engine or the
+# image store (the profile `engine` in .config/nextest.toml) run again on Docker 28 with each store,
+# which this script starts (scripts/docker28.sh). The end of the output lists skipped tests and why.
 #
-# LAYERS_TEST_NO_ENGINE=1 leaves out the tests that need an engine; without it, no engine is a
-# failure: tests that did not run must not look like tests that passed. LAYERS_TEST_ONE_ENGINE=1 leaves
-# out the runs on Docker 28, LAYERS_TEST_NO_BROWSER=1 the tests that need a browser.
+# LAYERS_TEST_NO_ENGINE=1 skips the tests that need an engine. Without it, a missing engine is an
+# error, because tests that did not run must not look like tests that passed. LAYERS_TEST_ONE_ENGINE=1
+# skips the runs on Docker 28. LAYERS_TEST_NO_BROWSER=1 skips the tests that need a browser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-# How many kills and edits the random tests do on each additional engine, unless it is set for all.
-MORE_KILLS=10
-MORE_EDITS=20
+# The numbers of kills and edits in the random tests on each additional engine, unless the environment
+# sets them for all engines.
+ADDITIONAL_KILLS=10
+ADDITIONAL_EDITS=20
 
-# Where this process keeps its additional engines. The name has its id, so that a later run can end what
-# a killed one left running.
+# The directory of the additional engines. Its name contains the process id, so that a later run can stop
+# the engines that a killed run left behind.
 ENGINES=/var/tmp/layers-docker28-test
 engines=$ENGINES-$$
 notes=$(mktemp -d)
 status=0
 
-# Ends what was started, also after a failure or Ctrl-C.
+# Stops the additional engines, also after a failure or Ctrl-C.
 # shellcheck disable=SC2317 # the traps call it
-end() {
+clean_up() {
     trap - EXIT INT TERM HUP
     if [ -d "$engines" ]; then
         scripts/docker28.sh stop "$engines"
     fi
     rm -rf "$notes"
 }
-trap end EXIT
-trap 'end; exit 130' INT
-trap 'end; exit 143' TERM HUP
+trap clean_up EXIT
+trap 'clean_up; exit 130' INT
+trap 'clean_up; exit 143' TERM HUP
 
-# leave_out WHAT WHY: says it now and in the list at the end.
-leave_out() {
-    echo "left out: $1: $2"
-    echo "$1: $2" >>"$notes/left-out"
+# skip TESTS REASON: prints that the tests are skipped, now and in the list at the end.
+skip() {
+    echo "skipped: $1: $2"
+    echo "$1: $2" >>"$notes/skipped"
 }
 
-# describe_engine: the engine of the environment, with its version and image store.
+# describe_engine: prints the version and the image store of the engine that the environment selects.
 describe_engine() {
     docker info --format 'Docker {{.ServerVersion}} ({{if and .DriverStatus (eq (index .DriverStatus 0 0) "driver-type")}}containerd{{else}}classic{{end}} image store, {{.Driver}})'
 }
 
-# read_results FILE NAME: the counts of a run by its JUnit file, and the tests that left themselves
-# out, each of which says `skipped: REASON`.
+# read_results FILE NAME: prints the counts in the JUnit file of a run, and lists its skipped tests, each
+# of which prints `skipped: REASON`.
 read_results() {
-    awk -v name="$2" -v left_out="$notes/left-out" '
+    awk -v name="$2" -v skipped_file="$notes/skipped" '
         function attribute(key,    found) {
             found = match($0, " " key "=\"[^\"]*\"")
             return found ? decoded(substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 4)) : ""
@@ -67,7 +68,7 @@ read_results() {
         match($0, /(^|>)skipped: /) {
             reason = substr($0, RSTART + RLENGTH)
             sub(/<\/system-(out|err)>.*/, "", reason)
-            print test ", on " name ": " decoded(reason) >>left_out
+            print test ", on " name ": " decoded(reason) >>skipped_file
             if (!(test in seen)) { seen[test]; skipped++ }
         }
         END {
@@ -75,11 +76,11 @@ read_results() {
         }' "$1"
 }
 
-# run_tests PROFILE: on the engine of the environment.
+# run_tests PROFILE: runs tests on the engine that the environment selects.
 run_tests() {
-    # Seen from the top of the repository, wherever what is compiled goes.
+    # Relative to the root of the repository, whatever the target directory is.
     local results=target/nextest/$1/junit.xml name
-    name="the machine, without an engine"
+    name="this machine, without an engine"
     [ -n "${LAYERS_TEST_NO_ENGINE:-}" ] || name=$(describe_engine)
     heading "Tests on $name"
     rm -f "$results"
@@ -88,90 +89,90 @@ run_tests() {
     read_results "$results" "$name"
 }
 
-# Why no additional engine can be had; nothing where one can.
-why_one_engine() {
+# Prints why the additional engines cannot run, or nothing if they can.
+reason_for_one_engine() {
     if [ -n "${LAYERS_TEST_NO_ENGINE:-}" ]; then
         echo "LAYERS_TEST_NO_ENGINE is set"
     elif [ -n "${LAYERS_TEST_ONE_ENGINE:-}" ]; then
         echo "LAYERS_TEST_ONE_ENGINE is set"
     elif ! have cargo-nextest; then
-        echo "cargo-nextest, which chooses the tests, is not installed"
+        echo "cargo-nextest, which selects the tests, is not installed"
     elif ! can_apt || ! grep -qx 'ID=debian' /etc/os-release; then
-        echo "it takes root on Debian"
+        echo "it requires root on Debian"
     fi
 }
 
-# use_engine STORE: makes an additional engine that of the environment.
+# use_engine STORE: selects an additional engine in the environment.
 use_engine() {
     local variables
     variables=$(scripts/docker28.sh env "$1" "$engines")
     eval "$variables"
 }
 
-# The tests that can differ, on each store of Docker 28.
+# Runs the tests of the profile `engine` on Docker 28 with each store.
 test_additional_engines() {
-    local why store left
-    for left in "$ENGINES"-*; do
-        if [ -d "$left" ] && ! kill -0 "${left##*-}" 2>/dev/null; then
-            echo "ending the engines of a run that was killed: $left"
-            scripts/docker28.sh stop "$left"
+    local reason store leftover
+    for leftover in "$ENGINES"-*; do
+        if [ -d "$leftover" ] && ! kill -0 "${leftover##*-}" 2>/dev/null; then
+            echo "stopping the engines of a killed run: $leftover"
+            scripts/docker28.sh stop "$leftover"
         fi
     done
     heading "Docker 28 with both image stores"
-    why=$(why_one_engine)
-    if [ -z "$why" ] && ! scripts/docker28.sh start "$engines"; then
-        # A machine of CI can run it; if it does not, half of what is tested is missing.
+    reason=$(reason_for_one_engine)
+    if [ -z "$reason" ] && ! scripts/docker28.sh start "$engines"; then
+        # In CI, half of the tests would be missing.
         [ -z "${CI:-}" ] || fail "Docker 28 did not start"
-        why="it did not start"
+        reason="it did not start"
     fi
-    if [ -n "$why" ]; then
-        leave_out "all tests on Docker 28 with either image store" "$why"
+    if [ -n "$reason" ]; then
+        skip "all tests on Docker 28" "$reason"
         return
     fi
     for store in classic containerd; do
-        # What the example starts from is made once for all engines.
+        # The base image of the example is pulled or created only once, for all engines.
         docker image save debian:bookworm-slim | (use_engine "$store" && docker image load --quiet)
-        # Each engine's variables stay in a shell of their own.
+        # A subshell, so that each engine's variables are separate.
         (
             use_engine "$store"
-            export LAYERS_KILLS=${LAYERS_KILLS:-$MORE_KILLS} LAYERS_EDITS=${LAYERS_EDITS:-$MORE_EDITS}
+            export LAYERS_KILLS=${LAYERS_KILLS:-$ADDITIONAL_KILLS} LAYERS_EDITS=${LAYERS_EDITS:-$ADDITIONAL_EDITS}
             run_tests engine
             exit "$status"
         ) || status=1
     done
 }
 
-# Everything that is known to be missing from the runs above.
-print_left_out() {
-    heading "Left out"
-    if [ -s "$notes/left-out" ]; then
-        cat "$notes/left-out"
+# Lists the tests that the runs above skipped.
+print_skipped() {
+    heading "Skipped"
+    if [ -s "$notes/skipped" ]; then
+        cat "$notes/skipped"
     else
-        echo "nothing"
+        echo "none"
     fi
 }
 
-heading "What the tests need"
+heading "Test dependencies"
 need_rust
 need git git
 need busybox busybox-static
 need dot graphviz
 need tar tar
 need ssh-agent openssh-client
-# Shells whose completions are tried, formatters of manual pages, and what examples of the guide call.
+# Shells for completions, formatters for manual pages, and programs that examples in the guide call.
 want zsh zsh
 want fish fish
 want groff groff-base
 want mandoc mandoc
 want jq jq
 if [ -n "${LAYERS_TEST_NO_BROWSER:-}" ]; then
-    echo "LAYERS_TEST_NO_BROWSER is set: tests in a browser are left out"
+    echo "LAYERS_TEST_NO_BROWSER is set: skipping the tests that need a browser"
 else
     need chromium chromium
     need chromedriver chromium-driver
 fi
 if [ -n "${LAYERS_TEST_NO_ENGINE:-}" ]; then
-    echo "LAYERS_TEST_NO_ENGINE is set: tests on the real engine are left out"
+    echo "LAYERS_TEST_NO_ENGINE is set: skipping the tests that need an engine"
 else
     scripts/engine.sh
     need mmdebstrap mmdebstrap
@@ -190,5 +191,5 @@ else
     cargo test --locked --no-fail-fast || status=1
 fi
 test_additional_engines
-print_left_out
+print_skipped
 exit "$status"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# uninstall.sh PREFIX [DESTDIR]: removes what install.sh puts below PREFIX, and nothing else. Folders
-# stay: others may have come to use them.
+# uninstall.sh PREFIX [DESTDIR]: removes the files that install.sh installs below PREFIX, and nothing
+# else. Directories stay, because other programs may use them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh

@@ -169,7 +169,7 @@ fn copy(from: &Path, to: &Path, edit: &dyn Fn(&str) -> String) {
 /// did not run must not look like one that passed.
 fn engine_or_skip() -> bool {
     if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| !value.is_empty()) {
-        eprintln!("left out: LAYERS_TEST_NO_ENGINE is set");
+        eprintln!("skipped: LAYERS_TEST_NO_ENGINE is set");
         return false;
     }
     run(docker(&["version", "--format", "{{.Server.Version}}"]));

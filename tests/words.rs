@@ -101,7 +101,10 @@ fn pages() -> Vec<Text> {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    ["src", "tests", "benches"].iter().flat_map(|it| texts_below(it, "rs")).collect()
+    ["src", "tests", "benches", "fuzz/fuzz_targets"]
+        .iter()
+        .flat_map(|it| texts_below(it, "rs"))
+        .collect()
 }
 
 fn comments() -> Vec<Text> {
@@ -134,6 +137,17 @@ fn messages() -> Vec<Text> {
         }
     }
     found
+}
+
+/// All lines of the scripts and of the files that configure tools, without their code in backquotes.
+fn scripts() -> Vec<Text> {
+    let mut files = texts_below("scripts", "sh");
+    let names =
+        [".ci/run", "Makefile", "action.yml", "benches/run.sh", "Cargo.toml", "fuzz/Cargo.toml"];
+    for name in names.into_iter().chain(["clippy.toml", "deny.toml", "rustfmt.toml"]) {
+        files.push((name.into(), fs::read_to_string(root().join(name)).unwrap()));
+    }
+    files.iter().flat_map(|(path, text)| lines_of(path, text, |_| true)).collect()
 }
 
 /// The help of all commands, line by line.
@@ -185,6 +199,11 @@ fn comments_are_in_plain_english() {
 #[test]
 fn messages_are_in_plain_english() {
     check(&messages(), 1_000, &[]);
+}
+
+#[test]
+fn scripts_are_in_plain_english() {
+    check(&scripts(), 1_000, &[]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Asks the shop whether it is well and writes the answer as one line of JSON.
+# Checks the health of the shop and prints the result as one line of JSON.
 #
-#   agent once     asks once; the exit code is the answer
-#   agent watch    asks every INTERVAL seconds, for ever
+#   agent once     checks once and fails if the shop is not healthy
+#   agent watch    checks every INTERVAL seconds until it is stopped
 set -eu
 
-# connect: how many milliseconds it takes to reach the shop's port, or nothing.
+# connect: prints how many milliseconds connecting to the shop's port takes, or nothing if it fails.
 connect() {
     address=${SHOP_URL#*://}
     address=${address%%/*}
@@ -15,7 +15,7 @@ connect() {
     esac
 }
 
-ask() {
+check() {
     if code=$(curl --silent --show-error --max-time 5 --output /dev/null \
         --write-out '%{http_code}' "$SHOP_URL/health" 2>/tmp/agent-error); then
         error=
@@ -31,13 +31,13 @@ ask() {
 
 case "${1:-}" in
 once)
-    ask
+    check
     ;;
 watch)
-    # The first process of a container gets no default action for SIGTERM.
+    # Without a trap, SIGTERM has no effect on the first process of a container.
     trap 'exit 0' TERM INT
     while :; do
-        ask || :
+        check || :
         sleep "$INTERVAL" &
         wait $!
     done

@@ -1,5 +1,5 @@
-/* Connects to HOST at PORT and prints how long that took, in milliseconds.
- * Exits with 1 where nothing answers within five seconds. */
+/* Connects to HOST at PORT and prints how long it took, in milliseconds.
+ * Exits with 1 if the connection fails or takes more than five seconds. */
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>

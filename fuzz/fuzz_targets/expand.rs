@@ -1,14 +1,15 @@
-//! Any word is expanded: nothing panics, nothing grows without bound, plain words stay.
+//! Expands any word. Checks that nothing panics, that the result has a limited size, and that plain words stay
+//! unchanged.
 //!
-//! The first line of the input is the word; each further line sets the variable A, B, C, ….
+//! The first line of the input is the word. The other lines are the values of the variables A, B, C, ….
 
 #![no_main]
 
 use layers::parse::expand::{Variables, expand, expand_body};
 use libfuzzer_sys::fuzz_target;
 
-/// Twice what the expansion says that it allows.
-const MOST: usize = 256 * 1024;
+/// Twice the limit of the expansion.
+const LIMIT: usize = 256 * 1024;
 
 struct Values<'a>(Vec<&'a str>);
 
@@ -25,13 +26,13 @@ fuzz_target!(|input: &str| {
     let values = Values(lines.collect());
     for escape in ['\\', '`'] {
         if let Ok(text) = expand(word, escape, &values) {
-            assert!(text.len() <= MOST + word.len() * 256, "{} bytes", text.len());
+            assert!(text.len() <= LIMIT + word.len() * 256, "{} bytes", text.len());
             if !word.contains(['$', '\'', '"', '\u{feff}', escape]) {
                 assert_eq!(text, word);
             }
         }
     }
     if let Ok(text) = expand_body(word, &values) {
-        assert!(text.len() <= MOST + word.len() * 256, "{} bytes", text.len());
+        assert!(text.len() <= LIMIT + word.len() * 256, "{} bytes", text.len());
     }
 });

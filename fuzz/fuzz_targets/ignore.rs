@@ -1,6 +1,7 @@
-//! Any ignore file judges any paths: nothing panics, and no skipped folder holds what is sent.
+//! Matches any paths against any ignore file. Checks that nothing panics, and that no skipped directory contains a
+//! path that is sent.
 //!
-//! The input is the ignore file, then, each after a NUL, the paths.
+//! The input is the ignore file and the paths, separated by NUL.
 
 #![no_main]
 
@@ -22,7 +23,7 @@ fuzz_target!(|input: &str| {
         let Some(path) = RelPath::new(path).filter(|path| !path.is_root()) else { continue };
         let path = path.as_str();
         let ignored = matcher.ignored(path);
-        assert_eq!(ignored, file.ignored(path), "the memory of folders changes nothing");
+        assert_eq!(ignored, file.ignored(path), "a matcher gives the same result");
         for (slash, _) in path.match_indices('/') {
             if matcher.can_skip_directory(&path[..slash]) {
                 assert!(ignored, "`{}` is skipped and `{path}` is sent", &path[..slash]);

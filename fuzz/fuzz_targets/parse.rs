@@ -1,4 +1,5 @@
-//! Any text is read: nothing panics, the pieces tile the text, and every span lies within it.
+//! Parses any text. Checks that nothing panics, that the pieces cover the text without gaps, and that every span is
+//! within the text.
 
 #![no_main]
 
@@ -11,36 +12,36 @@ fuzz_target!(|text: &str| {
     let file = parse::parse(&source);
     let mut end = 0;
     for piece in &file.pieces {
-        assert_eq!(piece.span.range().start, end, "pieces follow each other");
-        assert!(!piece.span.is_empty(), "a piece holds something");
+        assert_eq!(piece.span.range().start, end, "pieces are contiguous");
+        assert!(!piece.span.is_empty(), "a piece is not empty");
         end = piece.span.range().end;
     }
-    assert_eq!(end, text.len(), "pieces reach the end");
+    assert_eq!(end, text.len(), "pieces cover the text to its end");
     for stage in &file.stages {
-        look_at(&source, stage.from);
-        look_at(&source, stage.base.span);
-        stage.name.iter().for_each(|name| look_at(&source, name.span));
+        check_span(&source, stage.from);
+        check_span(&source, stage.base.span);
+        stage.name.iter().for_each(|name| check_span(&source, name.span));
         for instruction in &stage.instructions {
-            look_at(&source, instruction.span);
-            look_at(&source, instruction.keyword.span);
-            instruction.heredocs.iter().for_each(|heredoc| look_at(&source, heredoc.span));
+            check_span(&source, instruction.span);
+            check_span(&source, instruction.keyword.span);
+            instruction.heredocs.iter().for_each(|heredoc| check_span(&source, heredoc.span));
             let length = instruction.text.len();
-            look_at(&source, instruction.map.span(0..length));
+            check_span(&source, instruction.map.span(0..length));
         }
     }
-    look_at_all(&file.diagnostics);
+    check_labels(&file.diagnostics);
     assert!(!file.stages.is_empty() || file.has_errors(), "a file without stages is an error");
     let (_, diagnostics) = parse::parse_trigger(&source);
-    look_at_all(&diagnostics);
+    check_labels(&diagnostics);
 });
 
-fn look_at(source: &Source, span: Span) {
+fn check_span(source: &Source, span: Span) {
     source.slice(span);
-    source.place(span);
+    source.location(span);
 }
 
-fn look_at_all(diagnostics: &[Diagnostic]) {
+fn check_labels(diagnostics: &[Diagnostic]) {
     for label in diagnostics.iter().flat_map(|diagnostic| &diagnostic.labels) {
-        look_at(&label.source, label.span);
+        check_span(&label.source, label.span);
     }
 }

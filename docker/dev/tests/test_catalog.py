@@ -1,4 +1,4 @@
-"""What things cost."""
+"""Tests of the prices."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from shop.catalog import GOODS, Good, price, total
     ("cents", "expected"),
     [(0, "0.00"), (5, "0.05"), (495, "4.95"), (12950, "129.50")],
 )
-def test_prices_have_two_digits_behind_the_point(cents: int, expected: str) -> None:
+def test_prices_have_two_decimal_places(cents: int, expected: str) -> None:
     assert price(cents) == expected
 
 

@@ -1,4 +1,4 @@
-"""What the server answers, asked over a real socket."""
+"""Tests of the server over a real socket."""
 
 import threading
 import urllib.error
@@ -14,7 +14,7 @@ from shop.server import Handler
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A running server's address; the server ends with the test."""
+    """The address of a server that runs until the test ends."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -27,7 +27,7 @@ def test_the_page_lists_every_good(address: str) -> None:
     assert all(good.name in page for good in GOODS)
 
 
-def test_the_server_says_that_it_is_well(address: str) -> None:
+def test_the_server_reports_that_it_is_healthy(address: str) -> None:
     with urllib.request.urlopen(f"{address}/health") as response:
         assert response.read() == b"ok\n"
 

@@ -1,11 +1,11 @@
-"""The goods and what they cost. Prices are whole cents: no fraction of one is ever rounded."""
+"""The goods and their prices. Prices are whole cents, so nothing is rounded."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Good:
-    """One thing that the shop sells."""
+    """An item that the shop sells."""
 
     name: str
     cents: int
@@ -19,10 +19,10 @@ GOODS = (
 
 
 def price(cents: int) -> str:
-    """The price as people write it: `49.99`."""
+    """Returns the price in decimal notation, such as `49.99`."""
     return f"{cents // 100}.{cents % 100:02}"
 
 
 def total(goods: list[Good]) -> int:
-    """What the goods cost together, in cents."""
+    """Returns the total price of the goods in cents."""
     return sum(good.cents for good in goods)

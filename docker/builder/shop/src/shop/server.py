@@ -1,4 +1,4 @@
-"""The page, and the server that answers with it."""
+"""The page of the shop and its HTTP server."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from shop.catalog import GOODS, price
 
 
 def page() -> str:
-    """The list of goods as HTML."""
+    """Returns the list of goods as HTML."""
     rows = "\n".join(f"<li>{escape(good.name)}: {price(good.cents)}</li>" for good in GOODS)
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>The shop</title>\n'
@@ -18,8 +18,8 @@ def page() -> str:
     )
 
 
-def answer(path: str) -> tuple[HTTPStatus, str, str]:
-    """Status, content type and body for a path."""
+def response_for(path: str) -> tuple[HTTPStatus, str, str]:
+    """Returns the status, content type, and body for a path."""
     match path:
         case "/":
             return HTTPStatus.OK, "text/html; charset=utf-8", page()
@@ -30,10 +30,10 @@ def answer(path: str) -> tuple[HTTPStatus, str, str]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Puts `answer` on the wire."""
+    """Sends the response for a path."""
 
     def do_GET(self) -> None:
-        status, content_type, text = answer(self.path)
+        status, content_type, text = response_for(self.path)
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -43,12 +43,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def stop(_signal: int, _frame: object) -> None:
-    """The first process of a container gets no default action for SIGTERM: it must leave itself."""
+    """Exits. Without a handler, SIGTERM has no effect on the first process of a container."""
     raise SystemExit(0)
 
 
 def main() -> None:
-    """Serves until it is told to stop, on the port that `PORT` says."""
+    """Serves the shop on the port in `PORT` until SIGTERM."""
     signal.signal(signal.SIGTERM, stop)
     port = int(os.environ.get("PORT", "8000"))
     with ThreadingHTTPServer(("", port), Handler) as server:
