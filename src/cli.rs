@@ -129,9 +129,12 @@ pub enum Command {
     /// Move tags in registries as a file specifies (internal).
     #[command(name = MOVE_TAGS, hide = true)]
     MoveTags {
-        /// Read the moves from FILE.
+        /// Read the moves from FILE, or from stdin if it is `-`.
         #[arg(value_name = "FILE")]
         moves: PathBuf,
+        /// First finish the moves that interrupted runs left in these directories.
+        #[arg(value_name = "DIRECTORY")]
+        interrupted: Vec<PathBuf>,
     },
     /// Write the manual pages to a directory.
     Man {

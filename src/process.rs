@@ -91,21 +91,25 @@ pub fn run(run: ProgramCommand<'_>) -> anyhow::Result<ProgramOutput> {
 /// Runs this executable with other arguments, in its own process group, and waits until it exits.
 ///
 /// A signal to this process, or to the process group of its terminal, does not reach the child, which therefore
-/// finishes its work even if this process is killed. Keeps what the child writes to stderr, at most `most` bytes.
+/// finishes its work even if this process is killed. It reads `stdin`, if it wants to. Keeps what the child writes to stderr, at most `most` bytes.
 ///
 /// # Errors
 /// Returns an error if the child cannot be started.
-pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<ProgramOutput> {
+pub fn run_apart(arguments: &[&OsStr], stdin: &[u8], most: usize) -> anyhow::Result<ProgramOutput> {
     let program = std::env::current_exe().context("can't determine the path of this executable")?;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
     let mut child = Command::new(&program)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .with_context(|| format!("can't start `{}`", visible_path(&program)))?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A child that reads nothing has closed it, or leaves what fits into the pipe.
+        drop(pipe.write_all(stdin));
+    }
     let stderr = read_bounded(child.stderr.take(), most).unwrap_or_default();
     Ok(ProgramOutput { status: child.wait()?, stdout: Vec::new(), stderr })
 }

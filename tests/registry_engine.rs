@@ -20,6 +20,8 @@ mod killed;
 mod logins;
 #[path = "registry_engine/pipeline.rs"]
 mod pipeline;
+#[path = "registry_engine/releases.rs"]
+mod releases;
 #[path = "registry_engine/shared.rs"]
 mod shared;
 #[path = "registry_engine/vanishing.rs"]

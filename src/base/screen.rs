@@ -263,10 +263,10 @@ mod tests {
             ScreenPiece::Tab => output.push(b'>'),
             ScreenPiece::Return => output.push(b'|'),
             ScreenPiece::Left(columns) => {
-                output.extend_from_slice(format!("<{columns}").as_bytes())
+                output.extend_from_slice(format!("<{columns}").as_bytes());
             }
             ScreenPiece::Column(column) => {
-                output.extend_from_slice(format!("@{column}").as_bytes())
+                output.extend_from_slice(format!("@{column}").as_bytes());
             }
         });
         (String::from_utf8_lossy(&output).into_owned(), end)

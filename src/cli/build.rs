@@ -102,6 +102,10 @@ pub struct BuildArgs {
     )]
     pub push: Option<PushOption>,
 
+    /// Move tags even if another commit was released during the run.
+    #[arg(long)]
+    pub force_tags: bool,
+
     /// Load the chosen images into the engine, from the registry if needed.
     #[arg(long)]
     pub load: bool,

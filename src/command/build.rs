@@ -104,8 +104,9 @@ fn perform(
     at: &Invocation,
 ) -> anyhow::Result<Exit> {
     let Session { workspace, engine, info, provider, plan } = session;
-    let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
-    let publishing = Publishing::of(provider, plain_http, push);
+    let publishing = Publishing::of(session, push, options.force_tags, at);
+    let warn_unrecorded = || publishing.as_ref().map_or(Ok(()), |it| it.warn_unrecorded(at));
+    warn_unrecorded()?;
     let run_options = RunOptions {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs(options.jobs),
@@ -127,6 +128,7 @@ fn perform(
     run.execute(&mut observers);
     let record = observers.leave(&provider.freshness, at)?;
     provider.warn_about_state(at)?;
+    warn_unrecorded()?;
     let exit = Exit::from(&record.tally);
     pages.write(record, began, state)?;
     Ok(exit)

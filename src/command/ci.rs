@@ -22,7 +22,7 @@ use crate::report::{comparison, printer};
 use crate::session::consent::allow_options;
 use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
-use crate::workspace::{Invocation, root};
+use crate::workspace::{Invocation, names, root};
 
 pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let (file, usual_file) = match &options.system {
@@ -91,6 +91,8 @@ fn pipeline<'a>(
         options,
         allow: allow_options(workspace, &at.environment)?,
         registry: workspace.home.as_ref().map(|home| home.registry.clone()),
+        // A version in a reference could cut it off from the `FROM` lines.
+        has_ref_versions: !names::has_version(&workspace.config),
     })
 }
 

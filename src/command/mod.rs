@@ -63,7 +63,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(options) => check::run(&options, &at),
         Command::Init(options) => init::run(&options, &at),
         Command::Completions { shell } => completions::run(shell),
-        Command::MoveTags { moves } => move_tags::run(&moves, &at),
+        Command::MoveTags { moves, interrupted } => move_tags::run(&moves, &interrupted, &at),
         Command::Man { man_directory } => man::run(&man_directory, &at),
     };
     result.unwrap_or_else(|error| {

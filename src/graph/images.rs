@@ -7,18 +7,19 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU16;
 
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
-use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, OneOrMore, Setting, Template};
+use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
 use crate::scan::groups::FoundDockerfile;
 
 use super::naming::{NameOrigin, NamingSettings, ReferencePattern, as_app};
 use super::reference::Reference;
 
+mod level;
 pub mod templates;
 mod values;
 
+use level::ConfigLevel;
 use values::Values;
 
 /// A position in a file.
@@ -43,6 +44,8 @@ pub struct Candidate {
     pub contexts: Vec<NamedContext>,
     /// The number of slots that its build takes.
     pub weight: usize,
+    /// Whether a release moves its tags.
+    pub is_released: bool,
     /// The positions of its settings in the configuration.
     pub spans: SettingSpans,
 }
@@ -85,6 +88,7 @@ impl Candidate {
             args: BTreeMap::new(),
             contexts: Vec::new(),
             weight: 1,
+            is_released: true,
             spans: SettingSpans::default(),
         }
     }
@@ -111,34 +115,6 @@ pub fn collect(
     }
     collector.add_configured();
     (collector.images.into_values().collect(), collector.problems)
-}
-
-/// The settings of an image at one level of the configuration.
-#[derive(Clone, Copy, Default)]
-struct ConfigLevel<'a> {
-    name: Option<&'a Setting>,
-    reference: Option<&'a OneOrMore>,
-    context: Option<&'a Setting>,
-    target: Option<&'a Setting>,
-    targets: &'a [Setting],
-    args: Option<&'a Args>,
-    contexts: Option<&'a Contexts>,
-    weight: Option<NonZeroU16>,
-}
-
-impl<'a> ConfigLevel<'a> {
-    fn of_image(image: &'a ImageConfig) -> ConfigLevel<'a> {
-        ConfigLevel {
-            name: None,
-            reference: image.reference.as_ref(),
-            context: image.context.as_ref(),
-            target: image.target.as_ref(),
-            targets: &image.targets,
-            args: Some(&image.args),
-            contexts: Some(&image.contexts),
-            weight: image.weight,
-        }
-    }
 }
 
 /// An image whose settings are collected but not evaluated yet.
@@ -172,37 +148,15 @@ struct Collector<'a> {
 static NO_CAPTURES: BTreeMap<String, String> = BTreeMap::new();
 
 impl<'a> Collector<'a> {
-    fn for_all(&self) -> ConfigLevel<'a> {
-        let config = &self.file.config;
-        ConfigLevel {
-            name: config.name.as_ref(),
-            reference: config.reference.as_ref(),
-            context: config.context.as_ref(),
-            args: Some(&config.args),
-            contexts: Some(&config.contexts),
-            ..ConfigLevel::default()
-        }
-    }
-
     fn add_found(&mut self, found: &'a FoundDockerfile) {
         let mut draft = ImageDraft {
             path: found.path.clone(),
             captures: &found.captures,
-            layers: vec![self.for_all()],
+            layers: vec![ConfigLevel::of_all(&self.file.config)],
             spans: SettingSpans::default(),
         };
         if let Some(group) = found.group.and_then(|at| self.file.config.group.get(at)) {
-            let group = group.get_ref();
-            draft.layers.push(ConfigLevel {
-                name: group.name.as_ref(),
-                reference: group.reference.as_ref(),
-                context: group.context.as_ref(),
-                target: group.target.as_ref(),
-                targets: &group.targets,
-                args: Some(&group.args),
-                contexts: Some(&group.contexts),
-                weight: group.weight,
-            });
+            draft.layers.push(ConfigLevel::of_group(group.get_ref()));
         }
         let template = draft.last(|layer| layer.name);
         draft.spans.name = template.map(|setting| self.spot(setting));
@@ -240,7 +194,7 @@ impl<'a> Collector<'a> {
             let draft = ImageDraft {
                 path,
                 captures: &NO_CAPTURES,
-                layers: vec![ConfigLevel { name: None, ..self.for_all() }],
+                layers: vec![ConfigLevel { name: None, ..ConfigLevel::of_all(&self.file.config) }],
                 spans: SettingSpans { name: Some(self.spot(name)), ..SettingSpans::default() },
             };
             self.add(name.get_ref(), draft, false);
@@ -345,6 +299,7 @@ impl<'a> Collector<'a> {
         }
         image.contexts = self.contexts(draft, &values);
         image.weight = draft.last(|layer| layer.weight).map_or(1, |it| usize::from(it.get()));
+        image.is_released = draft.last(|layer| layer.push).unwrap_or(true);
         image
     }
 

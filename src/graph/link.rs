@@ -108,6 +108,7 @@ pub fn link(
     let images: IdMap<Image> = parts
         .map(|((((read, settings), evaluation), named), linked)| {
             let build_args = args_of(&read.candidate, link_settings);
+            let is_released = read.candidate.is_released;
             let mut image = Image {
                 name: read.candidate.name,
                 dockerfile: read.candidate.dockerfile,
@@ -117,6 +118,7 @@ pub fn link(
                 contexts: settings.contexts,
                 weight: read.candidate.weight,
                 references: named.references,
+                released: if is_released { named.released } else { Vec::new() },
                 named_by: named.origin,
                 file: read.file,
                 evaluation,
@@ -201,7 +203,7 @@ fn name_images(
                 "rename the directory, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`";
             let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "");
             problems.push(problem.hint(hint));
-            ImageReferences { references: Vec::new(), origin: NameOrigin::Directory }
+            ImageReferences { references: Vec::new(), released: Vec::new(), origin: NameOrigin::Directory }
         })
     });
     let named = named.collect();

@@ -91,6 +91,8 @@ pub struct Image {
     pub weight: usize,
     /// The references with which the image is tagged. Siblings use the first one.
     pub references: Vec<Reference>,
+    /// Those of them that a release moves in the registry; none with `push = false`.
+    pub released: Vec<Reference>,
     /// The origin of its name.
     pub named_by: NameOrigin,
     /// The parsed Dockerfile.
@@ -116,6 +118,11 @@ pub enum Dependency<I = ImageId> {
 }
 
 impl Image {
+    /// Returns whether a release moves tags to it.
+    pub fn is_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
     /// Returns the dependencies of its evaluation with the images that they resolve to.
     pub fn resolved_dependencies(&self) -> impl Iterator<Item = (&StageDependency, Dependency)> {
         self.evaluation.dependencies.iter().zip(self.dependencies.iter().copied())

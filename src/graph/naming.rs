@@ -72,6 +72,8 @@ pub struct NamingSettings {
     pub app: Option<NamePart>,
     /// Additional tags for every image. Where only one is possible, the first one is used.
     pub versions: Vec<NamePart>,
+    /// Whether a release with additional tags also moves the names without them.
+    pub moves_latest: bool,
     /// The name of the repository's directory, the default for the app.
     pub directory: String,
 }
@@ -94,6 +96,8 @@ pub struct ReferencePattern {
 pub struct ImageReferences {
     /// The references. Siblings use the first one.
     pub references: Vec<Reference>,
+    /// Those of them that a release moves in the registry.
+    pub released: Vec<Reference>,
     /// The origin of the name.
     pub origin: NameOrigin,
 }
@@ -131,6 +135,9 @@ pub const LATEST: &str = "latest";
 ///
 /// Versions are additional tags after the one that siblings use. If several images share a
 /// repository, the tag identifies the image, and the version follows it: `ros:jazzy-1.2`.
+///
+/// A release moves the references with these versions, and the others only with
+/// [`NamingSettings::moves_latest`]. Without versions, it moves all references.
 pub fn name_all(naming: &NamingSettings, images: &[&Candidate], votes: &[Vote<'_>]) -> Naming {
     let names: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let inferred = infer_prefix(&names, votes);
@@ -155,16 +162,22 @@ pub fn name_all(naming: &NamingSettings, images: &[&Candidate], votes: &[Vote<'_
         .par_iter()
         .map(|drafts| {
             let drafts = drafts.as_ref().map_err(Clone::clone)?;
-            let mut references = Vec::new();
-            let mut put = |draft: &ReferenceDraft, tag: &str| {
+            let (mut references, mut released) = (Vec::new(), Vec::new());
+            let mut put = |draft: &ReferenceDraft, tag: &str, is_released: bool| {
                 let reference = parse(&format!("{}:{tag}", draft.repository), draft.spot.as_ref())?;
+                if is_released && !released.contains(&reference) {
+                    released.push(reference.clone());
+                }
                 if !references.contains(&reference) {
                     references.push(reference);
                 }
                 Ok(())
             };
+            let moves_all = naming.versions.is_empty() || naming.moves_latest;
+            let is_version = |tag: &str| naming.versions.iter().any(|version| version.value == tag);
             for draft in drafts {
-                put(draft, tags.of(draft))?;
+                let tag = tags.of(draft);
+                put(draft, tag, moves_all || draft.has_version || is_version(tag))?;
             }
             for draft in drafts.iter().filter(|draft| !draft.has_version) {
                 let tag = tags.of(draft);
@@ -172,11 +185,11 @@ pub fn name_all(naming: &NamingSettings, images: &[&Candidate], votes: &[Vote<'_
                 let before = if is_shared { format!("{tag}-") } else { String::new() };
                 let versions = naming.versions.iter().map(|version| version.value.as_str());
                 for version in versions.filter(|version| *version != tag) {
-                    put(draft, &format!("{before}{version}"))?;
+                    put(draft, &format!("{before}{version}"), true)?;
                 }
             }
             let origin = drafts.first().map_or(NameOrigin::Directory, |draft| draft.origin.clone());
-            Ok(ImageReferences { references, origin })
+            Ok(ImageReferences { references, released, origin })
         })
         .collect();
     Naming { images: named, inferred }

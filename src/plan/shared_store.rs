@@ -4,7 +4,7 @@
 //! has nothing to build. An image that is found is used only if it proves its origin, by the same rule as in an
 //! engine's own store (`origin`).
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::origin;
 use crate::base::Platform;
@@ -51,7 +51,7 @@ pub struct RegistryImage {
 /// The registry of a run.
 pub struct SharedStore {
     /// The registry client.
-    pub registries: Registries,
+    pub registries: Arc<Registries>,
     home: Option<RegistryNamespace>,
     platform: Platform,
     is_needed: bool,
@@ -109,7 +109,7 @@ impl SharedStore {
         is_needed: bool,
     ) -> SharedStore {
         SharedStore {
-            registries,
+            registries: Arc::new(registries),
             home,
             platform,
             is_needed,

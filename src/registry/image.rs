@@ -16,10 +16,9 @@ pub(super) const MANIFESTS: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 ];
-pub(super) const INDEXES: [&str; 2] = [
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.index.v1+json",
-];
+pub(super) const INDEXES: [&str; 2] =
+    ["application/vnd.docker.distribution.manifest.list.v2+json", OCI_INDEX];
+pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The media types of image configurations; other types belong to other artifacts.
 const CONFIGURATIONS: [&str; 2] =

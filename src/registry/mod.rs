@@ -30,6 +30,7 @@ pub mod moves;
 mod network;
 mod probe;
 mod proxies;
+pub mod release_record;
 mod request_limit;
 mod retry;
 mod trust;
@@ -243,6 +244,18 @@ impl Registries {
                 Err(odd_answer(&at.registry, &why))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Removes a tag, but not the image that it points to (OCI Distribution Specification, "Deleting tags").
+    ///
+    /// # Errors
+    /// Returns the same errors as [`Registries::digest`], and an error if the registry cannot remove tags.
+    pub fn remove_tag(&self, at: &Remote) -> anyhow::Result<()> {
+        let response = self.request(Method::DELETE, at, "manifests", None)?;
+        match response.status {
+            200..=204 | 404 => Ok(()),
+            _ => Err(refusal(at, &response)),
         }
     }
 

@@ -1,11 +1,13 @@
 //! Moves of several tags to new images, all or none.
 //!
-//! Owns the order of the steps. A registry moves one tag at a time, so everything that can fail happens before the
-//! first move: all manifests are fetched, both the new ones and those to restore. Then all tags are moved
-//! concurrently, and if one cannot be moved, the others are moved back.
+//! Owns the order of the steps. A registry moves one tag at a time and cannot compare before it does, so everything that
+//! can fail happens before the first move: all manifests are fetched, both the new ones and those to restore, and all
+//! tags are checked again. Then the release records are written and all tags are moved concurrently. If one cannot
+//! be moved, those that are still ours are moved back, and those that are new are removed.
 
 use serde::{Deserialize, Serialize};
 
+use super::release_record::{record, record_of};
 use super::{AT_ONCE, Manifest, Registries, Remote};
 use crate::base::error::{self, ErrorKind, InfrastructureError, permanent};
 use crate::base::parallel;
@@ -17,8 +19,15 @@ pub struct Move {
     pub tag: Remote,
     /// The digest of the manifest in the same repository that the tag is to point to.
     pub to: String,
-    /// The digest that the tag pointed to before; `None` if the tag did not exist.
+    /// The digest that the tag points to now; `None` if the tag does not exist. If it is `to`, only the release record
+    /// is written.
     pub from: Option<String>,
+}
+
+impl Move {
+    fn is_done(&self) -> bool {
+        self.from.as_ref() == Some(&self.to)
+    }
 }
 
 /// A move with the manifests that it needs.
@@ -28,47 +37,97 @@ struct PreparedMove<'a> {
     from: Option<Manifest>,
 }
 
-/// Moves tags. Tags that now point to neither `from` nor `to` are moved as well: the caller has just checked them.
+/// Moves tags, and records the commit that they are moved by, if there is one.
 ///
 /// # Errors
-/// Returns an error if a registry refuses a move. Then no tags are moved, or the error names those that are.
-pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
+/// Returns an error if a registry refuses a move, or if a tag no longer points to `from`. Then no tags are moved, or the
+/// error names those that are.
+pub fn move_all(
+    registries: &Registries,
+    moves: &[Move],
+    commit: Option<&str>,
+) -> anyhow::Result<()> {
     let manifests = parallel::each(moves, AT_ONCE, |step| manifests(registries, step));
     let mut ready = Vec::with_capacity(moves.len());
     for (step, manifests) in moves.iter().zip(manifests) {
         let (to, from) = manifests?;
         ready.push(PreparedMove { step, to, from });
     }
+    if let Some(commit) = commit {
+        parallel::each(&ready, AT_ONCE, |it| {
+            // Without its record, a tag that was moved is one whose commit is unknown. A registry with immutable tags
+            // rejects a second record, but there the tag cannot move either.
+            drop(registries.put(&record_of(&it.step.tag), &record(commit, &it.to)));
+        });
+    }
+    ready.retain(|it| !it.step.is_done());
+    let checks = parallel::each(&ready, AT_ONCE, |it| check_unmoved(registries, it.step));
+    checks.into_iter().collect::<anyhow::Result<()>>()?;
     let moved = parallel::each(&ready, AT_ONCE, |it| registries.put(&it.step.tag, &it.to));
     let Some(error) = moved.iter().find_map(|it| it.as_ref().err()) else { return Ok(()) };
     // A refused move may have been carried out: the response can be lost.
-    let back = parallel::each(&ready, AT_ONCE, |it| match &it.from {
-        Some(from) => registries.put(&it.step.tag, from).is_ok(),
-        None => {
-            matches!(registries.digest(&it.step.tag), Ok(found) if found.as_ref() != Some(&it.step.to))
-        }
-    });
-    let stuck: Vec<String> = ready
-        .iter()
-        .zip(back)
-        .filter(|(_, is_back)| !is_back)
-        .map(|(it, _)| format!("`{}`", it.step.tag))
-        .collect();
-    if stuck.is_empty() {
-        return Err(InfrastructureError::restate(ErrorKind::Permanent, error).into());
-    }
-    let stuck = stuck.join(", ");
-    let message = format!(
-        "{error:#}\nthese tags may point to images of this run, and could not be moved back: \
-         {stuck}"
-    );
-    Err(match error::hint(error) {
-        Some(hint) => permanent(message).hint(hint).into(),
-        None => permanent(message).into(),
-    })
+    let back = parallel::each(&ready, AT_ONCE, |it| restore(registries, it));
+    let is_stuck = |it: &(&PreparedMove<'_>, bool)| !it.1;
+    let stuck: Vec<&PreparedMove<'_>> =
+        ready.iter().zip(back).filter(is_stuck).map(|(it, _)| it).collect();
+    Err(with_stuck(error, &stuck))
 }
 
-/// Returns the manifests that a tag is to point to, and that it pointed to before.
+/// Checks that a tag still points to what it pointed to when the release was decided, or to its new image.
+fn check_unmoved(registries: &Registries, step: &Move) -> anyhow::Result<()> {
+    let now = registries.digest(&step.tag)?;
+    if now == step.from || now.as_ref() == Some(&step.to) {
+        return Ok(());
+    }
+    Err(permanent(format!("`{}` was moved by another process just now", step.tag))
+        .hint("run the command again")
+        .into())
+}
+
+/// Takes a move back. Returns false if the tag still points to the new image.
+fn restore(registries: &Registries, it: &PreparedMove<'_>) -> bool {
+    let is_ours = |digest: Option<String>| digest.as_ref() == Some(&it.step.to);
+    let now = || registries.digest(&it.step.tag).map(is_ours);
+    match (now(), &it.from) {
+        // Another process has moved it meanwhile, or it was never moved.
+        (Ok(false), _) => true,
+        (Ok(true), Some(from)) => registries.put(&it.step.tag, from).is_ok(),
+        (Ok(true), None) => {
+            // Not all registries can remove a tag.
+            drop(registries.remove_tag(&it.step.tag));
+            matches!(now(), Ok(false))
+        }
+        (Err(_), _) => false,
+    }
+}
+
+/// Returns the error of a release, with the tags that it could not take back.
+fn with_stuck(error: &anyhow::Error, stuck: &[&PreparedMove<'_>]) -> anyhow::Error {
+    if stuck.is_empty() {
+        return InfrastructureError::restate(ErrorKind::Permanent, error).into();
+    }
+    let names = |is_new: bool| {
+        let of_kind = stuck.iter().filter(|it| it.step.from.is_none() == is_new);
+        of_kind.map(|it| format!("`{}`", it.step.tag)).collect::<Vec<_>>().join(", ")
+    };
+    let mut message = format!("{error:#}");
+    let kinds = [
+        (false, "these tags may point to images of this run, and could not be moved back"),
+        (true, "these tags are new and could not be removed"),
+    ];
+    for (is_new, text) in kinds {
+        let tags = names(is_new);
+        if !tags.is_empty() {
+            message += &format!("\n{text}: {tags}");
+        }
+    }
+    match error::hint(error) {
+        Some(hint) => permanent(message).hint(hint).into(),
+        None => permanent(message).into(),
+    }
+}
+
+/// Returns the manifests that a tag is to point to, and that it points to now.
 fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, Option<Manifest>)> {
     let at = |digest: &String| Remote { version: digest.clone(), ..step.tag.clone() };
     let Some(to) = registries.manifest(&at(&step.to))? else {
@@ -78,8 +137,8 @@ fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, 
         );
     };
     let from = match &step.from {
-        Some(from) => registries.manifest(&at(from))?,
-        None => None,
+        Some(from) if !step.is_done() => registries.manifest(&at(from))?,
+        _ => None,
     };
     Ok((to, from))
 }
@@ -89,8 +148,9 @@ fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, 
 ///
 /// # Errors
 /// Returns an error if a registry cannot be reached, or refuses.
-pub fn finish(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
-    let now = parallel::each(moves, AT_ONCE, |step| registries.digest(&step.tag));
+pub fn finish(registries: &Registries, moves: &[Move], commit: Option<&str>) -> anyhow::Result<()> {
+    let moves: Vec<&Move> = moves.iter().filter(|step| !step.is_done()).collect();
+    let now = parallel::each(&moves, AT_ONCE, |step| registries.digest(&step.tag));
     let now: Vec<Option<String>> = now.into_iter().collect::<anyhow::Result<_>>()?;
     let is_begun = moves.iter().zip(&now).any(|(step, now)| now.as_ref() == Some(&step.to));
     if !is_begun {
@@ -98,6 +158,6 @@ pub fn finish(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
         return Ok(());
     }
     let open = moves.iter().zip(now).filter(|(step, now)| step.from == *now);
-    let open: Vec<Move> = open.map(|(step, _)| step.clone()).collect();
-    move_all(registries, &open)
+    let open: Vec<Move> = open.map(|(step, _)| (*step).clone()).collect();
+    move_all(registries, &open, commit)
 }

@@ -14,11 +14,13 @@ use serde::Deserialize;
 
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span, text};
 
+mod latest;
 mod one_or_more;
 mod push;
 mod secrets;
 mod template;
 
+pub use latest::Latest;
 pub use one_or_more::OneOrMore;
 pub use push::Push;
 pub use secrets::{SecretSettings, SecretSource};
@@ -62,6 +64,8 @@ pub struct Config {
     pub registry: Option<Setting>,
     /// Whether builds push their images to the registry.
     pub push: Push,
+    /// When a release with additional tags also moves the names without them, such as `latest`.
+    pub latest: Latest,
     /// Registries to contact without TLS, in addition to those on this machine.
     pub insecure_registries: Vec<Setting>,
     /// Whether images get an SBOM, and how it is generated.
@@ -140,6 +144,8 @@ pub struct ImageConfig {
     pub targets: Vec<Setting>,
     /// The complete references, with or without tags.
     pub reference: Option<OneOrMore>,
+    /// Whether a release moves the image's tags. `false` leaves them out.
+    pub push: Option<bool>,
     /// Build arguments. They take precedence over those of the group and of all images.
     pub args: Args,
     /// Named contexts. They take precedence over those of the group and of all images.

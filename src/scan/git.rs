@@ -26,7 +26,7 @@ mod snapshot;
 mod work_tree;
 
 pub use contents::{ComparedPaths, Contents, names_of_contents};
-pub use head::Head;
+pub use head::{Head, Lineage};
 pub use history::is_null;
 pub use local::Local;
 pub use snapshot::{File, FileKind, ResolvedPath, Snapshot};

@@ -23,6 +23,9 @@ const LEAST_RETRIES: u32 = 2;
 
 /// Pushes images to a registry and moves tags there.
 pub trait Publisher: Sync {
+    /// Returns whether an image is pushed.
+    fn pushes(&self, image: UnitId) -> bool;
+
     /// Pushes an image from the engine's store to the registry, under its key only. `parents` are its parents.
     ///
     /// # Errors
@@ -151,8 +154,11 @@ impl UploadQueue {
     }
 
     /// Returns what was pushed of some images, or `None` if not all of them were.
-    pub(super) fn all_of(&self, images: &[UnitId]) -> Option<Vec<(UnitId, PublishedImage)>> {
-        images.iter().map(|image| Some((*image, self.pushed[*image].clone()?))).collect()
+    pub(super) fn all_of(
+        &self,
+        images: impl Iterator<Item = UnitId>,
+    ) -> Option<Vec<(UnitId, PublishedImage)>> {
+        images.map(|image| Some((image, self.pushed[image].clone()?))).collect()
     }
 }
 

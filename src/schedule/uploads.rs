@@ -1,6 +1,6 @@
 //! How the loop uses the upload queue.
 //!
-//! Owns that tags move last, once, and only when every image of the run was pushed. A run in which anything failed,
+//! Owns that tags move last, once, and only when every image of the run that is to be pushed was pushed. A run in which anything failed,
 //! that was stopped, or whose pushes failed leaves all tags as they were.
 
 use super::upload_queue::{PublishedImage, UploadResult};
@@ -17,7 +17,7 @@ impl Loop<'_, '_> {
         image_id: &str,
         registry_image: Option<&RegistryImage>,
     ) {
-        if self.publisher.is_none() {
+        if self.publisher.is_none_or(|publisher| !publisher.pushes(image)) {
             return;
         }
         match registry_image {
@@ -54,7 +54,8 @@ impl Loop<'_, '_> {
     /// Moves the tags, or reports that they were not moved.
     pub(super) fn move_tags(&mut self) {
         let Some(publisher) = self.publisher else { return };
-        let all = self.uploads.all_of(self.plan.order());
+        let images = self.plan.order().iter().copied().filter(|image| publisher.pushes(*image));
+        let all = self.uploads.all_of(images);
         let Some(all) = all.filter(|_| self.signal.is_none()) else {
             return self.emit(Event::NotReleased { message: None });
         };

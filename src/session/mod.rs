@@ -26,6 +26,7 @@ pub mod secrets;
 pub mod selection;
 pub mod shared_names;
 pub mod signals;
+mod tag_decision;
 pub mod tag_moves;
 
 use externals::discover;

@@ -3,20 +3,29 @@
 //! Owns what is stored where in the registry: every image under the tag of its key, in each repository that it has a
 //! reference in, and the tags that people use, which move last and together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
-use crate::base::{UnitId, clock, parallel};
+use crate::base::{IdMap, UnitId, clock, parallel};
 use crate::cli::PushOption;
 use crate::engine::{Cancel, ImageStore};
 use crate::graph::reference::Reference;
-use crate::plan::{ParentImage, SharedStore, remote};
+use crate::plan::{ParentImage, Plan, SharedStore, remote};
 use crate::registry::moves::Move;
-use crate::registry::{AT_ONCE, Remote};
+use crate::registry::release_record::TagState;
+use crate::registry::{AT_ONCE, Registries, Remote};
+use crate::report::printer;
+use crate::scan::git::{Head, Lineage};
 use crate::schedule::{PublishedImage, PublishedTags, Publisher};
-use crate::state::StateDir;
+use crate::state::IntentDirs;
+use crate::workspace::{Invocation, registry};
 
+use super::Session;
 use super::image_provider::ImageProvider;
-use super::tag_moves;
+use super::tag_decision::{TagDecision, decide};
+use super::tag_moves::{self, IntendedMoves};
 
 /// Publishes the images of an image provider.
 pub struct Publishing<'a> {
@@ -26,46 +35,164 @@ pub struct Publishing<'a> {
     shared: &'a SharedStore,
     /// Registries that are used without TLS.
     plain_http: Vec<String>,
-    /// Whether to move the tags that people use.
-    moves_tags: bool,
+    /// The images that are pushed: those whose tags are moved, and what these are built on.
+    pushed: IdMap<bool, UnitId>,
+    /// How to move the tags that people use; `None` if only keys are pushed.
+    release: Option<Release>,
+}
+
+/// How the tags of a run are moved.
+struct Release {
+    /// The states of the tags when the run began. They are queried during the run.
+    before: Mutex<Option<JoinHandle<BTreeMap<Remote, TagState>>>>,
+    head: Head,
+    /// Whether tags are moved whatever they point to.
+    force: bool,
+    intents: IntentDirs,
+    /// Why the moves cannot be recorded, if they cannot.
+    unrecorded: OnceLock<String>,
+    is_reported: AtomicBool,
     /// A name that no other run has.
     run: String,
 }
 
 impl<'a> Publishing<'a> {
-    /// Returns what publishes the images of an image provider, or `None` if nothing is to be pushed.
+    /// Returns what publishes the images of a session, or `None` if nothing is to be pushed. With `force`, tags are moved
+    /// even if another run has moved them.
     pub fn of(
-        provider: &'a ImageProvider<'a>,
-        plain_http: Vec<String>,
+        session: &'a Session<'a>,
         push: PushOption,
+        force: bool,
+        at: &Invocation,
     ) -> Option<Publishing<'a>> {
+        let Session { workspace, provider, plan, .. } = session;
         let shared = provider.freshness.shared.as_ref().filter(|_| push != PushOption::No)?;
-        let moves_tags = push == PushOption::Tags;
+        let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
+        let pushed = pushed_images(plan, &|unit| provider.freshness.image(unit).is_released());
+        let release = (push == PushOption::Tags).then(|| {
+            let tags = plan.order().iter().flat_map(|unit| tags_of(provider, shared, *unit));
+            Release::of(tags.collect(), &shared.registries, &workspace.root, force, at)
+        });
+        Some(Publishing { provider, shared, plain_http, pushed, release })
+    }
+
+    /// Warns, once, if the moves of the tags cannot be recorded.
+    ///
+    /// # Errors
+    /// Returns an error if the warning cannot be printed.
+    pub fn warn_unrecorded(&self, at: &Invocation) -> anyhow::Result<()> {
+        let Some(release) = &self.release else { return Ok(()) };
+        let Some(error) = release.unrecorded.get() else { return Ok(()) };
+        if release.is_reported.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let message = format!(
+            "the moves of tags can't be recorded: {error}\n\
+                 hint: make the directory of the repository or XDG_STATE_HOME writable; otherwise, \
+                 the next run does not complete the moves if this one is killed"
+        );
+        printer::warning(&message, at.paint)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns which images of a plan are pushed: those that are released, and all dependencies of pushed images.
+fn pushed_images(plan: &Plan, is_released: &dyn Fn(UnitId) -> bool) -> IdMap<bool, UnitId> {
+    let mut pushed = IdMap::from_fn(plan.len(), |_| false);
+    for unit in plan.order().iter().rev() {
+        pushed[*unit] = is_released(*unit) || plan.children(*unit).iter().any(|it| pushed[*it]);
+    }
+    pushed
+}
+
+/// Returns the tags that a release moves to an image.
+fn tags_of(
+    provider: &ImageProvider<'_>,
+    shared: &SharedStore,
+    unit: UnitId,
+) -> impl Iterator<Item = Remote> {
+    let references = &provider.freshness.image(unit).released;
+    references.iter().map(|it| remote(&shared.place(it)))
+}
+
+impl Release {
+    fn of(
+        tags: Vec<Remote>,
+        registries: &Arc<Registries>,
+        root: &std::path::Path,
+        force: bool,
+        at: &Invocation,
+    ) -> Release {
+        let registries = Arc::clone(registries);
+        let before = std::thread::spawn(move || {
+            let states = parallel::each(&tags, AT_ONCE, |tag| registries.tag_state(tag).ok());
+            tags.into_iter().zip(states).filter_map(|(tag, state)| Some((tag, state?))).collect()
+        });
         let run = format!("{}-{}", clock::now().since_epoch().as_millis(), std::process::id());
-        Some(Publishing { provider, shared, plain_http, moves_tags, run })
+        let intents = tag_moves::directories(root, at);
+        let probe = format!("{run}.probe");
+        let unrecorded = OnceLock::new();
+        if let Err(error) = intents.write(&probe, b"").and_then(|it| it.remove_file(&probe)) {
+            drop(unrecorded.set(error.to_string()));
+        }
+        Release {
+            before: Mutex::new(Some(before)),
+            head: Head::of(root),
+            force,
+            intents,
+            unrecorded,
+            is_reported: AtomicBool::new(false),
+            run,
+        }
+    }
+
+    /// Returns what to do with a tag.
+    fn decide(
+        &self,
+        (tag, to): (&Remote, &str),
+        before: Option<&TagState>,
+        now: &TagState,
+    ) -> anyhow::Result<TagDecision> {
+        let lineage = |commit: &str| match self.force {
+            true => Lineage::Ancestor,
+            false => self.head.lineage(commit),
+        };
+        let is_unknown = self.force && now.commit.is_none();
+        let before = if is_unknown { Some(now) } else { before };
+        Ok(decide(tag, to, before, now, &lineage)?)
     }
 }
 
 impl Publishing<'_> {
-    /// Returns the moves of tags that do not yet point to their images, and the number of tags that do.
-    fn moves(&self, published: &[(UnitId, PublishedImage)]) -> anyhow::Result<(Vec<Move>, usize)> {
+    /// Returns the moves of tags, and which tags point to their images already.
+    fn moves(
+        &self,
+        release: &Release,
+        published: &[(UnitId, PublishedImage)],
+    ) -> anyhow::Result<(Vec<Move>, usize)> {
         let targets: Vec<(Remote, &str)> = published
             .iter()
             .flat_map(|(unit, it)| {
                 let digest = it.digest.as_str();
-                let references = &self.provider.freshness.image(*unit).references;
-                references.iter().map(move |it| (remote(&self.shared.place(it)), digest))
+                tags_of(self.provider, self.shared, *unit).map(move |tag| (tag, digest))
             })
             .collect();
-        let now = parallel::each(&targets, AT_ONCE, |(tag, _)| self.shared.registries.digest(tag));
-        let mut moves = Vec::new();
-        for ((tag, to), from) in targets.iter().zip(now) {
-            let from = from?;
-            if from.as_deref() != Some(to) {
-                moves.push(Move { tag: tag.clone(), to: (*to).to_owned(), from });
+        let before = lock(&release.before).take().and_then(|states| states.join().ok());
+        let before = before.unwrap_or_default();
+        let registries = &self.shared.registries;
+        let now = parallel::each(&targets, AT_ONCE, |(tag, _)| registries.tag_state(tag));
+        let (mut moves, mut unchanged) = (Vec::new(), 0);
+        for ((tag, to), now) in targets.into_iter().zip(now) {
+            let now = now?;
+            let decision = release.decide((&tag, to), before.get(&tag), &now)?;
+            unchanged += usize::from(decision != TagDecision::Move);
+            if decision != TagDecision::Keep {
+                moves.push(Move { tag, to: to.to_owned(), from: now.digest });
             }
         }
-        let unchanged = targets.len() - moves.len();
         Ok((moves, unchanged))
     }
 }
@@ -121,25 +248,26 @@ impl Publisher for Publishing<'_> {
         published.ok_or_else(|| anyhow::anyhow!("`{}` has no reference", described.name))
     }
 
+    fn pushes(&self, unit: UnitId) -> bool {
+        self.pushed[unit]
+    }
+
     fn move_tags(
         &self,
         published: &[(UnitId, PublishedImage)],
     ) -> anyhow::Result<Option<PublishedTags>> {
-        if !self.moves_tags {
-            return Ok(None);
+        let Some(release) = &self.release else { return Ok(None) };
+        let (mut moves, unchanged) = self.moves(release, published)?;
+        let commit = release.head.commit().clone().ok().flatten();
+        if commit.is_none() {
+            moves.retain(|step| step.from.as_ref() != Some(&step.to));
         }
-        let (moves, unchanged) = self.moves(published)?;
-        let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
-        // Without a state directory, the intent of the run is written to a temporary directory.
-        let elsewhere = tempfile::tempdir()?;
-        let state = &self.provider.freshness.state;
-        let directory = match state.prepare_releases() {
-            Err(_) if state.trouble().is_some() => StateDir::at(elsewhere.path()),
-            result => result?,
-        };
-        if !moves.is_empty() || tag_moves::is_any_left(&directory) {
-            tag_moves::start(&directory, &self.run, &self.plain_http, moves)?;
-        }
+        let moved = moves.iter().filter(|step| step.from.as_ref() != Some(&step.to));
+        let moved: BTreeSet<String> = moved.map(|step| step.tag.to_string()).collect();
+        let intent = IntendedMoves { plain_http: self.plain_http.clone(), commit, moves };
+        tag_moves::start(&release.intents, &release.run, &intent, &|error| {
+            drop(release.unrecorded.set(error.to_string()));
+        })?;
         Ok(Some(PublishedTags { moved: moved.into_iter().collect(), kept: unchanged }))
     }
 }

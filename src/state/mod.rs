@@ -7,6 +7,7 @@ mod claims;
 mod digests;
 mod directory;
 mod durations;
+mod intents;
 mod repository;
 pub mod runs;
 
@@ -14,4 +15,5 @@ pub use claims::Claim;
 pub use digests::Digests;
 pub use directory::StateDir;
 pub use durations::Durations;
+pub use intents::IntentDirs;
 pub use repository::RepositoryState;

@@ -190,9 +190,14 @@ impl RepositoryState {
     /// # Errors
     /// Returns an error if it cannot be created.
     pub fn prepare_releases(&self) -> io::Result<StateDir> {
-        let directory = self.directory.below("releases");
+        let directory = self.releases();
         self.prepare(&directory)?;
         Ok(directory)
+    }
+
+    /// The directory of these files, whether it exists or not.
+    pub(super) fn releases(&self) -> StateDir {
+        self.directory.below("releases")
     }
 
     fn claims(&self) -> StateDir {

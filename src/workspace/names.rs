@@ -12,7 +12,7 @@ use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
 use crate::scan::git::Head;
 
 use super::environment::Environment;
-use super::tags;
+use super::tags::{self, Tags};
 
 /// The template of references if none is set.
 const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";
@@ -35,12 +35,13 @@ pub fn read(
     let config = &file.config;
     let namespace = option(&global.namespace, "--namespace").or_else(|| env.given(&["REPO_NS"]));
     let app = option(&global.app, "--app").or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]));
-    let (versions, mistakes) = tags::read(global, env, file, head)?;
-    let mut reader = NameReader { file, problems: mistakes };
+    let Tags { tags, has_release, problems } = tags::read(global, env, file, head)?;
+    let mut reader = NameReader { file, problems };
     let naming = NamingSettings {
         namespace: reader.check(namespace, config.namespace.as_ref(), "namespace")?,
         app: reader.check(app, config.app.as_ref(), "app")?,
-        versions,
+        versions: tags,
+        moves_latest: config.latest.is_moved(has_release),
         directory,
     };
     Ok((naming, reader.problems))
@@ -102,6 +103,11 @@ fn fits(file: &ConfigFile, placeholder: &str, value: &str) -> bool {
         .filter(|template| template.mentions(placeholder) && is_valid(template, "x"))
         .peekable();
     templates.peek().is_none() || templates.any(|template| is_valid(&template, value))
+}
+
+/// Returns whether a reference in `layers.toml` contains the version.
+pub fn has_version(file: &ConfigFile) -> bool {
+    templates(file).into_iter().any(|template| Template::parse(template).mentions("version"))
 }
 
 fn templates(file: &ConfigFile) -> Vec<&str> {

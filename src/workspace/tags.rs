@@ -1,6 +1,6 @@
 //! Additional tags: which are requested, and the values of their templates.
 //!
-//! Owns the values of `{git.sha}`, `{git.branch}`, and `{git.tag}`. They come from git. If HEAD is detached, as it is
+//! Owns the values of `{git.sha}`, `{git.branch}`, and `{git.tag}`, and whether one of them is a release version. They come from git. If HEAD is detached, as it is
 //! in pipelines, the branch comes from the variables of GitHub Actions and GitLab. A placeholder without a value is
 //! reported where it is written.
 
@@ -21,6 +21,17 @@ const SHA_LENGTH: usize = 12;
 const TAG_HINT: &str =
     "a tag consists of letters, digits, `_`, `.`, and `-`, and can't start with `.` or `-`";
 
+/// Additional tags.
+#[derive(Default)]
+pub struct Tags {
+    /// The tags.
+    pub tags: Vec<NamePart>,
+    /// Whether one of them is made from a git tag that is a release version, such as `v1.2`.
+    pub has_release: bool,
+    /// Bad tags in `layers.toml`.
+    pub problems: Vec<Diagnostic>,
+}
+
 /// Returns the tags of the command line, or else of the environment, or else of `layers.toml`. Without a `head`, tags
 /// that are named after it are omitted. A bad one in `layers.toml` is a diagnostic.
 ///
@@ -31,7 +42,7 @@ pub fn read(
     env: &Environment,
     file: &ConfigFile,
     head: Option<&Head>,
-) -> anyhow::Result<(Vec<NamePart>, Vec<Diagnostic>)> {
+) -> anyhow::Result<Tags> {
     let option = |value: &String| {
         let origin = NameOrigin::CommandLine("--tag");
         NamePart { value: value.clone(), origin }
@@ -41,7 +52,7 @@ pub fn read(
         versions.extend(env.given(&["VERSION", "REPO_VERSION"]));
     }
     let sources = PlaceholderSources { env, head };
-    let (mut tags, mut problems) = (Vec::new(), Vec::new());
+    let mut read = Tags::default();
     if versions.is_empty() {
         let settings = file.config.version.as_ref().map_or(&[][..], OneOrMore::settings);
         for setting in settings.iter().filter(|setting| sources.takes(setting.get_ref())) {
@@ -49,19 +60,20 @@ pub fn read(
             match sources.fill(text) {
                 Ok(value) => {
                     let origin = NameOrigin::Config(file.source.location(span));
+                    read.has_release |= sources.is_release(text);
                     if !is_tag(&value) {
                         let message = format!("`{value}` is not a valid tag");
                         let problem = Diagnostic::new(Rule::InvalidName, message);
-                        problems.push(problem.at(&file.source, span, "").hint(TAG_HINT));
+                        read.problems.push(problem.at(&file.source, span, "").hint(TAG_HINT));
                     }
-                    tags.push(NamePart { value, origin });
+                    read.tags.push(NamePart { value, origin });
                 }
                 Err((at, unfilled)) => {
-                    problems.push(file.describe_unfilled((text, span), at, unfilled));
+                    read.problems.push(file.describe_unfilled((text, span), at, unfilled));
                 }
             }
         }
-        return Ok((tags, problems));
+        return Ok(read);
     }
     for NamePart { value: text, origin } in versions {
         if !sources.takes(&text) {
@@ -76,9 +88,10 @@ pub fn read(
                 .hint(TAG_HINT)
                 .into());
         }
-        tags.push(NamePart { value, origin });
+        read.has_release |= sources.is_release(&text);
+        read.tags.push(NamePart { value, origin });
     }
-    Ok((tags, problems))
+    Ok(read)
 }
 
 /// The sources of the values of placeholders.
@@ -92,6 +105,14 @@ impl PlaceholderSources<'_> {
     fn takes(&self, template: &str) -> bool {
         let template = Template::parse_tag(template);
         self.head.is_some() || !OF_GIT.iter().any(|name| template.mentions(name))
+    }
+
+    /// Returns whether a template contains a git tag that is a release version.
+    fn is_release(&self, template: &str) -> bool {
+        let is_used = Template::parse_tag(template).mentions("git.tag");
+        let tag =
+            self.head.filter(|_| is_used).and_then(|head| head.tag().as_ref().ok()?.as_deref());
+        tag.is_some_and(is_release_version)
     }
 
     fn fill(&self, template: &str) -> Result<String, (std::ops::Range<usize>, PlaceholderError)> {
@@ -142,5 +163,28 @@ impl PlaceholderSources<'_> {
             .or_else(ref_name)
             .or_else(|| var("CI_COMMIT_BRANCH"))
             .or_else(|| var("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"))
+    }
+}
+
+/// Returns whether a git tag names a release: numbers separated by dots, with or without a `v`, and no pre-release part
+/// (docker/metadata-action, `type=semver` and `type=pep440` with `latest=auto`).
+fn is_release_version(tag: &str) -> bool {
+    let numbers = tag.strip_prefix('v').unwrap_or(tag);
+    numbers.split('.').all(|part| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_tags_without_a_pre_release_part_are_releases() {
+        let check = |tag: &str, expected: bool| {
+            assert_eq!(is_release_version(tag), expected, "{tag}");
+        };
+        ["1", "1.2", "v1.2.3", "2026.11"].into_iter().for_each(|tag| check(tag, true));
+        ["", "v", "1.", "v1.2-rc1", "1.2.3rc1", "1.2.3-beta", "latest", "vv1", "release-1.2"]
+            .into_iter()
+            .for_each(|tag| check(tag, false));
     }
 }

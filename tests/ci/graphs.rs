@@ -98,5 +98,11 @@ fn with_pipeline<T>(said: &Said<'_>, draw: impl FnOnce(&Pipeline<'_>) -> T) -> T
         ssh: Vec::new(),
     };
     let registry = said.registry.map(str::to_owned);
-    draw(&Pipeline { recipe, options: Vec::new(), allow: BTreeMap::new(), registry })
+    draw(&Pipeline {
+        recipe,
+        options: Vec::new(),
+        allow: BTreeMap::new(),
+        registry,
+        has_ref_versions: true,
+    })
 }

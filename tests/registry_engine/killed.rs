@@ -1,6 +1,7 @@
 //! However a run is killed, the tags in the registry point to images of one generation.
 
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::common::dice::Dice;
 use crate::common::faults::{Fault, Faults};
 use crate::common::registry::Registry;
-use crate::world::{Machine, Tree, generation, kill_release, wait_for_release};
+use crate::world::{Machine, STATE_HOME, Tree, generation, kill_release, wait_for_release};
 
 const ROUNDS: usize = 20;
 
@@ -98,22 +99,31 @@ fn remaining_tags_are_moved_if_the_process_group_is_killed() {
 /// The whole machine dies while tags are moved.
 #[test]
 fn the_next_publish_completes_one_interrupted_by_a_machine_crash() {
-    check_half_done(true);
+    check_half_done(true, ".layers/releases");
 }
 
 /// The process that moves tags dies alone, as one that runs out of memory does.
 #[test]
 fn the_next_publish_completes_one_whose_process_was_killed() {
-    check_half_done(false);
+    check_half_done(false, ".layers/releases");
+}
+
+/// The checkout cannot be written to.
+#[test]
+fn interrupted_moves_are_completed_without_a_writable_checkout() {
+    check_half_done(true, STATE_HOME);
 }
 
 /// Kills the process that moves tags, and the run before it if the machine dies, while tags are moved. The next release
-/// from there completes the moves.
+/// from there completes the moves. `records` is where the moves are recorded.
 #[track_caller]
-fn check_half_done(machine_dies: bool) {
+fn check_half_done(machine_dies: bool, records: &str) {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("alone", "", &[])]);
+    if records == STATE_HOME {
+        std::fs::write(tree.root().join(".layers"), "in the way").unwrap();
+    }
     let before = Faults::before(registry.address(), {
         let slow = format!("/v2/{}/manifests/latest", tree.repository("dev"));
         move |asked| match asked.method == "PUT" && asked.path == slow && asked.count == 2 {
@@ -139,7 +149,18 @@ fn check_half_done(machine_dies: bool) {
     // This run does not include `dev`, whose tag was left behind.
     let said = machine.build(&tree, &address, "alone --push").well();
     assert_eq!(generation(&address, &tree).as_deref(), Some("1"), "{}", said.err);
-    let left = std::fs::read_dir(tree.root().join(".layers/releases")).unwrap().flatten();
-    let left: Vec<_> = left.map(|it| it.file_name()).filter(|it| it != "lock").collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(files_below(&tree.root().join(records)), Vec::<PathBuf>::new());
+}
+
+/// Returns the files below a directory, except for locks.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap().flatten() {
+        match entry.path() {
+            path if path.is_dir() => files.extend(files_below(&path)),
+            path if path.ends_with("lock") => {}
+            path => files.push(path),
+        }
+    }
+    files
 }

@@ -194,12 +194,12 @@ fn no_tags_are_moved_if_an_image_fails() {
         "docker/dev/Dockerfile",
         &format!("FROM {}\nCOPY file /dev\nLABEL generation=1\n", tree.reference("base")),
     );
-    let said = machine.build(&tree, address, "--all --push --tag v1").well();
+    let said = machine.build(&tree, address, "--all --push --tag v1 --tag latest").well();
     assert_eq!(said.built(), names(&["dev"]), "{}", said.err);
     assert!(said.err.contains("1 image pushed, 6 tags moved in the registry"), "{}", said.err);
     assert_eq!(generation(address, &tree).as_deref(), Some("1"));
     assert!(held(address, &tree.repository("other"), "v1").is_some());
-    let said = machine.build(&tree, address, "--all --push --tag v1").well();
+    let said = machine.build(&tree, address, "--all --push --tag v1 --tag latest").well();
     assert!(said.err.contains("6 tags already up to date in the registry"), "{}", said.err);
 }
 

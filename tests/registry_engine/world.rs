@@ -15,6 +15,9 @@ use crate::common::program::{self, output_of};
 /// An image of the repository: its name, its `FROM`, and its `COPY --from`.
 pub type Described<'a> = (&'a str, &'a str, &'a [&'a str]);
 
+/// The user's state directory, relative to a checkout.
+pub const STATE_HOME: &str = ".state-home";
+
 /// A checkout of a repository.
 pub struct Tree {
     directory: tempfile::TempDir,
@@ -151,6 +154,7 @@ impl Machine {
         command.args(words.split(' ')).arg("-C").arg(tree.root());
         command.env("LAYERS_REGISTRY", registry).env("DOCKER_HOST", self.daemon.address());
         command.env("DOCKER_CONFIG", tree.root().join("no-docker-config"));
+        command.env("XDG_STATE_HOME", tree.root().join(STATE_HOME));
         command.envs(&self.variables);
         command
     }
@@ -227,7 +231,7 @@ pub fn kill_release(tree: &Tree) {
 
 /// Returns the process that is moving tags for a checkout. A dead one has no command line.
 fn releasing(tree: &Tree) -> Option<String> {
-    let directory = tree.root().join(".layers/releases");
+    let directory = tree.root();
     let moves_here = |path: &PathBuf| {
         let said = fs::read(path.join("cmdline")).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).into_owned();

@@ -66,7 +66,7 @@ impl Write for TarInspector<'_> {
         match &mut self.hash {
             Some(hash) => hash.update(bytes),
             None if self.buffer.len() + bytes.len() <= SMALL => {
-                self.buffer.extend_from_slice(bytes)
+                self.buffer.extend_from_slice(bytes);
             }
             none => {
                 let hash = none.insert(ring::digest::Context::new(&ring::digest::SHA256));

@@ -31,6 +31,11 @@ const LONGEST_ID: usize = 90;
 /// (<https://docs.github.com/en/actions/reference/limits>).
 const MOST_BYTES: usize = 500_000;
 
+/// The version of a release: the git tag, or the branch if it is not the default one, whose release moves the names
+/// without a version.
+const VERSION: &str = "${{ github.ref_type == 'tag' && '{git.tag}' || \
+    github.ref_name != github.event.repository.default_branch && '{git.branch}' || '' }}";
+
 /// The maximum number of jobs of a matrix (the same page).
 const MOST_OF_A_MATRIX: usize = 256;
 
@@ -207,6 +212,10 @@ impl Workflow<'_> {
         // `COPY . .` could copy the token in `.git`, which differs per job.
         line(text, 3, "  with:");
         line(text, 3, "    persist-credentials: false");
+        if job.id == RELEASE {
+            // Git decides which of two releases is newer.
+            line(text, 3, "    fetch-depth: 0");
+        }
         log_in(text, pipeline);
         line(text, 3, &format!("- uses: {}", quoted(github.uses)));
         line(text, 3, "  with:");
@@ -214,11 +223,15 @@ impl Workflow<'_> {
         line(text, 3, "    sha256: ${{ vars.LAYERS_ARCHIVE_SHA256 }}");
         line(text, 3, &format!("- run: {}", job.run));
         let secrets = secrets(view, pipeline, &job.images);
-        if !secrets.is_empty() {
+        let has_version = job.id == RELEASE && pipeline.has_ref_versions;
+        if has_version || !secrets.is_empty() {
             line(text, 3, "  env:");
         }
         for name in secrets {
             line(text, 3, &format!("    {}: ${{{{ secrets.{name} }}}}", key(name)));
+        }
+        if has_version {
+            line(text, 3, &format!("    VERSION: {VERSION}"));
         }
     }
 }

@@ -42,6 +42,11 @@ const INSTALL: &str = "command -v layers > /dev/null || \
     wget -q -O - \"${LAYERS_ARCHIVE:?set it to the URL of a release, or use an image that contains layers}\" | \
     tar -x -z -C /usr/local/bin layers";
 
+/// The versions of releases by the condition under which they are used. On the default branch, a release moves the names
+/// without a version.
+const VERSIONS: [(&str, &str); 2] =
+    [("$CI_COMMIT_TAG", "{git.tag}"), ("$CI_COMMIT_BRANCH != $CI_DEFAULT_BRANCH", "{git.branch}")];
+
 /// The options for GitLab.
 pub struct Gitlab<'a> {
     /// The image that jobs run in.
@@ -81,6 +86,19 @@ pub fn draw(
     line(&mut text, 1, &format!("stage: {RELEASE}"));
     // If two pipelines overlapped, the older one could move the tags last.
     line(&mut text, 1, &format!("resource_group: {RELEASE}"));
+    line(&mut text, 1, "variables:");
+    // Git decides which of two releases is newer.
+    line(&mut text, 2, "GIT_DEPTH: \"0\"");
+    if pipeline.has_ref_versions {
+        // The version of a release is the git tag, or the branch if it is not the default one.
+        line(&mut text, 1, "rules:");
+        for (condition, version) in VERSIONS {
+            line(&mut text, 2, &format!("- if: {condition}"));
+            line(&mut text, 2, "  variables:");
+            line(&mut text, 2, &format!("    VERSION: {}", quoted(version)));
+        }
+        line(&mut text, 2, "- when: on_success");
+    }
     list(&mut text, 1, "script", [quoted(&pipeline.release(view))]);
     Ok(text)
 }

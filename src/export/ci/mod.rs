@@ -39,6 +39,8 @@ pub struct Pipeline<'a> {
     pub allow: BTreeMap<ImageId, Vec<String>>,
     /// The registry to push to, such as `ghcr.io/acme`, if there is one.
     pub registry: Option<String>,
+    /// Whether a branch other than the default one, and a git tag, are the version of what is released from them.
+    pub has_ref_versions: bool,
 }
 
 impl Pipeline<'_> {
@@ -100,7 +102,8 @@ mod tests {
         let (command, ssh) = ("layers ci".to_owned(), Vec::new());
         let recipe = Recipe { command, platform: None, attestations, secrets, ssh };
         let options = vec!["--target 'a b'".to_owned()];
-        Pipeline { recipe, options, allow: BTreeMap::new(), registry: None }
+        let allow = BTreeMap::new();
+        Pipeline { recipe, options, allow, registry: None, has_ref_versions: true }
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         args: BTreeMap::new(),
         contexts: Vec::new(),
         weight: 1,
+        is_released: true,
         spans: SettingSpans::default(),
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));

@@ -1,7 +1,7 @@
-//! The commit, branch, and tag of HEAD, for templates of tags.
+//! The commit, branch, and tag of HEAD, for templates of tags, and its relation to other commits.
 //!
-//! Owns three queries to git. Each is run at most once, on first use. Variables of CI systems are
-//! read elsewhere.
+//! Owns the queries to git. Those about HEAD alone are run at most once, on first use. Variables of
+//! CI systems are read elsewhere.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,6 +10,20 @@ use super::Caller;
 
 /// The answer of git: `None` if there is nothing of the kind, or git's error message.
 pub type Answer = Result<Option<String>, String>;
+
+/// The relation of a commit to HEAD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lineage {
+    /// The commit is HEAD.
+    Same,
+    /// HEAD contains the commit.
+    Ancestor,
+    /// The commit contains HEAD.
+    Descendant,
+    /// Neither contains the other, or this clone does not have the commit or the history between
+    /// them.
+    Unknown,
+}
 
 /// The HEAD of a work tree.
 #[derive(Debug)]
@@ -61,6 +75,29 @@ impl Head {
             let words = ["for-each-ref", &at, by_version, by_date, one, format, "refs/tags"];
             self.query(&words, "refs/tags/")
         })
+    }
+
+    /// Returns the relation of a commit, given by its full ID, to HEAD. Without a HEAD or without
+    /// git, it is unknown.
+    pub fn lineage(&self, commit: &str) -> Lineage {
+        let Ok(Some(own)) = self.commit() else { return Lineage::Unknown };
+        // The ID may come from a registry.
+        let is_id =
+            matches!(commit.len(), 40 | 64) && commit.bytes().all(|it| it.is_ascii_hexdigit());
+        if !is_id {
+            return Lineage::Unknown;
+        }
+        // The history of a shallow clone is cut off, so only positive answers are certain.
+        let contains = |one: &str, other: &str| {
+            let answer = self.caller.run(&["merge-base", "--is-ancestor", one, other], None);
+            answer.is_ok_and(|it| it.status.success())
+        };
+        match () {
+            () if own == commit => Lineage::Same,
+            () if contains(commit, own) => Lineage::Ancestor,
+            () if contains(own, commit) => Lineage::Descendant,
+            () => Lineage::Unknown,
+        }
     }
 
     /// Returns the first line of git's output without the prefix that all such lines have.

@@ -1,0 +1,346 @@
+//! Which tags a release moves, and what happens if another run moves them at the same time.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::common::faults::{Fault, Faults};
+use crate::common::program::output_of;
+use crate::common::registry::{Registry, ask};
+use crate::world::{Machine, STATE_HOME, Tree, held};
+
+/// Returns the tags of an image in the registry, except for those of keys and release records.
+fn tags(registry: &str, tree: &Tree, image: &str) -> BTreeSet<String> {
+    let path = format!("/v2/{}/tags/list", tree.repository(image));
+    let (_, body) = ask(registry, "GET", &path, "", b"");
+    let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let tags = list["tags"].as_array().cloned().unwrap_or_default();
+    let tags = tags.iter().map(|tag| tag.as_str().unwrap().to_owned());
+    tags.filter(|tag| !tag.starts_with("layers-")).collect()
+}
+
+#[track_caller]
+fn check_tags(registry: &str, tree: &Tree, image: &str, expected: &[&str]) {
+    assert_eq!(tags(registry, tree, image), expected.iter().map(|it| (*it).to_owned()).collect());
+}
+
+fn git(root: &Path, words: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(words);
+    output_of(&mut command)
+}
+
+/// Commits everything in a checkout, and returns the commit.
+fn commit(tree: &Tree) -> String {
+    if !tree.root().join(".git").exists() {
+        git(tree.root(), &["init", "-q", "-b", "main"]);
+    }
+    git(tree.root(), &["add", "-A"]);
+    git(tree.root(), &["commit", "-q", "--allow-empty", "-m", "change"]);
+    git(tree.root(), &["rev-parse", "HEAD"])
+}
+
+fn generation_of(registry: &str, tree: &Tree, image: &str) -> String {
+    let found = held(registry, &tree.repository(image), "latest").unwrap();
+    found.config["Labels"]["generation"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn only_the_given_tags_are_moved() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let (address, tree) =
+        (registry.address(), Tree::new(&[("base", "", &[]), ("dev", "base", &[])]));
+    let config = std::fs::read_to_string(tree.root().join("layers.toml")).unwrap();
+    let push = |words: &str| {
+        machine.build(&tree, address, format!("--all --push {words}").trim_end()).well()
+    };
+    push("--tag pr-7");
+    check_tags(address, &tree, "dev", &["pr-7"]);
+    // In the engine, siblings still find the image under the name that they use.
+    let names = machine.docker(&["image", "ls", "--format", "{{.Tag}}", &tree.repository("base")]);
+    assert!(names.lines().any(|tag| tag == "latest"), "{names}");
+    tree.write("layers.toml", &format!("latest = \"always\"\n{config}"));
+    push("--tag pr-8");
+    check_tags(address, &tree, "base", &["latest", "pr-7", "pr-8"]);
+    tree.write("layers.toml", &config);
+    tree.set_generation(1);
+    push("--tag pr-9");
+    assert_eq!(generation_of(address, &tree, "dev"), "0");
+    push("--tag latest --tag pr-9");
+    assert_eq!(generation_of(address, &tree, "dev"), "1");
+    tree.set_generation(2);
+    push("");
+    assert_eq!(generation_of(address, &tree, "dev"), "2");
+}
+
+#[test]
+fn release_versions_from_git_tags_also_move_latest() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let (address, tree) = (registry.address(), Tree::new(&[("base", "", &[])]));
+    let release = |generation: usize, tag: &str| {
+        tree.set_generation(generation);
+        commit(&tree);
+        git(tree.root(), &["tag", tag]);
+        machine.build(&tree, address, "--all --push --tag {git.tag}").well();
+    };
+    release(1, "v1.2-rc1");
+    check_tags(address, &tree, "base", &["v1.2-rc1"]);
+    release(2, "v1.2");
+    check_tags(address, &tree, "base", &["latest", "v1.2", "v1.2-rc1"]);
+    let config = std::fs::read_to_string(tree.root().join("layers.toml")).unwrap();
+    tree.write("layers.toml", &format!("latest = \"never\"\n{config}"));
+    release(3, "v1.3");
+    check_tags(address, &tree, "base", &["latest", "v1.2", "v1.2-rc1", "v1.3"]);
+    assert_eq!(generation_of(address, &tree, "base"), "2");
+}
+
+#[test]
+fn images_with_push_disabled_get_no_tags() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let address = registry.address();
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("agent", "", &[])]);
+    let config = std::fs::read_to_string(tree.root().join("layers.toml")).unwrap();
+    let unpublished = "[image.base]\npush = false\n[image.agent]\npush = false\n";
+    tree.write("layers.toml", &format!("{config}{unpublished}"));
+    let said = machine.build(&tree, address, "--all --push").well();
+    assert!(said.err.contains("2 images pushed, 1 tag moved in the registry"), "{}", said.err);
+    check_tags(address, &tree, "base", &[]);
+    check_tags(address, &tree, "agent", &[]);
+    check_tags(address, &tree, "dev", &["latest"]);
+    // Another machine needs the key of `base`, but nothing needs `agent`.
+    let other = Machine::start_or_skip().unwrap();
+    let said = other.build(&tree, address, "--all").well();
+    assert_eq!(said.built(), ["agent".to_owned()].into(), "{}", said.err);
+}
+
+/// A registry whose tags are immutable: a second push to a tag is rejected.
+fn immutable(registry: &Registry) -> Faults {
+    let target = registry.address().to_owned();
+    Faults::before(registry.address(), move |asked| {
+        let is_tag = asked.path.contains("/manifests/") && !asked.path.contains("sha256:");
+        if asked.method == "PUT" && is_tag {
+            let accept = format!(
+                "Accept: {}\r\n",
+                "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+            );
+            let (head, found) = ask(&target, "GET", &asked.path, &accept, b"");
+            if head.starts_with("HTTP/1.1 200") && found != asked.body {
+                let text = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag is immutable."}]}"#;
+                return Fault::json(400, text);
+            }
+        }
+        Fault::Pass
+    })
+}
+
+#[test]
+fn a_second_release_to_immutable_tags_succeeds() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
+    let before = immutable(&registry);
+    let push =
+        |words: &str| machine.build(&tree, before.address(), &format!("--all --push {words}"));
+    commit(&tree);
+    push("--tag 1.0").well();
+    tree.write("docker/dev/file", "changed\n");
+    commit(&tree);
+    push("--tag 1.1").well();
+    check_tags(registry.address(), &tree, "dev", &["1.0", "1.1"]);
+    commit(&tree);
+    push("--tag 1.1").well();
+    tree.write("docker/dev/file", "changed again\n");
+    let said = push("--tag 1.1");
+    assert_eq!(said.code, 4, "{}", said.err);
+    assert!(said.err.contains("The image tag is immutable."), "{}", said.err);
+}
+
+/// Runs a release of `older`, and `during` while its images have been pushed, but its tags are not moved yet.
+#[track_caller]
+fn race(
+    older: &Tree,
+    machine: &Machine,
+    registry: &Registry,
+    during: impl FnOnce(),
+) -> (i32, String) {
+    let (waits, goes_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (reached, released) = (Arc::clone(&waits), Arc::clone(&goes_on));
+    let before = Faults::before(registry.address(), move |asked| {
+        if asked.method == "PUT" && asked.path.contains("/manifests/layers-") {
+            reached.store(true, Ordering::SeqCst);
+            while !released.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        Fault::Pass
+    });
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| machine.build(older, before.address(), "--all --push"));
+        while !waits.load(Ordering::SeqCst) && !run.is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        during();
+        goes_on.store(true, Ordering::SeqCst);
+        let said = run.join().unwrap();
+        (said.code, said.err)
+    })
+}
+
+/// Points the references of a checkout to a registry, so that a proxy in front of it sees the same repositories.
+fn released_commits() -> Option<(Registry, Machine, Tree)> {
+    let registry = Registry::start()?;
+    let machine = Machine::start_or_skip()?;
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
+    commit(&tree);
+    machine.build(&tree, registry.address(), "--all --push").well();
+    Some((registry, machine, tree))
+}
+
+/// Returns a clone of a checkout with its history.
+fn clone_with_history(tree: &Tree) -> Tree {
+    let clone = tree.clone_of();
+    let status =
+        Command::new("cp").arg("-a").arg(tree.root().join(".git")).arg(clone.root()).status();
+    assert!(status.unwrap().success());
+    clone
+}
+
+#[test]
+fn an_older_pipeline_that_ends_last_does_not_move_tags_back() {
+    let Some((registry, machine, older)) = released_commits() else { return };
+    let address = registry.address();
+    older.set_generation(1);
+    commit(&older);
+    let newer = clone_with_history(&older);
+    newer.set_generation(2);
+    let newest = commit(&newer);
+    // The older checkout knows the newer commit, as one with a full history does after a fetch.
+    git(older.root(), &["fetch", "-q", newer.root().to_str().unwrap(), "main"]);
+    let (code, said) = race(&older, &machine, &registry, || {
+        machine.build(&newer, address, "--all --push").well();
+    });
+    assert_eq!(code, 4, "{said}");
+    let expected = format!("was moved by the newer commit {} during this run", &newest[..12]);
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(generation_of(address, &newer, "dev"), "2");
+}
+
+#[test]
+fn a_newer_pipeline_that_ends_last_moves_the_tags() {
+    let Some((registry, machine, older)) = released_commits() else { return };
+    let address = registry.address();
+    older.set_generation(1);
+    commit(&older);
+    let newer = clone_with_history(&older);
+    newer.set_generation(2);
+    commit(&newer);
+    let (code, said) = race(&newer, &machine, &registry, || {
+        machine.build(&older, address, "--all --push").well();
+    });
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(generation_of(address, &newer, "dev"), "2");
+}
+
+/// The newer commit reverts the older one, so its images are those that the tags already pointed to.
+#[test]
+fn an_older_pipeline_does_not_undo_a_revert() {
+    let Some((registry, machine, older)) = released_commits() else { return };
+    let address = registry.address();
+    older.set_generation(1);
+    commit(&older);
+    let newer = clone_with_history(&older);
+    newer.set_generation(0);
+    commit(&newer);
+    git(older.root(), &["fetch", "-q", newer.root().to_str().unwrap(), "main"]);
+    let (code, said) = race(&older, &machine, &registry, || {
+        machine.build(&newer, address, "--all --push").well();
+    });
+    assert_eq!(code, 4, "{said}");
+    assert_eq!(generation_of(address, &newer, "dev"), "0");
+}
+
+#[test]
+fn tags_moved_by_an_unknown_commit_need_an_explicit_option() {
+    let Some((registry, machine, tree)) = released_commits() else { return };
+    let address = registry.address();
+    tree.set_generation(1);
+    let stranger = tree.clone_of();
+    stranger.set_generation(2);
+    let (code, said) = race(&tree, &machine, &registry, || {
+        machine.build(&stranger, address, "--all --push").well();
+    });
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("was moved during this run, and its commit is unknown"), "{said}");
+    assert!(said.contains("--force-tags"), "{said}");
+    assert_eq!(generation_of(address, &tree, "dev"), "2");
+    machine.build(&tree, address, "--all --push --force-tags").well();
+    assert_eq!(generation_of(address, &tree, "dev"), "1");
+}
+
+/// A registry rejects one of several new tags. `removes` is whether it can remove tags.
+#[track_caller]
+fn check_rejected(removes: bool) {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
+    let (base, dev) = (tree.repository("base"), tree.repository("dev"));
+    let of_base = format!("/v2/{base}/manifests/latest");
+    let deletion = format!("DELETE {of_base}");
+    let removed = AtomicBool::new(false);
+    let before = Faults::before(registry.address(), move |asked| {
+        let is_tag_of_dev = asked.path == format!("/v2/{dev}/manifests/latest");
+        let is_tag_of_base = asked.path == of_base;
+        match asked.method.as_str() {
+            "PUT" if is_tag_of_dev => Fault::json(403, r#"{"errors":[{"code":"DENIED"}]}"#),
+            "DELETE" if removes && is_tag_of_base => {
+                removed.store(true, Ordering::SeqCst);
+                Fault::status(202)
+            }
+            "HEAD" | "GET" if is_tag_of_base && removed.load(Ordering::SeqCst) => {
+                Fault::json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)
+            }
+            _ => Fault::Pass,
+        }
+    });
+    let said = machine.build(&tree, before.address(), "--all --push");
+    assert_eq!(said.code, 4, "{}", said.err);
+    let named = said.err.contains("these tags are new and could not be removed");
+    assert_eq!(named, !removes, "{}", said.err);
+    assert!(before.seen().contains(&deletion), "{:?}", before.seen());
+}
+
+#[test]
+fn new_tags_are_removed_if_another_one_is_rejected() {
+    check_rejected(true);
+}
+
+#[test]
+fn new_tags_that_cannot_be_removed_are_named() {
+    check_rejected(false);
+}
+
+#[test]
+fn tags_move_even_if_the_moves_cannot_be_recorded() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(mut machine) = Machine::start_or_skip() else { return };
+    let tree = Tree::new(&[("base", "", &[])]);
+    // Files are in the place of all directories that the moves could be recorded in.
+    let temporary = tempfile::tempdir().unwrap();
+    let user = temporary.path().metadata().unwrap().uid();
+    std::fs::write(temporary.path().join(format!("layers-{user}")), "").unwrap();
+    for name in [".layers", STATE_HOME] {
+        std::fs::write(tree.root().join(name), "").unwrap();
+    }
+    machine.variables.insert("TMPDIR", temporary.path().into());
+    let said = machine.build(&tree, registry.address(), "--all --push").well();
+    assert_eq!(said.err.matches("warning: the moves of tags can't be recorded: ").count(), 1);
+    assert!(said.err.contains("1 tag moved in the registry"), "{}", said.err);
+    check_tags(registry.address(), &tree, "base", &["latest"]);
+}
