@@ -122,6 +122,10 @@ pub struct BuildArgs {
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
 
+    /// Write the digests of all images to FILE, in the format of bake.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub metadata_file: Option<PathBuf>,
+
     /// Write an HTML report [default: report.html in the run's directory].
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
     pub timings: Option<Option<PathBuf>>,

@@ -9,6 +9,7 @@ use crate::lint::frontend::{newer_than, passes_over_epoch};
 use crate::report::{diagnostics, plan, printer};
 use crate::schedule::{BuildRun, OnFailure, RunOptions};
 use crate::session::image_provider::{ImageRequest, connect};
+use crate::session::metadata;
 use crate::session::observers::{Observers, view_of};
 use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
@@ -130,6 +131,9 @@ fn perform(
     provider.warn_about_state(at)?;
     warn_unrecorded()?;
     let exit = Exit::from(&record.tally);
+    if let (Some(file), Exit::Done) = (&options.metadata_file, exit) {
+        metadata::write(&pages.start.join(file), session, publishing.as_ref(), &record)?;
+    }
     pages.write(record, began, state)?;
     Ok(exit)
 }

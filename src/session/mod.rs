@@ -13,6 +13,7 @@ pub mod consent;
 pub mod externals;
 pub mod image_provider;
 pub mod marks;
+pub mod metadata;
 pub mod observers;
 pub mod outdated;
 pub mod parent_aliases;

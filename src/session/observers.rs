@@ -2,7 +2,7 @@
 //!
 //! Owns their order, and that none of them can end a run: what one of them failed to do is reported after the run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,8 +36,8 @@ pub struct Observers {
     /// Whether the view could be shown.
     shown: io::Result<()>,
     summary: Summary,
-    /// The IDs of images that are now known to be built from their Dockerfiles.
-    ours: BTreeSet<String>,
+    /// The images of the run that are now known to be built from their Dockerfiles, by name.
+    images: BTreeMap<Arc<str>, CompletedImage>,
     /// How long builds took.
     took: Vec<(Arc<str>, Duration)>,
     /// The timeline of the run, if it is to be shown.
@@ -50,8 +50,18 @@ pub struct RunRecord {
     pub tally: Tally,
     /// Its timeline, if requested.
     pub timeline: Option<Timeline>,
+    /// Its images that were built or found, by name.
+    pub images: BTreeMap<Arc<str>, CompletedImage>,
     /// The directory of its log, if there is one.
     pub directory: Option<PathBuf>,
+}
+
+/// An image that was built or found.
+pub struct CompletedImage {
+    /// Its ID in the engine.
+    pub image_id: String,
+    /// Its reference by digest, if only the registry has it.
+    pub registry: Option<String>,
 }
 
 impl EventSink for Observers {
@@ -95,7 +105,7 @@ impl Observers {
             view,
             shown: Ok(()),
             summary: Summary::default(),
-            ours: BTreeSet::new(),
+            images: BTreeMap::new(),
             took: Vec::new(),
             timeline: keeps_timeline.then(Timeline::default),
         }
@@ -105,14 +115,23 @@ impl Observers {
         match &event.event {
             // A build with all steps cached does not predict how long the next one takes.
             Event::ImageBuilt { image_id, steps, took, .. } => {
-                self.ours.insert(image_id.clone());
+                self.complete(event, image_id, None);
                 if let Some(image) = event.image.as_ref().filter(|_| steps.ran > 0) {
                     self.took.push((Arc::clone(&image.name), *took));
                 }
             }
-            Event::ImageFresh { image_id, .. } => drop(self.ours.insert(image_id.clone())),
+            Event::ImageFresh { image_id, registry, .. } => {
+                self.complete(event, image_id, registry.as_ref());
+            }
             _ => {}
         }
+    }
+
+    fn complete(&mut self, event: &TimedEvent, image_id: &str, registry: Option<&String>) {
+        let Some(image) = &event.image else { return };
+        let completed =
+            CompletedImage { image_id: image_id.to_owned(), registry: registry.cloned() };
+        self.images.insert(Arc::clone(&image.name), completed);
     }
 
     /// Ends the run: saves the state that later runs use, and prints how the run ended.
@@ -127,7 +146,8 @@ impl Observers {
         let state = &freshness.state;
         // Without them, the next run sends the engine one more request per image; nothing else depends
         // on them.
-        drop(state.keep_built(&freshness.built, self.ours));
+        let built = self.images.values().map(|image| image.image_id.clone()).collect();
+        drop(state.keep_built(&freshness.built, built));
         if !self.took.is_empty() {
             // Without them, the next run starts images in a worse order; nothing else depends on
             // them.
@@ -151,7 +171,8 @@ impl Observers {
         }
         printer::unless_closed(self.shown).context("can't show the progress")?;
         let directory = self.journal.directory().map(Path::to_owned);
-        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, directory })
+        let Observers { summary, timeline, images, .. } = self;
+        Ok(RunRecord { tally: summary.tally, timeline, images, directory })
     }
 }
 

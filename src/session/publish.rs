@@ -39,6 +39,8 @@ pub struct Publishing<'a> {
     pushed: IdMap<bool, UnitId>,
     /// How to move the tags that people use; `None` if only keys are pushed.
     release: Option<Release>,
+    /// What was pushed.
+    published: OnceLock<BTreeMap<UnitId, PublishedImage>>,
 }
 
 /// How the tags of a run are moved.
@@ -73,7 +75,24 @@ impl<'a> Publishing<'a> {
             let tags = plan.order().iter().flat_map(|unit| tags_of(provider, shared, *unit));
             Release::of(tags.collect(), &shared.registries, &workspace.root, force, at)
         });
-        Some(Publishing { provider, shared, plain_http, pushed, release })
+        let published = OnceLock::new();
+        Some(Publishing { provider, shared, plain_http, pushed, release, published })
+    }
+
+    /// Returns what was pushed of an image, once all images are.
+    pub fn published(&self, unit: UnitId) -> Option<PublishedImage> {
+        self.published.get()?.get(&unit).cloned()
+    }
+
+    /// Returns the names of a pushed image: the tags that were moved to it, or else those of its key.
+    pub fn names_of(&self, unit: UnitId) -> Vec<String> {
+        let tags = self.release.iter().flat_map(|_| tags_of(self.provider, self.shared, unit));
+        let tags: Vec<String> = tags.map(|tag| tag.to_string()).collect();
+        if tags.is_empty() {
+            self.published(unit).into_iter().map(|it| it.reference).collect()
+        } else {
+            tags
+        }
     }
 
     /// Warns, once, if the moves of the tags cannot be recorded.
@@ -256,6 +275,7 @@ impl Publisher for Publishing<'_> {
         &self,
         published: &[(UnitId, PublishedImage)],
     ) -> anyhow::Result<Option<PublishedTags>> {
+        drop(self.published.set(published.iter().cloned().collect()));
         let Some(release) = &self.release else { return Ok(None) };
         let (mut moves, unchanged) = self.moves(release, published)?;
         let commit = release.head.commit().clone().ok().flatten();

@@ -344,3 +344,43 @@ fn tags_move_even_if_the_moves_cannot_be_recorded() {
     assert!(said.err.contains("1 tag moved in the registry"), "{}", said.err);
     check_tags(registry.address(), &tree, "base", &["latest"]);
 }
+
+/// Returns the content of a metadata file after a build.
+fn metadata(machine: &Machine, tree: &Tree, registry: &str, words: &str) -> serde_json::Value {
+    let file = tree.root().join("metadata.json");
+    drop(std::fs::remove_file(&file));
+    let words = format!("--all --metadata-file {} {words}", file.display());
+    machine.build(tree, registry, words.trim_end()).well();
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+#[test]
+fn the_metadata_file_describes_built_and_found_images() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let (address, tree) =
+        (registry.address(), Tree::new(&[("base", "", &[]), ("dev", "base", &[])]));
+    let local = metadata(&machine, &tree, "", "");
+    let reference = tree.reference("base");
+    assert_eq!(local["base"]["image.name"], format!("docker.io/{reference}"));
+    let id = machine.docker(&["image", "inspect", "-f", "{{.Id}}", &reference]);
+    let fields = ["containerimage.config.digest", "containerimage.digest"];
+    assert!(fields.iter().any(|field| local["base"][*field] == id.trim()), "{local}");
+    tree.write("docker/dev/file", "changed\n");
+    let pushed = metadata(&machine, &tree, address, "--push --tag 1.0");
+    let other = Machine::start_or_skip().unwrap();
+    let found = metadata(&other, &tree, address, "");
+    for image in ["base", "dev"] {
+        let stored = held(address, &tree.repository(image), "1.0").unwrap();
+        for (content, is_pushed) in [(&pushed[image], true), (&found[image], false)] {
+            assert_eq!(content["containerimage.digest"], stored.digest, "{content}");
+            assert_eq!(content["containerimage.config.digest"], stored.id, "{content}");
+            assert_eq!(content["containerimage.descriptor"]["digest"], stored.digest, "{content}");
+            let name = match is_pushed {
+                true => format!("{address}/{}:1.0", tree.repository(image)),
+                false => format!("docker.io/{}", tree.reference(image)),
+            };
+            assert_eq!(content["image.name"], name, "{content}");
+        }
+    }
+}
