@@ -68,6 +68,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Files => Exit::Files,
             ErrorKind::Permanent
             | ErrorKind::Transient
+            | ErrorKind::RateLimited
             | ErrorKind::Unreachable
             | ErrorKind::Denied
             | ErrorKind::NotFound => Exit::Machinery,

@@ -24,6 +24,8 @@ mod pipeline;
 mod releases;
 #[path = "registry_engine/shared.rs"]
 mod shared;
+#[path = "registry_engine/uploads.rs"]
+mod uploads;
 #[path = "registry_engine/vanishing.rs"]
 mod vanishing;
 #[path = "registry_engine/world.rs"]

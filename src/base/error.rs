@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Permanent,
     /// A retry can succeed, for example after a lost connection or if a registry was overloaded.
     Transient,
+    /// The other side limits the rate of requests; a retry can succeed after a while.
+    RateLimited,
     /// There is no answer; a retry can succeed.
     Unreachable,
     /// Credentials or permissions are missing. Registries give the same answer for names that do not exist.
@@ -123,7 +125,7 @@ pub fn kind(error: &anyhow::Error) -> ErrorKind {
 
 /// Whether a retry can succeed.
 pub fn is_transient(error: &anyhow::Error) -> bool {
-    matches!(kind(error), ErrorKind::Transient | ErrorKind::Unreachable)
+    matches!(kind(error), ErrorKind::Transient | ErrorKind::RateLimited | ErrorKind::Unreachable)
 }
 
 /// Returns an error's hint.

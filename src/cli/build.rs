@@ -43,7 +43,8 @@ pub struct BuildArgs {
 
     /// Retry up to N times after a registry, network, or engine failure.
     ///
-    /// A failing RUN instruction is never retried.
+    /// A failing RUN instruction is never retried. Pushes are retried at least 2 times, and 6 times
+    /// while the registry limits the rate of requests.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
 
@@ -101,6 +102,10 @@ pub struct BuildArgs {
         default_missing_value = "tags"
     )]
     pub push: Option<PushOption>,
+
+    /// Push up to N images in parallel.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub push_jobs: u16,
 
     /// Move tags even if another commit was released during the run.
     #[arg(long)]

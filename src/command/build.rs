@@ -111,6 +111,7 @@ fn perform(
     let run_options = RunOptions {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs(options.jobs),
+        push_jobs: usize::from(options.push_jobs),
         on_failure: match (options.keep_going, options.fail_fast) {
             (true, _) => OnFailure::KeepGoing,
             (false, true) => OnFailure::Cancel,

@@ -34,7 +34,7 @@ pub use upload_queue::{PublishedImage, PublishedTags, Publisher};
 pub use worker::{ClaimContext, ClaimGuard, Preparation, Recipes};
 
 use states::States;
-use upload_queue::UploadQueue;
+use upload_queue::{UploadQueue, UploadResult};
 use worker::{BuildTask, LoopMessage, TaskResult};
 
 /// The options of a run.
@@ -44,6 +44,8 @@ pub struct RunOptions {
     pub engine: String,
     /// The maximum number of images that are built at once, at least 1.
     pub jobs: usize,
+    /// The maximum number of images that are pushed at once, at least 1.
+    pub push_jobs: usize,
     /// What happens to the other images if one fails.
     pub on_failure: OnFailure,
     /// How often an image is retried after transient errors.
@@ -117,7 +119,8 @@ impl<'a> BuildRun<'a> {
                 worker::work(number, orders, to_loop, engine, recipes, retries);
             });
             let uploaders = publisher.map_or_else(Vec::new, |publisher| {
-                channels(scope, UploadQueue::threads(plan.order().len()), move |number, uploads| {
+                let uploads = options.push_jobs.clamp(1, plan.order().len().max(1));
+                channels(scope, uploads, move |number, uploads| {
                     upload_queue::run_uploader(number, uploads, to_loop, publisher, retries);
                 })
             });
@@ -285,7 +288,8 @@ impl Loop<'_, '_> {
                 self.end(image, result);
             }
             LoopMessage::Uploaded { uploader, image, result } => {
-                self.uploads.release_thread(uploader);
+                let is_pushed = matches!(result, UploadResult::Pushed { .. });
+                self.uploads.end(uploader, image, is_pushed);
                 self.finish_upload(image, result);
             }
             LoopMessage::Signal(signal) => self.interrupt(signal),

@@ -1,30 +1,42 @@
 //! The upload queue: pushes images to the registry while others are built.
 //!
-//! Owns which images wait to be pushed, the threads that push them, and which images have been pushed. An image is
-//! pushed as soon as it is built, and its dependents do not wait for that. The loop decides how a push affects the run:
-//! no tag points to any of these images before all of them are pushed.
+//! Owns which images wait to be pushed, in which order, the threads that push them, and which images have been pushed. An
+//! image is pushed as soon as it is built and the layers that it shares with others are in the registry: an engine then
+//! mounts them from the other repository (OCI Distribution Specification, "Mounting a blob from another repository")
+//! instead of uploading them again. Dependents do not wait for a push. The loop decides how a push affects the run: no
+//! tag points to any of these images before all of them are pushed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::worker::{LoopMessage, or_panicked, pause, pause_after, serve};
-use crate::base::error;
-use crate::base::{IdMap, UnitId};
+use crate::base::error::{self, ErrorKind};
+use crate::base::{ExternalId, IdMap, UnitId, backoff};
 use crate::engine::Cancel;
+use crate::graph::Dependency;
 use crate::plan::ParentImage;
-
-/// How many images are pushed at once: an engine pushes several layers of each at once.
-const AT_ONCE: usize = 4;
 
 /// The minimum number of retries after transient errors: registries limit the rate of requests, and what has been
 /// uploaded is not uploaded again.
 const LEAST_RETRIES: u32 = 2;
 
+/// The minimum number of retries while a registry limits the rate of requests. With the pauses between them, they take
+/// more than three minutes.
+const RATE_LIMIT_RETRIES: u32 = 6;
+
+/// The pause after an attempt that was rejected because there were too many.
+fn rate_limit_pause(attempt: u32) -> Duration {
+    backoff::pause_after(attempt, Duration::from_secs(5), Duration::from_secs(60))
+}
+
 /// Pushes images to a registry and moves tags there.
 pub trait Publisher: Sync {
     /// Returns whether an image is pushed.
     fn pushes(&self, image: UnitId) -> bool;
+
+    /// Returns the image whose layers an image begins with; `None` if there is none.
+    fn base(&self, image: UnitId) -> Option<Dependency<UnitId>>;
 
     /// Pushes an image from the engine's store to the registry, under its key only. `parents` are its parents.
     ///
@@ -72,6 +84,8 @@ pub(super) struct Upload {
     pub(super) image: UnitId,
     pub(super) image_id: String,
     pub(super) parents: Vec<ParentImage>,
+    /// The image whose layers it begins with.
+    pub(super) base: Option<Dependency<UnitId>>,
     pub(super) cancel: Cancel,
 }
 
@@ -90,6 +104,11 @@ pub(super) struct UploadQueue {
     channels: Vec<Sender<Upload>>,
     idle: Vec<usize>,
     waiting: VecDeque<Upload>,
+    is_waiting: IdMap<bool, UnitId>,
+    /// The images that are being pushed, with their bases.
+    active: BTreeMap<UnitId, Option<Dependency<UnitId>>>,
+    /// The external images whose layers are in the registry, with an image that was pushed.
+    uploaded: BTreeSet<ExternalId>,
     pushed: IdMap<Option<PublishedImage>, UnitId>,
     cancel: Cancel,
 }
@@ -101,23 +120,28 @@ impl UploadQueue {
             idle: (0..channels.len()).collect(),
             channels,
             waiting: VecDeque::new(),
+            is_waiting: IdMap::from_fn(images, |_| false),
+            active: BTreeMap::new(),
+            uploaded: BTreeSet::new(),
             pushed: IdMap::from_fn(images, |_| None),
             cancel: Cancel::default(),
         }
     }
 
-    /// Returns the number of upload threads for a run with this many images.
-    pub(super) fn threads(images: usize) -> usize {
-        images.min(AT_ONCE)
-    }
-
     /// Adds an image to the queue.
-    pub(super) fn add(&mut self, image: UnitId, image_id: &str, parents: Vec<ParentImage>) {
+    pub(super) fn add(
+        &mut self,
+        image: UnitId,
+        image_id: &str,
+        parents: Vec<ParentImage>,
+        base: Option<Dependency<UnitId>>,
+    ) {
         if self.channels.is_empty() {
             return;
         }
         let (image_id, cancel) = (image_id.to_owned(), self.cancel.clone());
-        self.waiting.push_back(Upload { image, image_id, parents, cancel });
+        self.is_waiting[image] = true;
+        self.waiting.push_back(Upload { image, image_id, parents, base, cancel });
     }
 
     /// Records that an image is in the registry.
@@ -125,21 +149,44 @@ impl UploadQueue {
         self.pushed[image] = Some(published);
     }
 
-    /// Gives the next image in the queue to a free thread, if any, and returns it.
+    /// Gives the next image that does not wait for the layers of another one to a free thread, if any, and returns it.
     pub(super) fn start_next(&mut self) -> Option<UnitId> {
-        if self.waiting.is_empty() {
+        if self.idle.is_empty() {
             return None;
         }
+        let next = self.waiting.iter().position(|upload| self.has_base(upload))?;
         let uploader = self.idle.pop()?;
-        let upload = self.waiting.pop_front()?;
+        let upload = self.waiting.remove(next)?;
         let image = upload.image;
+        self.is_waiting[image] = false;
+        self.active.insert(image, upload.base);
         self.channels[uploader].send(upload).expect("a thread ends when its channel closes");
         Some(image)
     }
 
-    /// Records that a thread is free again.
-    pub(super) fn release_thread(&mut self, uploader: usize) {
+    /// Returns whether no push of the layers of an image's base is pending. A push that failed has ended, too: the image
+    /// is then pushed with all its layers.
+    fn has_base(&self, upload: &Upload) -> bool {
+        match upload.base {
+            None => true,
+            Some(Dependency::Image(base)) => {
+                !self.is_waiting[base] && !self.active.contains_key(&base)
+            }
+            Some(Dependency::External(external)) => {
+                self.uploaded.contains(&external)
+                    || self.active.values().all(|base| *base != upload.base)
+            }
+        }
+    }
+
+    /// Records that the push of an image ended, successfully or not, and that its thread is free again.
+    pub(super) fn end(&mut self, uploader: usize, image: UnitId, is_pushed: bool) {
         self.idle.push(uploader);
+        if let Some(Some(Dependency::External(external))) = self.active.remove(&image)
+            && is_pushed
+        {
+            self.uploaded.insert(external);
+        }
     }
 
     /// Returns whether no image is queued or being pushed.
@@ -179,17 +226,27 @@ pub(super) fn run_uploader(
 }
 
 fn push(upload: &Upload, publisher: &dyn Publisher, retries: u32) -> UploadResult {
-    let Upload { image, image_id, parents, cancel } = upload;
+    let Upload { image, image_id, parents, cancel, .. } = upload;
     let since = Instant::now();
     for attempt in 1.. {
         match publisher.publish(*image, parents, image_id, cancel) {
             Ok(published) => return UploadResult::Pushed { published, took: since.elapsed() },
             Err(_) if cancel.is_set() => break,
-            Err(error) if !error::is_transient(&error) || attempt > retries => {
-                return UploadResult::Failed(error::text(&error));
+            Err(error) => {
+                let (retries, wait) = match error::kind(&error) {
+                    // The engine does not pass on when the registry accepts requests again.
+                    ErrorKind::RateLimited => {
+                        (retries.max(RATE_LIMIT_RETRIES), rate_limit_pause(attempt))
+                    }
+                    _ => (retries, pause_after(attempt)),
+                };
+                if !error::is_transient(&error) || attempt > retries {
+                    return UploadResult::Failed(error::text(&error));
+                }
+                if !pause(wait, cancel) {
+                    break;
+                }
             }
-            Err(_) if pause(pause_after(attempt), cancel) => {}
-            Err(_) => break,
         }
     }
     UploadResult::Canceled

@@ -25,7 +25,10 @@ impl Loop<'_, '_> {
                 let (reference, digest) = (reference.clone(), digest.clone());
                 self.uploads.record(image, PublishedImage { reference, digest });
             }
-            None => self.uploads.add(image, image_id, self.parents_of(image)),
+            None => {
+                let base = self.publisher.and_then(|publisher| publisher.base(image));
+                self.uploads.add(image, image_id, self.parents_of(image), base);
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 use crate::base::{IdMap, UnitId, clock, parallel};
 use crate::cli::PushOption;
 use crate::engine::{Cancel, ImageStore};
+use crate::graph::Dependency;
+use crate::graph::evaluate::ChainBase;
 use crate::graph::reference::Reference;
 use crate::plan::{ParentImage, Plan, SharedStore, remote};
 use crate::registry::moves::Move;
@@ -269,6 +271,16 @@ impl Publisher for Publishing<'_> {
 
     fn pushes(&self, unit: UnitId) -> bool {
         self.pushed[unit]
+    }
+
+    fn base(&self, unit: UnitId) -> Option<Dependency<UnitId>> {
+        let freshness = &self.provider.freshness;
+        let (_, ChainBase::Image(reference)) = freshness.image(unit).evaluation.chain()? else {
+            return None;
+        };
+        let Some(Ok(own)) = &freshness.own[unit] else { return None };
+        let mut bases = own.resolved_dependencies().filter(|(it, _)| it.kind.is_base());
+        bases.find(|(it, _)| it.reference == reference).map(|(_, of)| of)
     }
 
     fn move_tags(

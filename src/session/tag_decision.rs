@@ -64,7 +64,7 @@ pub fn decide(
             "run the command again, or pass --force-tags to move the tags anyway",
         ),
     };
-    Err(permanent(format!("no tags are moved: `{tag}` {what}")).hint(hint))
+    Err(permanent(format!("`{tag}` {what}")).hint(hint))
 }
 
 #[cfg(test)]
@@ -90,8 +90,7 @@ mod tests {
         let before = (before != "?").then(|| state(before));
         let decision = decide(&tag, "ours", before.as_ref(), &state(now), &lineage);
         let text = decision.map_err(|error| error.to_string());
-        let expected =
-            expected.map_err(|end| format!("no tags are moved: `r/a:latest` was moved {end}"));
+        let expected = expected.map_err(|end| format!("`r/a:latest` was moved {end}"));
         assert_eq!(text, expected, "{before:?} {now}");
     }
 

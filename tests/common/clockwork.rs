@@ -143,6 +143,7 @@ impl Work {
         plan.set_costs(costs);
         let options = RunOptions {
             engine: "clockwork".to_owned(),
+            push_jobs: 1,
             jobs,
             on_failure: OnFailure::Finish,
             retries: 0,

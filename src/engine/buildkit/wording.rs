@@ -81,14 +81,13 @@ pub(super) fn may_pass(step: Option<&BuildStep>, message: &str) -> bool {
 }
 
 /// Further parts of messages about failed pushes, which depend more than pulls on connections that stay open.
-const PASSING_ON: [&str; 8] = [
+const PASSING_ON: [&str; 7] = [
     ": EOF",
     "Client.Timeout exceeded",
     "broken pipe",
     "no route to host",
     "server closed idle connection",
     "timed out",
-    "toomanyrequests",
     "unavailable: ",
 ];
 
@@ -101,6 +100,13 @@ pub(in crate::engine) fn is_passing(message: &str) -> bool {
     };
     message.match_indices(": ").any(is_status)
         || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
+}
+
+/// Returns whether a registry rejected an exchange because there were too many: its error code (OCI Distribution
+/// Specification, "Error codes"), or the status.
+pub(in crate::engine) fn is_rate_limited(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("toomanyrequests") || message.contains("429 too many requests")
 }
 
 /// What may help after a build that failed for reasons outside its control.

@@ -20,11 +20,11 @@ use super::connection::{EngineConnector, ExchangeError, message_of};
 use super::errors::explain;
 use super::responses::{path_of, query_of, split_reference};
 use super::transfer::{MessageStream, TransferResult, encode, registry_of};
-use crate::base::error::{permanent, transient};
+use crate::base::error::{ErrorKind, InfrastructureError, permanent, transient};
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::Cancel;
 use crate::engine::buildkit::Watch;
-use crate::engine::buildkit::wording::is_passing;
+use crate::engine::buildkit::wording::{is_passing, is_rate_limited};
 use crate::engine::mask::Mask;
 
 /// Pushes an image. Takes as long as the registry does, unless the push is canceled or the engine hangs.
@@ -146,6 +146,9 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
             "add the certificate of the registry's authority to the engine's host as \
              `/etc/docker/certs.d/{registry}/ca.crt`"
         )
+    } else if is_rate_limited(why) {
+        let hint = format!("`{registry}` limits the rate of requests; push again later");
+        return InfrastructureError::new(ErrorKind::RateLimited, message).hint(hint).into();
     } else if is_passing(why) {
         let hint = format!("check that the engine can reach `{registry}`, and push again");
         return transient(message).hint(hint).into();
@@ -219,7 +222,14 @@ mod tests {
         );
         check("failed to do request: Head \"https://h/v2/\": EOF", reach, true);
         check("Put \"http://h/v2/\": EOF", reach, true);
-        check("toomanyrequests: slow down", reach, true);
+        let later = "`host:5000` limits the rate of requests; push again later";
+        check("toomanyrequests: slow down", later, true);
+        check(
+            "unexpected status from PUT request to http://h/v2/: 429 Too Many Requests",
+            later,
+            true,
+        );
+        check("received unexpected HTTP status: 429 Too Many Requests", later, true);
         check("received unexpected HTTP status: 503 Service Unavailable", reach, true);
         check("unexpected status from PUT request to https://h/v2/: 520 ", reach, true);
         check("write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe", reach, true);
