@@ -71,7 +71,8 @@ impl From<ErrorKind> for Exit {
             | ErrorKind::RateLimited
             | ErrorKind::Unreachable
             | ErrorKind::Denied
-            | ErrorKind::NotFound => Exit::Machinery,
+            | ErrorKind::NotFound
+            | ErrorKind::Corrupt => Exit::Machinery,
         }
     }
 }

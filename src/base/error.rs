@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Denied,
     /// The named thing does not exist.
     NotFound,
+    /// What was received is not what it should be.
+    Corrupt,
     /// The command line is wrong.
     Usage,
     /// The repository's files are wrong.

@@ -6,6 +6,7 @@ use crate::cli::{BuildArgs, Progress, PushOption, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
+use crate::plan::LostImages;
 use crate::report::{diagnostics, plan, printer};
 use crate::schedule::{BuildRun, OnFailure, RunOptions};
 use crate::session::image_provider::{ImageRequest, connect};
@@ -22,6 +23,20 @@ use crate::workspace::root::WorkspaceLocation;
 use crate::workspace::{Invocation, lock, registry, root};
 
 pub fn run(options: &BuildArgs, at: &Invocation) -> anyhow::Result<Exit> {
+    let lost = LostImages::default();
+    loop {
+        let known = lost.count();
+        let exit = run_once(options, &lost, at)?;
+        if exit == Exit::Done || matches!(exit, Exit::Signal(_)) || lost.count() == known {
+            return Ok(exit);
+        }
+        // Each time, the registry has at least one image less.
+        printer::note("planning again without the images of which the registry has lost a part\n")?;
+    }
+}
+
+/// Plans and builds. Images that are `lost` are not taken from the registry; those that turn out to be are added.
+fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::Result<Exit> {
     let location = WorkspaceLocation::of(at)?;
     location.check_settings(at)?;
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -38,6 +53,7 @@ pub fn run(options: &BuildArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = Workspace::open(at)?;
     let mut request = request_of(options, &workspace, at)?;
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
+    request.lost = lost.clone();
     let push = request.push;
     if let (Some(revision), true) = (&options.since, request.selected.named.is_empty()) {
         printer::note(&format!("no images changed since `{revision}`\n"))?;
@@ -93,6 +109,7 @@ fn request_of(
         load: options.load,
         attests: true,
         pins: Pins::default(),
+        lost: LostImages::default(),
     })
 }
 

@@ -24,7 +24,9 @@ pub use freshness::{Decision, FreshImage, FreshnessCheck, among};
 pub use inspection::{
     UnselectedParent, describe_external, externals_of, inspect_unselected_parents, read_snapshot,
 };
-pub use shared_store::{RegistryImage, RegistryNamespace, SharedStore, remote};
+pub use shared_store::{
+    LostImages, MOST_NAMES, RegistryImage, RegistryNamespace, SharedStore, remote,
+};
 pub use snapshot::{ReferenceTarget, SnapshotImage, StoreSnapshot};
 pub use verdict::{Reason, Verdict};
 

@@ -4,7 +4,8 @@
 //! has nothing to build. An image that is found is used only if it proves its origin, by the same rule as in an
 //! engine's own store (`origin`).
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::origin;
 use crate::base::Platform;
@@ -18,6 +19,9 @@ use crate::registry::{Registries, Remote, RemoteImage};
 
 /// The prefix of the tag that makes an image available by its key.
 const KEY_TAG: &str = "layers-";
+
+/// The number of names that an image can have for its key.
+pub const MOST_NAMES: usize = 5;
 
 /// Where Docker Hub keeps names without a slash.
 const OFFICIAL: &str = "library/";
@@ -55,6 +59,7 @@ pub struct SharedStore {
     home: Option<RegistryNamespace>,
     platform: Platform,
     is_needed: bool,
+    lost: LostImages,
     trouble: OnceLock<String>,
     denied: OnceLock<String>,
 }
@@ -101,18 +106,20 @@ impl RegistryNamespace {
 
 impl SharedStore {
     /// Returns the registry at `home`, or without one, the registries that references name. If images are to be pushed,
-    /// it is needed, and a failure to reach it is an error.
+    /// it is needed, and a failure to reach it is an error. Images that are `lost` are not used.
     pub fn new(
         registries: Registries,
         home: Option<RegistryNamespace>,
         platform: Platform,
         is_needed: bool,
+        lost: LostImages,
     ) -> SharedStore {
         SharedStore {
             registries: Arc::new(registries),
             home,
             platform,
             is_needed,
+            lost,
             trouble: OnceLock::new(),
             denied: OnceLock::new(),
         }
@@ -128,7 +135,8 @@ impl SharedStore {
         self.trouble.get().map(String::as_str)
     }
 
-    /// Returns why images were not found, if access to their repositories was denied.
+    /// Returns why images were not found, if access to their repositories was denied, or if what has their keys is not
+    /// usable.
     pub fn denied(&self) -> Option<&str> {
         self.denied.get().map(String::as_str)
     }
@@ -142,9 +150,13 @@ impl SharedStore {
     }
 
     /// Returns the references under which an image is available by its key: one in each repository that it has a
-    /// reference in, starting with the repository of the first reference.
-    pub fn key_references(&self, image: &Image, key: &str) -> Vec<Reference> {
-        let tag = format!("{KEY_TAG}{key}");
+    /// reference in, starting with the repository of the first reference. `number`, from 1, is that of the name: the
+    /// next one is used if an earlier one is taken by something else and cannot be moved.
+    pub fn key_references(&self, image: &Image, key: &str, number: usize) -> Vec<Reference> {
+        let tag = match number {
+            1 => format!("{KEY_TAG}{key}"),
+            number => format!("{KEY_TAG}{key}-{number}"),
+        };
         let mut references: Vec<Reference> = Vec::new();
         for reference in &image.references {
             let repository = self.place(reference);
@@ -202,24 +214,101 @@ impl SharedStore {
 
     /// Returns the image that has a key, and all errors.
     fn look(&self, image: &Image, key: &str) -> anyhow::Result<Option<RegistryImage>> {
-        let references = self.key_references(image, key);
-        let Some((first, others)) = references.split_first() else { return Ok(None) };
+        for number in 1..=MOST_NAMES {
+            match self.look_at(image, key, number) {
+                Ok(KeyName::Free) => break,
+                Ok(KeyName::Taken) => {}
+                Ok(KeyName::Image(found)) => return Ok(Some(*found)),
+                Err(error) if error::kind(&error) == ErrorKind::Corrupt => {
+                    drop(self.denied.set(error::text(&error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns what has a name of a key.
+    fn look_at(&self, image: &Image, key: &str, number: usize) -> anyhow::Result<KeyName> {
+        let references = self.key_references(image, key, number);
+        let Some((first, others)) = references.split_first() else { return Ok(KeyName::Free) };
         let Some(found) = self.registries.image(&remote(first), &self.platform)? else {
-            return Ok(None);
+            return Ok(KeyName::Free);
         };
+        if self.lost.contains(&found.digest) {
+            return Ok(KeyName::Taken);
+        }
         // A tag can point to anything.
         let history = found.history.iter().cloned().map(HistoryEntry::from).collect();
         let evidence = Evidence { labels: found.labels(), on_build: found.on_build(), history };
         if !origin::is_proved(image, key, &evidence) {
-            return Ok(None);
+            return Ok(KeyName::Taken);
         }
         for other in others {
             // An image that is only in some of its repositories was not pushed completely.
             if self.registries.digest(&remote(other))?.as_ref() != Some(&found.digest) {
-                return Ok(None);
+                return Ok(KeyName::Taken);
             }
         }
-        Ok(Some(describe(first, found)))
+        Ok(KeyName::Image(Box::new(describe(first, found))))
+    }
+
+    /// Returns whether something has one of the names of a key, so that another image cannot be pushed there if the
+    /// registry's tags are immutable.
+    ///
+    /// # Errors
+    /// Returns an error if the registry cannot be reached.
+    pub fn is_taken(&self, image: &Image, key: &str, number: usize) -> anyhow::Result<bool> {
+        let references = self.key_references(image, key, number);
+        let found = references.iter().map(|it| Ok(self.registries.digest(&remote(it))?.is_some()));
+        Ok(found.collect::<anyhow::Result<Vec<bool>>>()?.contains(&true))
+    }
+
+    /// Checks whether the registry has lost a part of an image, given by its reference by digest. If so, the image is
+    /// not used any more.
+    ///
+    /// # Errors
+    /// Returns an error if the registry cannot be reached.
+    pub fn check_lost(&self, reference: &str) -> anyhow::Result<bool> {
+        let Ok(reference) = Reference::parse(reference) else { return Ok(false) };
+        let is_lost = !self.registries.is_complete(&remote(&reference), &self.platform)?;
+        if let (true, Some(digest)) = (is_lost, reference.digest) {
+            self.lost.add(digest);
+        }
+        Ok(is_lost)
+    }
+}
+
+/// What has a name of a key.
+enum KeyName {
+    /// Nothing.
+    Free,
+    /// Something that is not the image, or of which a part is lost.
+    Taken,
+    /// The image.
+    Image(Box<RegistryImage>),
+}
+
+/// The digests of images of which a registry has lost a part. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct LostImages(Arc<Mutex<BTreeSet<String>>>);
+
+impl LostImages {
+    fn digests(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, digest: String) {
+        self.digests().insert(digest);
+    }
+
+    fn contains(&self, digest: &str) -> bool {
+        self.digests().contains(digest)
+    }
+
+    /// Returns the number of images.
+    pub fn count(&self) -> usize {
+        self.digests().len()
     }
 }
 

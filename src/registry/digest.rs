@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use crate::base::error::permanent;
+use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 const PREFIX: &str = "sha256:";
 
 /// Returns the digest of some bytes.
@@ -53,7 +53,7 @@ pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: impl Display) -> anyho
     let message = format!("`{at}`: digest mismatch: expected {digest}, got {found}");
     let hint = "contact the registry's operator: a proxy may change responses, or its storage may \
                 be damaged";
-    Err(permanent(message).hint(hint).into())
+    Err(InfrastructureError::new(ErrorKind::Corrupt, message).hint(hint).into())
 }
 
 #[cfg(test)]

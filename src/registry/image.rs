@@ -41,7 +41,7 @@ pub(super) struct Descriptor {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ImageManifest {
     pub(super) config: Descriptor,
-    pub(super) layers: usize,
+    pub(super) layers: Vec<Descriptor>,
     /// The compressed size of the layers in bytes.
     pub(super) size: u64,
 }
@@ -99,7 +99,7 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
                 ));
             }
             let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-            Ok(Document::Image(ImageManifest { config, layers: layers.len(), size }))
+            Ok(Document::Image(ImageManifest { config, layers, size }))
         }
         RawManifest { config: None, layers: None, manifests: Some(entries), .. } if is_index => {
             Ok(Document::Index(entries))
@@ -244,7 +244,7 @@ mod tests {
         let manifest = format!("{{{config},{layers}}}");
         let read = read_document(MANIFESTS[1], manifest.as_bytes()).unwrap();
         let Document::Image(read) = read else { panic!("{read:?}") };
-        assert_eq!((read.config.digest.as_str(), read.layers, read.size), ("c", 2, 12));
+        assert_eq!((read.config.digest.as_str(), read.layers.len(), read.size), ("c", 2, 12));
         let check = |media_type: &str, text: &str, expected: &str| {
             let error = read_document(media_type, text.as_bytes()).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::Platform;
-use crate::base::error::{denied, permanent};
+use crate::base::error::{self, ErrorKind, InfrastructureError, denied, permanent};
+use crate::base::{Platform, parallel};
 use crate::credentials::CredentialStore;
 
 mod address;
@@ -194,20 +194,7 @@ impl Registries {
     pub fn image(&self, at: &Remote, target: &Platform) -> anyhow::Result<Option<RemoteImage>> {
         let Some(manifest) = self.manifest(at)? else { return Ok(None) };
         let digest = manifest.digest.clone();
-        let image = match read(at, &manifest)? {
-            Document::Image(image) => image,
-            Document::Index(entries) => {
-                let Some(entry) = image::choose(&entries, target) else { return Ok(None) };
-                let part = Remote { version: entry.digest.clone(), ..at.clone() };
-                let Some(manifest) = self.manifest(&part)? else {
-                    return Err(no_image(at, "its index refers to a missing manifest"));
-                };
-                let Document::Image(image) = read(&part, &manifest)? else {
-                    return Err(no_image(at, "its index refers to another index"));
-                };
-                image
-            }
-        };
+        let Some(image) = self.image_manifest(at, &manifest, target)? else { return Ok(None) };
         let mut configuration = self.configuration(at, &image)?;
         let mut platform = configuration.platform();
         if platform.is_blank() {
@@ -226,6 +213,52 @@ impl Registries {
             size: image.size,
             id: image.config.digest,
         }))
+    }
+
+    /// Returns the manifest of an image for a platform: a manifest itself, or one of an index.
+    fn image_manifest(
+        &self,
+        at: &Remote,
+        manifest: &Manifest,
+        target: &Platform,
+    ) -> anyhow::Result<Option<ImageManifest>> {
+        let entries = match read(at, manifest)? {
+            Document::Image(image) => return Ok(Some(image)),
+            Document::Index(entries) => entries,
+        };
+        let Some(entry) = image::choose(&entries, target) else { return Ok(None) };
+        let part = Remote { version: entry.digest.clone(), ..at.clone() };
+        let Some(manifest) = self.manifest(&part)? else {
+            return Err(no_image(at, "its index refers to a missing manifest"));
+        };
+        let Document::Image(image) = read(&part, &manifest)? else {
+            return Err(no_image(at, "its index refers to another index"));
+        };
+        Ok(Some(image))
+    }
+
+    /// Returns whether a registry has all parts of an image. Takes one request per layer.
+    ///
+    /// # Errors
+    /// Returns an error if the registry cannot be reached, or refuses.
+    pub fn is_complete(&self, at: &Remote, platform: &Platform) -> anyhow::Result<bool> {
+        let Some(manifest) = self.manifest(at)? else { return Ok(false) };
+        let image = match self.image_manifest(at, &manifest, platform) {
+            Ok(Some(image)) => image,
+            Err(error) if error::kind(&error) != ErrorKind::Corrupt => return Err(error),
+            _ => return Ok(false),
+        };
+        let blobs: Vec<&Descriptor> = image.layers.iter().chain([&image.config]).collect();
+        let found = parallel::each(&blobs, AT_ONCE, |blob| {
+            let at = Remote { version: blob.digest.clone(), ..at.clone() };
+            let response = self.request(Method::HEAD, &at, "blobs", None)?;
+            match response.status {
+                200..=399 => Ok(true),
+                404 => Ok(false),
+                _ => Err(refusal(&at, &response)),
+            }
+        });
+        Ok(!found.into_iter().collect::<anyhow::Result<Vec<bool>>>()?.contains(&false))
     }
 
     /// Pushes a manifest to a tag. Everything that the manifest refers to must be in the repository.
@@ -274,7 +307,7 @@ impl Registries {
             404 => return Err(no_image(at, "its configuration is missing")),
             _ => return Err(refusal(at, &response)),
         }
-        Configuration::read(&response.body, image.layers).map_err(|why| no_image(at, &why))
+        Configuration::read(&response.body, image.layers.len()).map_err(|why| no_image(at, &why))
     }
 
     /// Sends a request about a repository, and authenticates if required.
@@ -347,7 +380,7 @@ fn read(at: &Remote, manifest: &Manifest) -> anyhow::Result<Document> {
 }
 
 fn no_image(at: &Remote, why: &str) -> anyhow::Error {
-    permanent(format!("`{at}` is not a valid image: {why}"))
+    InfrastructureError::new(ErrorKind::Corrupt, format!("`{at}` is not a valid image: {why}"))
         .hint("correct the name, or push the image again")
         .into()
 }

@@ -55,6 +55,12 @@ pub trait Recipes: Sync {
         parents: &[ParentImage],
     ) -> anyhow::Result<()>;
 
+    /// Returns the error of a failed pull of an image of the run, given by its reference by digest. An image of which the
+    /// registry has lost a part is not used any more.
+    fn explain_pull(&self, _reference: &str, error: anyhow::Error) -> anyhow::Error {
+        error
+    }
+
     /// Returns the size in bytes of an image that the engine's store had before the run, if known.
     fn size(&self, _image_id: &str) -> Option<u64> {
         None
@@ -232,7 +238,7 @@ pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
 }
 
 fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
-    let ImageBuild { order, send, engine, recipes } = work;
+    let ImageBuild { order, send, recipes, .. } = work;
     let turn = ClaimContext {
         waits: &|| send_now(send, Event::ImageBlocked),
         pulled: &|reference, took| send_now(send, Event::ImagePulled { reference, took }),
@@ -240,9 +246,7 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
     match recipes.prepare(order.image, &order.parents, &turn).map_err(broke)? {
-        Preparation::Fresh(present) => {
-            restore(order, present, engine.images(), &turn).map_err(broke)
-        }
+        Preparation::Fresh(present) => restore(order, present, work, &turn).map_err(broke),
         Preparation::Build { request, reason, claim } => {
             send_now(send, Event::ImageStale { reason });
             let result = perform(work, &request);
@@ -258,15 +262,17 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
 fn restore(
     order: &BuildTask,
     present: FreshImage,
-    store: &dyn ImageStore,
+    work: ImageBuild<'_>,
     turn: &ClaimContext<'_>,
 ) -> anyhow::Result<TaskResult> {
     let FreshImage { image_id, lost, registry_image, is_remote } = &present;
+    let store = work.engine.images();
     let identity = match registry_image {
         Some(RegistryImage { reference, identity, .. }) if *is_remote => {
             let required_image = RequiredImage { reference, identity, platform: None, names: lost };
             if !lost.is_empty() {
-                pull_image(store, required_image, turn.pulled)?;
+                pull_image(store, required_image, turn.pulled)
+                    .map_err(|error| work.recipes.explain_pull(reference, error))?;
             }
             Some(identity.clone())
         }

@@ -40,7 +40,8 @@ pub fn discover(
 ) -> anyhow::Result<Discovery> {
     let requested = workspace.builds.platform.clone();
     let platform = requested.clone().unwrap_or_else(|| info.platform());
-    let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
+    let (push, lost, environment) = (request.push, &request.lost, &at.environment);
+    let shared = registry::shared_store(workspace, push, &platform, lost, environment);
     let mut found = ExternalImages::default();
     loop {
         let search = ExternalQuery {

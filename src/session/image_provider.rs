@@ -28,8 +28,8 @@ use crate::graph::{Image, locate};
 use crate::inputs::gather::GatherRequest;
 use crate::inputs::{KEY_LABEL, PROOF_LABEL};
 use crate::plan::{
-    Decision, FreshImage, FreshnessCheck, ParentImage, Plan, Reason, RegistryImage, among,
-    inspect_unselected_parents,
+    Decision, FreshImage, FreshnessCheck, LostImages, ParentImage, Plan, Reason, RegistryImage,
+    among, inspect_unselected_parents,
 };
 use crate::report::printer;
 use crate::schedule::pull::{RequiredImage, pull_image};
@@ -68,6 +68,8 @@ pub struct ImageRequest {
     pub attests: bool,
     /// The digests that externals are built on, whatever their tags point to.
     pub pins: Pins,
+    /// The images of which the registry has lost a part.
+    pub lost: LostImages,
 }
 
 /// Finds an engine by its name. No request is made yet.
@@ -227,7 +229,8 @@ impl<'a> ImageProvider<'a> {
             let names = &self.freshness.image(parent.unit).references;
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
             let required_image = RequiredImage { reference, identity, platform, names: &names };
-            pull_image(store, required_image, turn.pulled)?;
+            pull_image(store, required_image, turn.pulled)
+                .map_err(|error| self.explain_pull(reference, error))?;
         }
         for external in &self.freshness.image(unit).externals {
             let named = &self.freshness.graph.externals[external.id];
@@ -384,6 +387,18 @@ impl Recipes for ImageProvider<'_> {
         self.shared_names.confirm(&self.freshness, unit, parents)?;
         self.ancestry.note(built);
         Ok(())
+    }
+
+    fn explain_pull(&self, reference: &str, error: anyhow::Error) -> anyhow::Error {
+        // Asked only after a failure: a request per layer would be too much for every plan.
+        match self.freshness.shared.as_ref().map(|shared| shared.check_lost(reference)) {
+            Some(Ok(true)) => {
+                permanent(format!("the registry has lost a part of `{reference}`: {error:#}"))
+                    .hint("the image is built again")
+                    .into()
+            }
+            _ => error,
+        }
     }
 
     fn size(&self, image_id: &str) -> Option<u64> {

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::base::error;
 use crate::base::{IdMap, UnitId, clock, parallel};
 use crate::cli::PushOption;
 use crate::engine::{Cancel, ImageStore};
 use crate::graph::Dependency;
 use crate::graph::evaluate::ChainBase;
 use crate::graph::reference::Reference;
-use crate::plan::{ParentImage, Plan, SharedStore, remote};
+use crate::plan::{MOST_NAMES, ParentImage, Plan, SharedStore, remote};
 use crate::registry::moves::Move;
 use crate::registry::release_record::TagState;
 use crate::registry::{AT_ONCE, Registries, Remote};
@@ -188,6 +189,29 @@ impl Release {
 }
 
 impl Publishing<'_> {
+    /// Pushes an image under one of the names of its key.
+    fn push_to(
+        &self,
+        number: usize,
+        (unit, key): (UnitId, &str),
+        image_id: &str,
+        cancel: &Cancel,
+    ) -> anyhow::Result<PublishedImage> {
+        let freshness = &self.provider.freshness;
+        let described = freshness.image(unit);
+        let mut published = None;
+        for location in self.shared.key_references(described, key, number) {
+            let name = location.familiar();
+            let digest = push_under(&name, image_id, freshness.store, cancel)?;
+            published.get_or_insert_with(|| {
+                let digested = Some(digest.clone());
+                let reference = Reference { tag: None, digest: digested, ..location }.familiar();
+                PublishedImage { reference, digest }
+            });
+        }
+        published.ok_or_else(|| anyhow::anyhow!("`{}` has no reference", described.name))
+    }
+
     /// Returns the moves of tags, and which tags point to their images already.
     fn moves(
         &self,
@@ -256,17 +280,17 @@ impl Publisher for Publishing<'_> {
             anyhow::bail!("an image without a key can't be pushed");
         };
         let described = freshness.image(unit);
-        let mut published = None;
-        for location in self.shared.key_references(described, &key) {
-            let name = location.familiar();
-            let digest = push_under(&name, image_id, freshness.store, cancel)?;
-            published.get_or_insert_with(|| {
-                let digested = Some(digest.clone());
-                let reference = Reference { tag: None, digest: digested, ..location }.familiar();
-                PublishedImage { reference, digest }
-            });
+        for number in 1.. {
+            let pushed = self.push_to(number, (unit, &key), image_id, cancel);
+            // With immutable tags, something else under a name of the key stays there.
+            let is_final = number == MOST_NAMES
+                || cancel.is_set()
+                || pushed.as_ref().err().is_none_or(error::is_transient);
+            if is_final || !self.shared.is_taken(described, &key, number)? {
+                return pushed;
+            }
         }
-        published.ok_or_else(|| anyhow::anyhow!("`{}` has no reference", described.name))
+        unreachable!("the last name ends the loop")
     }
 
     fn pushes(&self, unit: UnitId) -> bool {

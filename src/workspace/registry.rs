@@ -7,7 +7,7 @@ use crate::base::error::usage;
 use crate::base::{Diagnostic, Platform, Rule};
 use crate::cli::{GlobalArgs, PushOption};
 use crate::credentials;
-use crate::plan::{RegistryNamespace, SharedStore};
+use crate::plan::{LostImages, RegistryNamespace, SharedStore};
 use crate::registry::{Proxies, Registries, RegistrySettings};
 use crate::scan::config::{self, ConfigFile};
 
@@ -71,11 +71,13 @@ pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Regi
     }
 }
 
-/// Returns the registry in which images are looked up, or `None` if no registry is set and nothing is pushed.
+/// Returns the registry in which images are looked up, or `None` if no registry is set and nothing is pushed. Images
+/// that are `lost` are not used.
 pub fn shared_store(
     workspace: &Workspace,
     push: PushOption,
     platform: &Platform,
+    lost: &LostImages,
     environment: &Environment,
 ) -> Option<SharedStore> {
     let (home, is_needed) = (workspace.home.clone(), push != PushOption::No);
@@ -83,5 +85,5 @@ pub fn shared_store(
         return None;
     }
     let registries = Registries::new(settings(&workspace.config, environment));
-    Some(SharedStore::new(registries, home, platform.clone(), is_needed))
+    Some(SharedStore::new(registries, home, platform.clone(), is_needed, lost.clone()))
 }

@@ -1,9 +1,11 @@
 //! A registry that fails, returns wrong data, or does not exist.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::faults::{Fault, Faults};
-use crate::common::registry::Registry;
+use crate::common::registry::{Registry, ask};
+use crate::releases::immutable;
 use crate::world::{Machine, Tree, generation, held};
 
 fn tree() -> Tree {
@@ -50,8 +52,9 @@ fn registry_content_with_a_wrong_digest_is_rejected() {
         let other = tree.clone_of();
         let said = second.build(&other, lies.address(), "--all").well();
         assert_eq!(said.counts(), "2 built of 2 images", "{part}: {}", said.err);
-        assert!(said.err.contains("warning: the registry is not used"), "{part}: {}", said.err);
-        assert!(said.err.contains("digest mismatch: expected sha256:"), "{part}: {}", said.err);
+        // What has the key counts as missing. The registry may have other images.
+        let warning = said.err.lines().find(|line| line.starts_with("warning: ")).unwrap();
+        assert!(warning.contains("digest mismatch: expected sha256:"), "{part}: {}", said.err);
         second.docker(&["image", "rm", "-f", &tree.reference("dev"), &tree.reference("base")]);
     }
 }
@@ -103,11 +106,80 @@ fn a_different_image_under_a_key_tag_is_not_used() {
     let Some(second) = Machine::start_or_skip() else { return };
     let (address, tree) = (registry.address(), tree());
     first.build(&tree, address, "--all --push=keys").well();
-    let said = first.layers(&tree, address, "why base").well();
-    let key = said.out.split_once("has its key ").unwrap().1.lines().next().unwrap().to_owned();
+    let key = key_of(&first, &tree, address, "base");
     let tag = format!("layers-{key}");
     assert!(held(address, &tree.repository("base"), &tag).is_some());
     registry.push(&tree.repository("base"), &tag, "somebody else's");
     let said = second.build(&tree.clone_of(), address, "--all").well();
     assert!(said.built().contains("base"), "{}", said.err);
+}
+
+/// Returns the key of an image, as `why` prints it.
+fn key_of(machine: &Machine, tree: &Tree, registry: &str, image: &str) -> String {
+    let said = machine.layers(tree, registry, &format!("why {image}")).well();
+    said.out.split_once("has its key ").unwrap().1.lines().next().unwrap().to_owned()
+}
+
+/// Returns the digest of the first layer of an image.
+fn layer_of(registry: &Registry, repository: &str) -> String {
+    let path = format!("/v2/{repository}/manifests/latest");
+    let (_, body) = ask(registry.address(), "GET", &path, "", b"");
+    let manifest: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_image_of_which_the_registry_lost_a_layer_is_built_again() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(first) = Machine::start_or_skip() else { return };
+    let Some(second) = Machine::start_or_skip() else { return };
+    let tree = tree();
+    let lost: Arc<Mutex<Option<String>>> = Arc::default();
+    let of_proxy = Arc::clone(&lost);
+    let before = Faults::before(registry.address(), move |asked| {
+        let mut lost = of_proxy.lock().unwrap();
+        let is_lost = |digest: &String| asked.path.replace("%3A", ":").contains(digest.as_str());
+        match asked.method.as_str() {
+            "GET" | "HEAD" if lost.as_ref().is_some_and(is_lost) => {
+                Fault::json(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#)
+            }
+            // It is there again once it was uploaded.
+            "PUT" if lost.as_ref().is_some_and(is_lost) => {
+                *lost = None;
+                Fault::Pass
+            }
+            _ => Fault::Pass,
+        }
+    });
+    let address = before.address();
+    first.build(&tree, address, "--all --push").well();
+    *lost.lock().unwrap() = Some(layer_of(&registry, &tree.repository("base")));
+    let other = tree.clone_of();
+    other.write("docker/dev/file", "changed\n");
+    let said = second.build(&other, address, "--all --push").well();
+    assert!(said.built().contains("base"), "{}", said.err);
+    assert!(said.err.contains("the registry has lost a part of"), "{}", said.err);
+    assert_eq!(*lost.lock().unwrap(), None, "the layer was uploaded again");
+    // Without a push, the image is built for this machine.
+    *lost.lock().unwrap() = Some(layer_of(&registry, &tree.repository("base")));
+    let third = Machine::start_or_skip().unwrap();
+    other.write("docker/dev/file", "changed again\n");
+    let said = third.build(&other, address, "--all").well();
+    assert!(said.built().contains("base"), "{}", said.err);
+}
+
+#[test]
+fn a_key_whose_name_is_taken_gets_the_next_name() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = tree();
+    machine.build(&tree, "", "--all").well();
+    let key = key_of(&machine, &tree, "", "base");
+    let repository = tree.repository("base");
+    registry.push(&repository, &format!("layers-{key}"), "someone else's");
+    let before = immutable(&registry);
+    machine.build(&tree, before.address(), "--all --push").well();
+    assert!(held(registry.address(), &repository, &format!("layers-{key}-2")).is_some());
+    let said = machine.build(&tree, before.address(), "--all --push").well();
+    assert!(said.err.contains("0 images pushed"), "{}", said.err);
 }
