@@ -186,8 +186,17 @@ pub enum Event {
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
+    /// An image waits to be pushed.
+    PushQueued,
     /// The push of an image started.
     PushStarted,
+    /// A part of an image was uploaded.
+    PushProgress {
+        /// The bytes that were uploaded, as the engine counts them.
+        sent: u64,
+        /// The bytes of all layers whose upload has started.
+        total: u64,
+    },
     /// An image was pushed under its key. Its tags are not moved yet.
     ImagePushed {
         /// Its reference by digest.

@@ -116,7 +116,7 @@ impl Door {
         let (cancel, report) = (Cancel::default(), &self.report);
         thread::scope(|scope| {
             let push = scope.spawn(|| {
-                let result = engine.push(reference, &cancel);
+                let result = engine.push(reference, &mut |_| (), &cancel);
                 report.send("ended").ok();
                 result
             });
@@ -167,7 +167,7 @@ fn built(engine: &Docker, name: &Name, host: &str, files: Files) -> String {
 
 /// Returns the message of a failed push, and whether the error is transient.
 fn refused(engine: &Docker, reference: &str) -> (String, bool) {
-    let error = engine.push(reference, &Cancel::default()).unwrap_err();
+    let error = engine.push(reference, &mut |_| (), &Cancel::default()).unwrap_err();
     (error::text(&error), error::is_transient(&error))
 }
 
@@ -191,12 +191,12 @@ fn a_pushed_image_matches_the_build_and_the_registry_digest() {
     let name = Name::new();
     let reference = built(&engine, &name, &door.host, Files::new().and("a", "1"));
     let before = engine.inspect(&reference).unwrap().unwrap();
-    let digest = engine.push(&reference, &Cancel::default()).unwrap();
+    let digest = engine.push(&reference, &mut |_| (), &Cancel::default()).unwrap();
     assert_eq!(digest, manifest(&registry, &name.reference("/shop/base"), "1.2").1);
     let sent = door.blobs_sent();
     assert!(sent >= 2, "the layer and the configuration: {sent}");
     // Existing blobs are not sent again.
-    assert_eq!(engine.push(&reference, &Cancel::default()).unwrap(), digest);
+    assert_eq!(engine.push(&reference, &mut |_| (), &Cancel::default()).unwrap(), digest);
     assert_eq!(door.blobs_sent(), sent);
     // The pulled image is the same to every child.
     engine.remove(&before.id).unwrap();
@@ -224,7 +224,7 @@ fn annotations_and_attestations_are_pushed_with_the_image() {
     request.attestations.provenance = Some("mode=min".into());
     let (outcome, _) = build(&engine, &request);
     let BuildOutcome::Built { image_id } = outcome else { panic!("{outcome:?}") };
-    let digest = engine.push(&request.references[0], &Cancel::default()).unwrap();
+    let digest = engine.push(&request.references[0], &mut |_| (), &Cancel::default()).unwrap();
     let (index, known) = manifest(&registry, &repository, "1.2");
     assert_eq!((&digest, &digest), (&known, &image_id));
     let at = |number: usize| index["manifests"][number]["digest"].as_str().unwrap();
@@ -287,7 +287,7 @@ fn credentials_are_required_and_never_printed() {
         assert!(text.ends_with(&hint) && !text.contains("close sesame"), "{text}");
         assert!(!passes, "{text}");
     }
-    engine_with(&registry, USER.1).push(&reference, &Cancel::default()).unwrap();
+    engine_with(&registry, USER.1).push(&reference, &mut |_| (), &Cancel::default()).unwrap();
 }
 
 #[test]
@@ -306,11 +306,11 @@ fn canceled_pushes_also_stop_in_the_engine() {
     // A push that is canceled before its start does not start.
     let cancel = Cancel::default();
     cancel.set();
-    assert!(engine.push(&reference, &cancel).is_err());
+    assert!(engine.push(&reference, &mut |_| (), &cancel).is_err());
     // It does not affect the next push.
     let other = Door::before(&registry, usize::MAX);
     let reference = built(&engine, &name, &other.host, Files::new().and("large", large()));
-    engine.push(&reference, &Cancel::default()).unwrap();
+    engine.push(&reference, &mut |_| (), &Cancel::default()).unwrap();
 }
 
 #[test]

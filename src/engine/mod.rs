@@ -117,13 +117,19 @@ pub trait ImageStore: Send + Sync {
     ) -> anyhow::Result<()>;
 
     /// Pushes the image with a reference to that reference's registry. What the registry already has is not
-    /// uploaded. Returns the image's digest in the registry.
+    /// uploaded. Returns the image's digest in the registry. `on_progress` is called with the bytes of the layers that
+    /// are uploaded, as often as the engine reports them.
     ///
     /// # Errors
     /// Returns an error with a hint if the engine cannot be reached or does not have the image, if the registry
     /// refuses the push, or if `cancel` was set. An error that a retry may resolve is
     /// [`ErrorKind::Transient`](crate::base::ErrorKind::Transient).
-    fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String>;
+    fn push(
+        &self,
+        reference: &str,
+        on_progress: &mut dyn FnMut(TransferProgress),
+        cancel: &Cancel,
+    ) -> anyhow::Result<String>;
 
     /// Adds a reference to the image with an ID, moving it away from any other image.
     ///
@@ -145,6 +151,15 @@ pub trait ImageStore: Send + Sync {
     /// # Errors
     /// Returns an error if the engine cannot be reached or refuses.
     fn remove(&self, reference: &str) -> anyhow::Result<()>;
+}
+
+/// The bytes of the layers of an image that are transferred, as the engine counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TransferProgress {
+    /// The bytes that were transferred.
+    pub sent: u64,
+    /// The bytes of all layers whose transfer has started.
+    pub total: u64,
 }
 
 /// Counts how often references in an engine's store are moved.

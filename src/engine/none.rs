@@ -5,7 +5,7 @@
 
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, NamedContexts, Node, Sink, StoredImage,
+    LabelFilter, ListedImage, NamedContexts, Node, Sink, StoredImage, TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::error::permanent;
@@ -75,7 +75,12 @@ impl ImageStore for EmptyStore {
         Err(absent())
     }
 
-    fn push(&self, _: &str, _: &Cancel) -> anyhow::Result<String> {
+    fn push(
+        &self,
+        _: &str,
+        _: &mut dyn FnMut(TransferProgress),
+        _: &Cancel,
+    ) -> anyhow::Result<String> {
         Err(absent())
     }
 

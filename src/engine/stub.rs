@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, ReferenceWatch, Sink, StoredImage,
+    LabelFilter, ListedImage, ReferenceWatch, Sink, StoredImage, TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -195,7 +195,12 @@ impl ImageStore for Stub<'_> {
         anyhow::bail!("unexpected: pull {name}")
     }
 
-    fn push(&self, name: &str, _: &Cancel) -> anyhow::Result<String> {
+    fn push(
+        &self,
+        name: &str,
+        _: &mut dyn FnMut(TransferProgress),
+        _: &Cancel,
+    ) -> anyhow::Result<String> {
         self.note("push", name);
         let mut interrupted =
             self.interrupted_pushes.lock().unwrap_or_else(PoisonError::into_inner);

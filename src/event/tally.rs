@@ -30,6 +30,9 @@ pub struct Tally {
     /// Images whose push failed.
     #[serde(skip)]
     pub unpushed: usize,
+    /// Images that were queued for a push, whether it has ended or not.
+    #[serde(skip)]
+    pub queued: usize,
     /// Whether the infrastructure caused a failure.
     #[serde(skip)]
     pub machinery_failed: bool,
@@ -61,6 +64,7 @@ impl Tally {
             }
             Event::ImageCanceled { .. } => self.canceled += 1,
             Event::ImageSkipped { .. } => self.skipped += 1,
+            Event::PushQueued => self.queued += 1,
             Event::ImagePushed { .. } => self.pushed += 1,
             Event::PushFailed { .. } => self.unpushed += 1,
             Event::NotReleased { message } => self.machinery_failed |= message.is_some(),
@@ -68,6 +72,12 @@ impl Tally {
             Event::RunFinished => self.is_over = true,
             _ => {}
         }
+    }
+
+    /// Returns how many images are finished, and in the registry if they are pushed.
+    pub fn arrived(&self) -> usize {
+        let pending = self.queued.saturating_sub(self.pushed + self.unpushed);
+        self.ended().saturating_sub(pending)
     }
 
     /// Returns how many images are finished.
@@ -79,5 +89,31 @@ impl Tally {
 impl EventSink for Tally {
     fn receive(&mut self, event: &TimedEvent) {
         self.take(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_are_pushed_arrive_in_the_registry() {
+        let mut tally = Tally::default();
+        let mut check = |event: Event, expected: usize| {
+            tally.take(&TimedEvent { at: Duration::ZERO, image: None, event });
+            assert_eq!(tally.arrived(), expected);
+        };
+        let fresh = || Event::ImageFresh {
+            image_id: String::new(),
+            tagged: Vec::new(),
+            size: None,
+            registry: None,
+        };
+        check(Event::PushQueued, 0);
+        check(fresh(), 0);
+        check(fresh(), 1);
+        check(Event::PushStarted, 1);
+        let pushed = Event::ImagePushed { reference: String::new(), took: Duration::ZERO };
+        check(pushed, 2);
     }
 }

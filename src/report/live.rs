@@ -233,6 +233,10 @@ impl Screen {
                 self.open(image);
                 self.say_last(image, "pushing");
             }
+            Event::PushProgress { sent, total } => {
+                let (sent, total) = (phrases::size(*sent), phrases::size(*total));
+                self.say_last(image, format!("pushing  {sent} of {total}"));
+            }
             Event::StepStarted { step } => {
                 if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {
                     row.step = Some(Arc::clone(step));
@@ -250,7 +254,7 @@ impl Screen {
                     row.last_line = Phrase::default();
                 }
             }
-            Event::StepFinished { .. } => {}
+            Event::StepFinished { .. } | Event::PushQueued => {}
             ended => self.report(image, ended),
         }
     }
@@ -346,7 +350,7 @@ impl Screen {
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
         let run = RunProgress {
-            done: self.tally.ended(),
+            done: self.tally.arrived(),
             total: self.tally.images,
             running: self.rows.len(),
             failed: self.tally.failed,

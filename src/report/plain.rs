@@ -52,7 +52,11 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
             phrases::tried_again(*attempt, message, *wait)
         }
         Event::ImageStale { reason } => return Some(reasons::describe(reason)),
-        Event::StepStarted { .. } | Event::PushStarted | Event::RunFinished => return None,
+        Event::StepStarted { .. }
+        | Event::PushQueued
+        | Event::PushStarted
+        | Event::PushProgress { .. }
+        | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { step, cached: true, .. } => {
             format!("{} (cached)", phrases::describe_step(step))

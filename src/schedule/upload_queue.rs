@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 
 use super::worker::{LoopMessage, or_panicked, pause, pause_after, serve};
 use crate::base::error::{self, ErrorKind};
-use crate::base::{ExternalId, IdMap, UnitId, backoff};
-use crate::engine::Cancel;
+use crate::base::{IdMap, UnitId, backoff};
+use crate::engine::{Cancel, TransferProgress};
+use crate::event::Event;
 use crate::graph::Dependency;
 use crate::plan::ParentImage;
+
+/// The interval at which the progress of an upload is reported.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// The minimum number of retries after transient errors: registries limit the rate of requests, and what has been
 /// uploaded is not uploaded again.
@@ -47,6 +51,7 @@ pub trait Publisher: Sync {
         image: UnitId,
         parents: &[ParentImage],
         image_id: &str,
+        on_progress: &mut dyn FnMut(TransferProgress),
         cancel: &Cancel,
     ) -> anyhow::Result<PublishedImage>;
 
@@ -107,8 +112,8 @@ pub(super) struct UploadQueue {
     is_waiting: IdMap<bool, UnitId>,
     /// The images that are being pushed, with their bases.
     active: BTreeMap<UnitId, Option<Dependency<UnitId>>>,
-    /// The external images whose layers are in the registry, with an image that was pushed.
-    uploaded: BTreeSet<ExternalId>,
+    /// The images whose layers the engine has uploaded or mounted in this run.
+    uploaded: BTreeSet<Dependency<UnitId>>,
     pushed: IdMap<Option<PublishedImage>, UnitId>,
     cancel: Cancel,
 }
@@ -167,25 +172,22 @@ impl UploadQueue {
     /// Returns whether no push of the layers of an image's base is pending. A push that failed has ended, too: the image
     /// is then pushed with all its layers.
     fn has_base(&self, upload: &Upload) -> bool {
-        match upload.base {
-            None => true,
-            Some(Dependency::Image(base)) => {
-                !self.is_waiting[base] && !self.active.contains_key(&base)
-            }
-            Some(Dependency::External(external)) => {
-                self.uploaded.contains(&external)
-                    || self.active.values().all(|base| *base != upload.base)
-            }
+        let Some(base) = upload.base else { return true };
+        if let Dependency::Image(image) = base
+            && (self.is_waiting[image] || self.active.contains_key(&image))
+        {
+            return false;
         }
+        // If the base is not pushed in this run, the first image on it uploads its layers.
+        self.uploaded.contains(&base) || self.active.values().all(|other| *other != upload.base)
     }
 
     /// Records that the push of an image ended, successfully or not, and that its thread is free again.
     pub(super) fn end(&mut self, uploader: usize, image: UnitId, is_pushed: bool) {
         self.idle.push(uploader);
-        if let Some(Some(Dependency::External(external))) = self.active.remove(&image)
-            && is_pushed
-        {
-            self.uploaded.insert(external);
+        let base = self.active.remove(&image).flatten();
+        if is_pushed {
+            self.uploaded.extend(base.into_iter().chain([Dependency::Image(image)]));
         }
     }
 
@@ -219,17 +221,37 @@ pub(super) fn run_uploader(
 ) {
     serve(uploads, to_loop, |upload| {
         let image = upload.image;
-        let result = or_panicked(|| push(upload, publisher, retries.max(LEAST_RETRIES)))
+        let report = |progress: TransferProgress| {
+            let TransferProgress { sent, total } = progress;
+            let events = vec![(Instant::now(), Event::PushProgress { sent, total })];
+            // The loop outlives every thread.
+            drop(to_loop.send(LoopMessage::Progress { image, events }));
+        };
+        let retries = retries.max(LEAST_RETRIES);
+        let result = or_panicked(|| push(upload, publisher, retries, &report))
             .unwrap_or_else(|fault| UploadResult::Failed(fault.into()));
         LoopMessage::Uploaded { uploader, image, result }
     });
 }
 
-fn push(upload: &Upload, publisher: &dyn Publisher, retries: u32) -> UploadResult {
+fn push(
+    upload: &Upload,
+    publisher: &dyn Publisher,
+    retries: u32,
+    report: &dyn Fn(TransferProgress),
+) -> UploadResult {
     let Upload { image, image_id, parents, cancel, .. } = upload;
     let since = Instant::now();
+    let mut reported: Option<Instant> = None;
+    let mut on_progress = |progress| {
+        // Engines report many times per second.
+        if reported.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
+            reported = Some(Instant::now());
+            report(progress);
+        }
+    };
     for attempt in 1.. {
-        match publisher.publish(*image, parents, image_id, cancel) {
+        match publisher.publish(*image, parents, image_id, &mut on_progress, cancel) {
             Ok(published) => return UploadResult::Pushed { published, took: since.elapsed() },
             Err(_) if cancel.is_set() => break,
             Err(error) => {

@@ -28,6 +28,7 @@ impl Loop<'_, '_> {
             None => {
                 let base = self.publisher.and_then(|publisher| publisher.base(image));
                 self.uploads.add(image, image_id, self.parents_of(image), base);
+                self.emit_of(image, Event::PushQueued);
             }
         }
     }

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crate::base::error;
 use crate::base::{IdMap, UnitId, clock, parallel};
 use crate::cli::PushOption;
-use crate::engine::{Cancel, ImageStore};
+use crate::engine::{Cancel, ImageStore, TransferProgress};
 use crate::graph::Dependency;
 use crate::graph::evaluate::ChainBase;
 use crate::graph::reference::Reference;
@@ -195,6 +195,7 @@ impl Publishing<'_> {
         number: usize,
         (unit, key): (UnitId, &str),
         image_id: &str,
+        on_progress: &mut dyn FnMut(TransferProgress),
         cancel: &Cancel,
     ) -> anyhow::Result<PublishedImage> {
         let freshness = &self.provider.freshness;
@@ -202,7 +203,7 @@ impl Publishing<'_> {
         let mut published = None;
         for location in self.shared.key_references(described, key, number) {
             let name = location.familiar();
-            let digest = push_under(&name, image_id, freshness.store, cancel)?;
+            let digest = push_under(&name, image_id, freshness.store, on_progress, cancel)?;
             published.get_or_insert_with(|| {
                 let digested = Some(digest.clone());
                 let reference = Reference { tag: None, digest: digested, ..location }.familiar();
@@ -251,12 +252,13 @@ fn push_under(
     name: &str,
     image_id: &str,
     store: &dyn ImageStore,
+    on_progress: &mut dyn FnMut(TransferProgress),
     cancel: &Cancel,
 ) -> anyhow::Result<String> {
     let mut attempt = 1;
     loop {
         store.tag(image_id, name)?;
-        let pushed = store.push(name, cancel);
+        let pushed = store.push(name, on_progress, cancel);
         let is_over = pushed.is_ok() || cancel.is_set() || attempt == PUSHES;
         if is_over || store.inspect(name)?.is_some() {
             let untagged = store.remove(name);
@@ -273,6 +275,7 @@ impl Publisher for Publishing<'_> {
         unit: UnitId,
         parents: &[ParentImage],
         image_id: &str,
+        on_progress: &mut dyn FnMut(TransferProgress),
         cancel: &Cancel,
     ) -> anyhow::Result<PublishedImage> {
         let freshness = &self.provider.freshness;
@@ -281,7 +284,7 @@ impl Publisher for Publishing<'_> {
         };
         let described = freshness.image(unit);
         for number in 1.. {
-            let pushed = self.push_to(number, (unit, &key), image_id, cancel);
+            let pushed = self.push_to(number, (unit, &key), image_id, on_progress, cancel);
             // With immutable tags, something else under a name of the key stays there.
             let is_final = number == MOST_NAMES
                 || cancel.is_set()
@@ -340,7 +343,7 @@ mod tests {
     fn pushed(interruptions: u32, cancel: &Cancel) -> (Result<String, String>, Vec<String>) {
         let store = Stub::default().interrupting_pushes(interruptions);
         store.put(stored("base", "one"), &[]);
-        let pushed = push_under(NAME, "sha256:base-one", &store, cancel);
+        let pushed = push_under(NAME, "sha256:base-one", &store, &mut |_| (), cancel);
         assert_eq!(store.image(NAME), None, "the name is taken away in the end");
         (pushed.map_err(|error| error.to_string()), store.take_calls())
     }
@@ -373,7 +376,8 @@ mod tests {
     #[test]
     fn missing_images_are_not_pushed() {
         let store = Stub::default();
-        let failure = push_under(NAME, "sha256:x", &store, &Cancel::default()).unwrap_err();
+        let failure =
+            push_under(NAME, "sha256:x", &store, &mut |_| (), &Cancel::default()).unwrap_err();
         assert_eq!(failure.to_string(), "no image has the ID sha256:x");
         assert_eq!(store.take_calls(), [format!("tag sha256:x {NAME}")]);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use layers::base::{Id, IdMap, Platform, UnitId};
 use layers::engine::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, Sink, StoredImage,
+    LabelFilter, ListedImage, Sink, StoredImage, TransferProgress,
 };
 use layers::event::Tally;
 use layers::plan::{ParentImage, Plan, Reason};
@@ -275,7 +275,12 @@ impl ImageStore for Clockwork<'_> {
         anyhow::bail!("never asked here")
     }
 
-    fn push(&self, reference: &str, _cancel: &Cancel) -> anyhow::Result<String> {
+    fn push(
+        &self,
+        reference: &str,
+        _: &mut dyn FnMut(TransferProgress),
+        _: &Cancel,
+    ) -> anyhow::Result<String> {
         unreachable!("nothing is pushed: {reference}")
     }
 

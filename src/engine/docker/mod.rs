@@ -26,6 +26,7 @@ use super::buildkit::{self, Watch};
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
     ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink, StoredImage,
+    TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::error::{permanent, transient};
@@ -328,10 +329,16 @@ impl ImageStore for Docker {
         })
     }
 
-    fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String> {
+    fn push(
+        &self,
+        reference: &str,
+        on_progress: &mut dyn FnMut(TransferProgress),
+        cancel: &Cancel,
+    ) -> anyhow::Result<String> {
         self.pool.call(async |connections| {
             let version = self.version_path(connections).await?;
-            push::push(self.watch(), &self.credentials, &version, reference, cancel).await
+            let credentials = &self.credentials;
+            push::push(self.watch(), credentials, &version, reference, on_progress, cancel).await
         })
     }
 

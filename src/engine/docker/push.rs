@@ -22,10 +22,10 @@ use super::responses::{path_of, query_of, split_reference};
 use super::transfer::{MessageStream, TransferResult, encode, registry_of};
 use crate::base::error::{ErrorKind, InfrastructureError, permanent, transient};
 use crate::credentials::{Credential, CredentialStore};
-use crate::engine::Cancel;
 use crate::engine::buildkit::Watch;
 use crate::engine::buildkit::wording::{is_passing, is_rate_limited};
 use crate::engine::mask::Mask;
+use crate::engine::{Cancel, TransferProgress};
 
 /// Pushes an image. Takes as long as the registry does, unless the push is canceled or the engine hangs.
 pub(super) async fn push(
@@ -33,6 +33,7 @@ pub(super) async fn push(
     credentials: &Arc<CredentialStore>,
     version: &str,
     reference: &str,
+    on_progress: &mut dyn FnMut(TransferProgress),
     cancel: &Cancel,
 ) -> anyhow::Result<String> {
     let canceled = Arc::new(Notify::new());
@@ -58,6 +59,9 @@ pub(super) async fn push(
     let mut take = |bytes: &[u8]| {
         last_message.set(Instant::now());
         lines.take(bytes);
+        if let Some(progress) = lines.progress() {
+            on_progress(progress);
+        }
     };
     let answered = {
         let mut sending = pin!(send(watch, version, reference, credential.as_ref(), &mut take));

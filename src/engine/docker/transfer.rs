@@ -3,6 +3,8 @@
 //! Owns the credentials header and the parsing of the responses: streams of JSON lines, of which only an error, the
 //! engine's first status, and the digest at the end matter.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use serde::Deserialize;
@@ -10,6 +12,7 @@ use serde_json::Value;
 
 use crate::base::text::names_registry;
 use crate::credentials::Credential;
+use crate::engine::TransferProgress;
 
 /// The maximum length of a line in bytes; it limits what an untrusted server can send.
 const LONGEST_LINE: usize = 1 << 20;
@@ -21,9 +24,20 @@ struct JsonMessage {
     status: Option<String>,
     error: Option<String>,
     error_detail: Value,
+    /// The layer that the line is about.
+    id: String,
+    progress_detail: ProgressDetail,
     /// What the classic store adds at the end of a push (moby, `types.PushResult`). containerd's store adds other
     /// objects.
     aux: Value,
+}
+
+/// The bytes of a layer (moby, `jsonmessage.JSONProgress`).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProgressDetail {
+    current: u64,
+    total: u64,
 }
 
 /// Returns the registry of a repository by the rule of Docker's references: the part before the first slash, if it
@@ -62,6 +76,10 @@ pub(super) fn cut_lines(rest: &mut Vec<u8>, bytes: &[u8], mut read: impl FnMut(V
 pub(super) struct MessageStream<'a> {
     rest: Vec<u8>,
     result: TransferResult,
+    /// The progress of each layer.
+    layers: BTreeMap<String, TransferProgress>,
+    /// Whether it has changed since it was last returned.
+    has_progress: bool,
     on_start: &'a mut dyn FnMut(),
 }
 
@@ -79,7 +97,13 @@ pub(super) struct TransferResult {
 impl<'a> MessageStream<'a> {
     /// Starts with an empty response. `on_start` is called at the engine's first status about the transfer.
     pub(super) fn new(on_start: &'a mut dyn FnMut()) -> MessageStream<'a> {
-        MessageStream { rest: Vec::new(), result: TransferResult::default(), on_start }
+        MessageStream {
+            rest: Vec::new(),
+            result: TransferResult::default(),
+            layers: BTreeMap::new(),
+            has_progress: false,
+            on_start,
+        }
     }
 
     /// Adds a piece of the response.
@@ -87,6 +111,13 @@ impl<'a> MessageStream<'a> {
         let mut rest = std::mem::take(&mut self.rest);
         cut_lines(&mut rest, bytes, |line| self.read(line));
         self.rest = rest;
+    }
+
+    /// Returns the progress of all layers, if it has changed.
+    pub(super) fn progress(&mut self) -> Option<TransferProgress> {
+        let sum = |of: fn(&TransferProgress) -> u64| self.layers.values().map(of).sum();
+        let progress = TransferProgress { sent: sum(|it| it.sent), total: sum(|it| it.total) };
+        std::mem::take(&mut self.has_progress).then_some(progress)
     }
 
     /// Ends the response and returns its content.
@@ -100,11 +131,23 @@ impl<'a> MessageStream<'a> {
         if line.trim_ascii().is_empty() {
             return;
         }
-        if let Ok(JsonMessage { status, error, error_detail, aux }) = serde_json::from_slice(&line)
-        {
+        if let Ok(message) = serde_json::from_slice(&line) {
+            let JsonMessage { status, error, error_detail, aux, id, progress_detail } = message;
             // The engine sends its first status once it has the image's manifest.
             if status.is_some() && self.result.last.is_empty() {
                 (self.on_start)();
+            }
+            let ProgressDetail { current, total } = progress_detail;
+            if total > 0 {
+                // Compression may make a layer longer than announced.
+                let progress = TransferProgress { sent: current.min(total), total };
+                self.layers.insert(id, progress);
+                self.has_progress = true;
+            } else if status.as_deref() == Some("Pushed")
+                && let Some(layer) = self.layers.get_mut(&id)
+            {
+                layer.sent = layer.total;
+                self.has_progress = true;
             }
             // The first error is the cause of those that follow.
             if self.result.error.is_none() {
@@ -153,6 +196,27 @@ mod tests {
         assert_eq!(read(&[b"{\"status\":\"done\"}\n"]), (None, 1));
         assert_eq!(read(&[b"{\"message\":\"", b"no\"}\n"]), (None, 0));
         assert_eq!(read(&[b"{\"error\":\"no\"}"]), (Some("no".to_owned()), 0));
+    }
+
+    #[test]
+    fn the_progress_of_all_layers_is_added_up() {
+        let mut on_start = || ();
+        let mut lines = MessageStream::new(&mut on_start);
+        let mut check = |line: &str, expected: Option<(u64, u64)>| {
+            lines.take(format!("{line}\r\n").as_bytes());
+            let found = lines.progress().map(|it| (it.sent, it.total));
+            assert_eq!(found, expected, "{line}");
+        };
+        let pushing = |id, current| {
+            format!(
+                r#"{{"status":"Pushing","id":"{id}","progressDetail":{{"current":{current},"total":100}}}}"#
+            )
+        };
+        check(r#"{"status":"Preparing","id":"a","progressDetail":{}}"#, None);
+        check(&pushing("a", 40), Some((40, 100)));
+        check(r#"{"status":"Layer already exists","id":"c","progressDetail":{}}"#, None);
+        check(&pushing("b", 120), Some((140, 200)));
+        check(r#"{"status":"Pushed","id":"a","progressDetail":{}}"#, Some((200, 200)));
     }
 
     #[test]

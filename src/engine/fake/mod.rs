@@ -19,7 +19,7 @@ use self::store::FakeStore;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildStep, BuildUpdate, Builder, BuilderInfo, Cancel,
     Features, HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink,
-    StoredImage, TimedUpdate,
+    StoredImage, TimedUpdate, TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -379,7 +379,12 @@ impl ImageStore for Fake {
         })
     }
 
-    fn push(&self, reference: &str, _cancel: &Cancel) -> anyhow::Result<String> {
+    fn push(
+        &self,
+        reference: &str,
+        _: &mut dyn FnMut(TransferProgress),
+        _: &Cancel,
+    ) -> anyhow::Result<String> {
         anyhow::bail!("the fake engine pushes nothing: `{reference}`")
     }
 

@@ -107,7 +107,9 @@ fn must_be_listed(event: &Event) {
         | Event::ImageSkipped { .. }
         | Event::ImageCanceled { .. }
         | Event::ImagePulled { .. }
+        | Event::PushQueued
         | Event::PushStarted
+        | Event::PushProgress { .. }
         | Event::ImagePushed { .. }
         | Event::PushFailed { .. }
         | Event::Released { .. }
@@ -133,7 +135,9 @@ fn of_registries(evil: &str, took: Duration) -> Vec<Event> {
     let digested = || format!("{}@sha256:0", evil());
     vec![
         Event::ImagePulled { reference: digested(), took },
+        Event::PushQueued,
         Event::PushStarted,
+        Event::PushProgress { sent: 1, total: 2 },
         Event::ImagePushed { reference: digested(), took },
         Event::PushFailed { message: evil() },
     ]

@@ -312,7 +312,9 @@ impl ImageTimeline {
             }
             Event::ImageCanceled { .. } => return Some(Outcome::Canceled),
             Event::ImageStarted
+            | Event::PushQueued
             | Event::PushStarted
+            | Event::PushProgress { .. }
             | Event::Released { .. }
             | Event::NotReleased { .. }
             | Event::RunStarted { .. }
