@@ -13,57 +13,16 @@
 )]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
+use crate::common::registry::Registry;
 use crate::common::tree::{Images, bake_file, knows_contexts, lay_out, plan};
 use crate::common::{Cost, measure, print, run, spread};
 
 mod common;
 
 const ROUNDS: usize = 5;
-
-/// A registry that is stopped when this value is dropped.
-struct Registry {
-    child: Child,
-    address: String,
-    /// Removed together with the registry.
-    _directory: tempfile::TempDir,
-}
-
-impl Registry {
-    fn start() -> Registry {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("it has one").to_string();
-        drop(free);
-        let store = directory.path().join("store");
-        let config = format!(
-            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}', secret: x}}\n",
-            store.display()
-        );
-        let file = directory.path().join("config.yml");
-        fs::write(&file, config).expect("written");
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("docker-registry (Debian package of that name)");
-        while TcpStream::connect(&address).is_err() {
-            thread::sleep(Duration::from_millis(20));
-        }
-        Registry { child, address, _directory: directory }
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 fn main() {
     let count = std::env::args().find_map(|it| it.parse().ok()).unwrap_or(30);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+pub mod registry;
 pub mod tree;
 
 /// The cost of a program and all its children.
