@@ -70,6 +70,9 @@ pub enum Event {
     RunStarted {
         /// The engine and its version, such as `docker 20.10.24`.
         engine: String,
+        /// The command line as given, for a shell, with `***` in place of secrets. `None` if it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
         /// The maximum number of images built at the same time.
         jobs: usize,
         /// All images of the run, in dependency order.

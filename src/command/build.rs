@@ -2,7 +2,7 @@
 
 use crate::base::clock;
 use crate::base::error::usage;
-use crate::cli::{BuildArgs, Progress, PushOption, jobs};
+use crate::cli::{BuildArgs, Progress, PushOption, command_line, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
@@ -108,6 +108,7 @@ fn perform(
     let publishing = Publishing::of(provider, plain_http, push);
     let run_options = RunOptions {
         engine: format!("{} {}", info.name, info.version),
+        command: command_line::as_given(at.environment.arguments(), provider.secrets.mask()),
         jobs: jobs(options.jobs),
         on_failure: match (options.keep_going, options.fail_fast) {
             (true, _) => OnFailure::KeepGoing,

@@ -24,6 +24,8 @@ const LONGEST_LINE: usize = 400;
 pub struct Summary {
     /// The counts of the run.
     pub tally: Tally,
+    /// The command line of the run, if it is known.
+    command: Option<String>,
     failures: Vec<(Arc<str>, Failure)>,
     skipped: Vec<(Arc<str>, Skip)>,
     unpushed: Vec<(Arc<str>, String)>,
@@ -50,6 +52,7 @@ impl Summary {
         self.tally.take(stamped);
         let name = stamped.image.as_ref().map(|image| Arc::clone(&image.name));
         match (&stamped.event, name) {
+            (Event::RunStarted { command, .. }, _) => self.command.clone_from(command),
             (Event::Released { moved, kept }, _) => {
                 self.release = Some(Ok(phrases::released(moved, *kept)));
             }
@@ -96,9 +99,8 @@ impl Summary {
             text.push_str(&format!("not started: {images}\n"));
         }
         text.push_str(&self.draw_counts(paint));
-        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
-        if !failed.is_empty() {
-            text.push_str(&format!("try again: layers build {}\n", failed.join(" ")));
+        if let Some(command) = self.command.as_ref().filter(|_| !self.failures.is_empty()) {
+            text.push_str(&format!("try again: {}\n", visible(command)));
         }
         text
     }
@@ -220,6 +222,7 @@ mod tests {
         let need = Skip::ParentFailed { image: "dev".into() };
         let begun = Event::RunStarted {
             engine: "fake 1".to_owned(),
+            command: Some("layers build --all -k".to_owned()),
             jobs: 2,
             images,
             edges: Vec::new(),
@@ -245,7 +248,7 @@ error: dev failed at docker/dev/Dockerfile:9
 
 not started: x
 0 built, 1 failed, 2 skipped of 4 images in 1.5s
-try again: layers build dev
+try again: layers build --all -k
 ";
         assert_eq!(summary.draw(Paint::plain()), expected);
     }

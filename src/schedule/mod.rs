@@ -42,6 +42,8 @@ use worker::{BuildTask, LoopMessage, TaskResult};
 pub struct RunOptions {
     /// The engine's name, for the first event.
     pub engine: String,
+    /// The command line, for the first event.
+    pub command: Option<String>,
     /// The maximum number of images that are built at once, at least 1.
     pub jobs: usize,
     /// What happens to the other images if one fails.
@@ -253,6 +255,7 @@ impl Loop<'_, '_> {
         };
         Event::RunStarted {
             engine: self.options.engine.clone(),
+            command: self.options.command.clone(),
             jobs: self.options.jobs,
             images: order.map(|image| self.name(image)).collect(),
             edges: plan.edges().iter().map(edge).collect(),

@@ -123,6 +123,7 @@ fn execute(script: &TestRun) -> RunResult {
     let names = TestRecipes((0..len).map(|image| image.to_string()).collect());
     let options = RunOptions {
         engine: "test".to_owned(),
+        command: None,
         jobs: script.jobs,
         on_failure: script.on_failure,
         retries: 0,

@@ -195,7 +195,7 @@ fn a_failing_instruction_is_shown_with_its_location() {
         "| working",
         "skipped dependents: dev, release",
         "2 built, 1 failed, 2 skipped of 5 images",
-        "try again: layers build builder",
+        "try again: layers build --all -j2 --progress quiet",
     ] {
         assert!(said.contains(part), "`{part}` is missing in\n{said}");
     }

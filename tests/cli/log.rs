@@ -62,6 +62,39 @@ fn the_log_matches_the_output_of_the_run() {
 }
 
 #[test]
+fn the_command_to_try_again_is_complete() {
+    let project = failing();
+    let run = |arguments: &[&str]| {
+        let output = project.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        text(output.stderr)
+    };
+    let words =
+        ["-C", "docker/base", "build", "--all", "-k", "--engine", "fake", "--progress=quiet"];
+    let given = ["--build-arg", "A=it's 1", "--build-arg=NPM_TOKEN=abc", "--app", "shop"];
+    let said = run(&[&words[..], &given].concat());
+    let expected = "try again: layers -C docker/base build --all -k --engine fake --progress=quiet \
+                    --build-arg 'A=it'\\''s 1' '--build-arg=NPM_TOKEN=***' --app shop\n";
+    assert!(said.ends_with(expected), "{said}");
+    // The log, the events, and the page have it too.
+    assert!(text(raw(&project, "log").stdout).ends_with(expected));
+    let id = newest(&project);
+    let events = project.read(&format!(".layers/runs/{id}/events.jsonl"));
+    let begun: serde_json::Value = serde_json::from_str(events.lines().nth(1).unwrap()).unwrap();
+    let command = expected.trim_start_matches("try again: ").trim_end();
+    assert_eq!(begun["command"], command);
+    project.run("report").code(0);
+    let page = project.read(&format!(".layers/runs/{id}/report.html"));
+    assert!(page.contains("NPM_TOKEN=***") && !page.contains("abc"));
+    // A log of an earlier version does not contain the command line.
+    let old = events.replace(&format!("\"command\":{},", begun["command"]), "");
+    assert!(old.len() < events.len());
+    project.write(&format!(".layers/runs/{id}/events.jsonl"), &old);
+    let told = text(raw(&project, "log").stdout);
+    assert!(told.contains("1 failed") && !told.contains("try again"), "{told}");
+}
+
+#[test]
 fn a_truncated_log_tail_points_to_the_full_log() {
     let project = failing();
     let cut = "  | line 24\n  | line 25\n  full log: layers log builder\n  skipped";

@@ -143,6 +143,7 @@ impl Work {
         plan.set_costs(costs);
         let options = RunOptions {
             engine: "clockwork".to_owned(),
+            command: None,
             jobs,
             on_failure: OnFailure::Finish,
             retries: 0,

@@ -118,6 +118,7 @@ impl Maker {
         });
         let began = Event::RunStarted {
             engine: "docker 28.5.1".to_owned(),
+            command: Some("layers build --all".to_owned()),
             jobs: self.recipe.jobs,
             images: (0..self.recipe.images).map(|image| name(image).into()).collect(),
             edges: edges.collect(),

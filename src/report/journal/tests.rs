@@ -121,6 +121,7 @@ fn of_run_started(took: Duration) -> Event {
     let image = || "dev".into();
     Event::RunStarted {
         engine: "fake 1".to_owned(),
+        command: Some("layers build --all".to_owned()),
         jobs: 2,
         images: vec![image()],
         edges: vec![ImageEdge { image: image(), parent: image(), kind: DependencyKind::Copy }],

@@ -73,6 +73,7 @@ pub(super) fn describe<'a>(
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
+            command: run.command.as_deref().map(clean::line),
             began: metadata.began.to_string(),
             jobs: run.jobs,
             took: phrases::millis(run.took),

@@ -62,6 +62,7 @@ pub(in crate::report) fn begun(
     let two = Duration::from_secs(2);
     let event = Event::RunStarted {
         engine: "fake 1".to_owned(),
+        command: Some("layers build --all".to_owned()),
         jobs,
         images: images.iter().map(|image| (*image).into()).collect(),
         edges,

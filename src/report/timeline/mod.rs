@@ -28,6 +28,8 @@ pub use critical_path::{CriticalImage, WaitCause};
 pub struct Timeline {
     /// The engine and its version.
     pub engine: String,
+    /// The command line, if it is known.
+    pub command: Option<String>,
     /// The maximum number of images built at the same time.
     pub jobs: usize,
     /// The images in dependency order.
@@ -187,8 +189,9 @@ impl Timeline {
         self.took = now.at;
         let at = event.at;
         match &event.event {
-            Event::RunStarted { engine, jobs, images, edges, expected } => {
+            Event::RunStarted { engine, command, jobs, images, edges, expected } => {
                 self.engine.clone_from(engine);
+                self.command.clone_from(command);
                 self.jobs = *jobs;
                 for image in images {
                     self.index(image);
