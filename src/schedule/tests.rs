@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::Id;
 use crate::engine::stub::Stub;
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, FailureCause, StoredImage};
 use crate::event::Tally;
 
 /// A run: the parents of each image, which images fail, and how many are built at once.
@@ -49,7 +49,7 @@ fn instant<'a>(script: &'a TestRun, record: &'a EngineRecord) -> Stub<'a> {
             BuildOutcome::Canceled
         } else if script.fails[image] {
             let message = "as scripted".to_owned();
-            BuildOutcome::Failed(BuildFailure { step: None, message, may_pass: false })
+            BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image })
         } else {
             BuildOutcome::Built { image_id: format!("sha256:{image}") }
         })

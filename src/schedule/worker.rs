@@ -12,8 +12,8 @@ use crate::base::error::{self, transient};
 use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore,
-    StoredImage, TimedUpdate,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, FailureCause,
+    ImageStore, StoredImage, TimedUpdate,
 };
 use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
@@ -323,9 +323,12 @@ fn perform(
         BuildOutcome::Failed(failure) => {
             let step = failure.step.as_ref();
             Err(Box::new(AttemptFailure {
-                may_pass: failure.may_pass,
+                may_pass: failure.cause == FailureCause::Engine { may_retry: true },
                 failure: Failure {
-                    kind: FailureKind::Build,
+                    kind: match failure.cause {
+                        FailureCause::Image => FailureKind::Build,
+                        FailureCause::Engine { .. } => FailureKind::Machinery,
+                    },
                     excerpt: recipes.excerpt(order.image, &failure),
                     log_tail: step.map(|step| lines.tail(step)).unwrap_or_default(),
                     step: step.map(|step| lines.name(step)),
