@@ -129,7 +129,7 @@ fn perform(
     let record = observers.leave(&provider.freshness, at)?;
     provider.warn_about_state(at)?;
     let exit = Exit::from(&record.tally);
-    pages.write(record, began, state)?;
+    pages.write(record, began, state, at)?;
     Ok(exit)
 }
 

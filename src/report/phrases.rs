@@ -133,6 +133,11 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// Formats the time at which a run started: `2026-03-21 14:15:03 UTC`. `began` is in RFC 3339.
+pub(super) fn moment(began: &str) -> String {
+    began.split('.').next().unwrap_or_default().replace('T', " ") + " UTC"
+}
+
 /// Returns a duration in milliseconds.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -52,6 +52,8 @@ pub struct RunRecord {
     pub timeline: Option<Timeline>,
     /// The directory of its log, if there is one.
     pub directory: Option<PathBuf>,
+    /// Whether its log could not be written.
+    pub lacks_log: bool,
 }
 
 impl EventSink for Observers {
@@ -134,6 +136,7 @@ impl Observers {
             drop(state.keep_durations(&self.took));
         }
         state.sweep();
+        let lacks_log = self.unkept.is_some();
         match (self.unkept, state.trouble()) {
             (Some(_), Some(why)) => warn_unkept(&why, at)?,
             (Some(error), None) => warn_unkept(&error, at)?,
@@ -151,7 +154,7 @@ impl Observers {
         }
         printer::unless_closed(self.shown).context("can't show the progress")?;
         let directory = self.journal.directory().map(Path::to_owned);
-        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, directory })
+        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, directory, lacks_log })
     }
 }
 
