@@ -204,6 +204,8 @@ pub enum Event {
         /// The reason.
         message: String,
     },
+    /// The push of an image was canceled.
+    PushCanceled,
     /// The references of all images in the registry now point to the images of this run.
     Released {
         /// The references that pointed to something else or did not exist before.

@@ -30,6 +30,9 @@ pub struct Tally {
     /// Images whose push failed.
     #[serde(skip)]
     pub unpushed: usize,
+    /// Images whose push was canceled.
+    #[serde(skip)]
+    pub push_canceled: usize,
     /// Whether the infrastructure caused a failure.
     #[serde(skip)]
     pub machinery_failed: bool,
@@ -63,6 +66,7 @@ impl Tally {
             Event::ImageSkipped { .. } => self.skipped += 1,
             Event::ImagePushed { .. } => self.pushed += 1,
             Event::PushFailed { .. } => self.unpushed += 1,
+            Event::PushCanceled => self.push_canceled += 1,
             Event::NotReleased { message } => self.machinery_failed |= message.is_some(),
             Event::Interrupted { signal } => self.signal = Some(*signal),
             Event::RunFinished => self.is_over = true,

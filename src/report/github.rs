@@ -73,7 +73,7 @@ impl<W: Write> Reporter for Groups<W> {
         let name = &image.name;
         match &event.event {
             // Printed immediately, so that the log shows progress.
-            Event::ImageStarted | Event::ImagePushed { .. } => {
+            Event::ImageStarted | Event::ImagePushed { .. } | Event::PushCanceled => {
                 return writeln!(self.to, "{line}");
             }
             Event::PushFailed { message } => {

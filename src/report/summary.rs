@@ -173,15 +173,16 @@ impl Summary {
             phrases::counts(&self.tally, paint),
             phrases::duration(self.tally.took)
         );
-        let pushed = count(self.tally.pushed, "image");
+        let mut pushed = format!("{} pushed", count(self.tally.pushed, "image"));
+        if self.tally.push_canceled > 0 {
+            pushed.push_str(&format!(", {} canceled", self.tally.push_canceled));
+        }
         match &self.release {
-            None if self.tally.pushed == 0 => {}
-            None => text.push_str(&format!("{pushed} pushed\n")),
-            Some(Ok(released)) => {
-                text.push_str(&format!("{pushed} pushed, {released}\n"));
-            }
+            None if self.tally.pushed + self.tally.push_canceled == 0 => {}
+            None => text.push_str(&format!("{pushed}\n")),
+            Some(Ok(released)) => text.push_str(&format!("{pushed}, {released}\n")),
             Some(Err(_)) => {
-                text.push_str(&format!("{pushed} pushed, no tags moved in the registry\n"));
+                text.push_str(&format!("{pushed}, no tags moved in the registry\n"));
             }
         }
         text

@@ -34,7 +34,7 @@ pub use upload_queue::{PublishedImage, PublishedTags, Publisher};
 pub use worker::{ClaimContext, ClaimGuard, Preparation, Recipes};
 
 use states::States;
-use upload_queue::UploadQueue;
+use upload_queue::{UploadQueue, UploadResult};
 use worker::{BuildTask, LoopMessage, TaskResult};
 
 /// The options of a run.
@@ -62,7 +62,7 @@ pub enum OnFailure {
     Finish,
     /// All images continue that do not depend on it.
     KeepGoing,
-    /// Running builds are canceled too.
+    /// Running builds and pushes are canceled too.
     Cancel,
 }
 
@@ -289,6 +289,9 @@ impl Loop<'_, '_> {
             }
             LoopMessage::Uploaded { uploader, image, result } => {
                 self.uploads.release_thread(uploader);
+                if matches!(result, UploadResult::Canceled) {
+                    self.emit_of(image, Event::PushCanceled);
+                }
                 self.finish_upload(image, result);
             }
             LoopMessage::Signal(signal) => self.interrupt(signal),
@@ -395,6 +398,7 @@ impl Loop<'_, '_> {
             OnFailure::Cancel => {
                 self.stop();
                 self.cancel_where(|_| true);
+                self.uploads.cancel();
             }
         }
     }

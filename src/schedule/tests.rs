@@ -1,7 +1,7 @@
 //! Properties of the loop over random graphs, outcomes, and limits, with an engine that records what ran when.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 
 use proptest::prelude::*;
 
@@ -157,6 +157,76 @@ fn scripts() -> impl Strategy<Value = TestRun> {
             TestRun { parents: parents.collect(), fails, weights, jobs, on_failure, interrupted_at }
         })
     })
+}
+
+/// A registry to which an image is pushed until the push is canceled.
+#[derive(Default)]
+struct SlowRegistry {
+    has_started: Mutex<bool>,
+    started: Condvar,
+}
+
+impl SlowRegistry {
+    fn wait_for_push(&self) {
+        let has_started = self.has_started.lock().unwrap();
+        drop(self.started.wait_while(has_started, |has_started| !*has_started).unwrap());
+    }
+}
+
+impl Publisher for SlowRegistry {
+    fn publish(
+        &self,
+        _: UnitId,
+        _: &[ParentImage],
+        _: &str,
+        cancel: &Cancel,
+    ) -> anyhow::Result<PublishedImage> {
+        *self.has_started.lock().unwrap() = true;
+        self.started.notify_all();
+        // Far longer than the test takes, unless nothing cancels the push.
+        worker::pause(Duration::from_secs(20), cancel);
+        anyhow::ensure!(!cancel.is_set(), "canceled");
+        Ok(PublishedImage { reference: "x@sha256:0".to_owned(), digest: "sha256:0".to_owned() })
+    }
+
+    fn move_tags(
+        &self,
+        _: &[(UnitId, PublishedImage)],
+    ) -> anyhow::Result<Option<PublishedTags>> {
+        anyhow::bail!("not all images were pushed")
+    }
+}
+
+#[test]
+fn a_failed_build_cancels_running_pushes_with_fail_fast() {
+    let registry = SlowRegistry::default();
+    let build = |request: &BuildRequest, _: &Cancel| {
+        if request.dockerfile == "0" {
+            return Ok(BuildOutcome::Built { image_id: "sha256:0".to_owned() });
+        }
+        registry.wait_for_push();
+        let message = "as scripted".to_owned();
+        Ok(BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image }))
+    };
+    let engine = Stub::building(build).holding_everything();
+    let order = (0..2).map(UnitId::from_index).collect();
+    let plan = Plan::from_parents(order, [Vec::new(), Vec::new()].into_iter().collect());
+    let names = TestRecipes(vec!["0".to_owned(), "1".to_owned()]);
+    let options = RunOptions {
+        engine: "test".to_owned(),
+        command: None,
+        jobs: 2,
+        on_failure: OnFailure::Cancel,
+        retries: 0,
+        timeout: None,
+    };
+    let run = BuildRun::new(&plan, &names, &engine, Some(&registry), options);
+    let interrupter = run.interrupter();
+    let (tally, events) = (Tally::default(), Vec::new());
+    let mut heard = TestSink { tally, events, interrupted_at: None, interrupter };
+    run.execute(&mut heard);
+    let Tally { built, failed, pushed, push_canceled, .. } = heard.tally;
+    assert_eq!((built, failed, pushed, push_canceled), (1, 1, 0, 1));
 }
 
 /// Returns all dependencies of an image, direct or not.

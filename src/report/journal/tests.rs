@@ -110,6 +110,7 @@ fn must_be_listed(event: &Event) {
         | Event::PushStarted
         | Event::ImagePushed { .. }
         | Event::PushFailed { .. }
+        | Event::PushCanceled
         | Event::Released { .. }
         | Event::NotReleased { .. }
         | Event::Interrupted { .. }
@@ -137,6 +138,7 @@ fn of_registries(evil: &str, took: Duration) -> Vec<Event> {
         Event::PushStarted,
         Event::ImagePushed { reference: digested(), took },
         Event::PushFailed { message: evil() },
+        Event::PushCanceled,
     ]
 }
 

@@ -290,6 +290,7 @@ impl ImageTimeline {
                 self.passages.push(format!("pushed as {what} in {took}"));
             }
             Event::PushFailed { message } => self.passages.push(phrases::push_failed(message)),
+            Event::PushCanceled => self.passages.push("push canceled".to_owned()),
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
                 let held = registry.as_deref().map(clean::line);
                 self.passages.extend(held.map(|at| format!("in the registry as {at}")));
