@@ -292,8 +292,11 @@ pub struct StepInfo {
 pub struct Failure {
     /// What caused it.
     pub kind: FailureKind,
-    /// What went wrong, in one or a few lines.
+    /// What went wrong, in one or a few lines. Logs of earlier versions also contain the hint here.
     pub message: String,
+    /// A command or an edit that helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The step that failed, if a step did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Arc<StepInfo>>,
@@ -309,7 +312,22 @@ pub struct Failure {
 impl Failure {
     /// Creates a failure without a step.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into(), step: None, excerpt: None, log_tail: Vec::new() }
+        Failure {
+            kind,
+            message: message.into(),
+            hint: None,
+            step: None,
+            excerpt: None,
+            log_tail: Vec::new(),
+        }
+    }
+
+    /// Returns the message, followed by the hint on a separate line.
+    pub fn text(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}\nhint: {hint}", self.message),
+            None => self.message.clone(),
+        }
     }
 }
 

@@ -130,6 +130,7 @@ mod tests {
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
+            hint: None,
             step: None,
             excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
             log_tail: vec!["50%".to_owned(), "no\x1b[31m rule".to_owned()],

@@ -37,9 +37,10 @@ pub(super) fn failed_at(failure: &Failure) -> String {
     }
 }
 
-/// Returns the failure message and the last output lines of the step, cleaned line by line.
+/// Returns the failure message, the hint, and the last output lines of the step, cleaned line by line.
 pub(super) fn why_failed(failure: &Failure) -> String {
-    let lines = failure.message.lines().chain(failure.log_tail.iter().map(String::as_str));
+    let text = failure.text();
+    let lines = text.lines().chain(failure.log_tail.iter().map(String::as_str));
     lines.map(clean::line).collect::<Vec<_>>().join("\n")
 }
 

@@ -124,7 +124,7 @@ fn words_of(event: &Event) -> Option<Phrase> {
             format!("{} done in {}", phrases::position(step), phrases::duration(*took))
         }
         Event::ImageFailed { failure, .. } => {
-            format!("{}\n{}", plain::words_of(event)?, failure.message)
+            format!("{}\n{}", plain::words_of(event)?, failure.text())
         }
         _ => return plain::words_of(event),
     };

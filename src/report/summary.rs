@@ -127,6 +127,9 @@ impl Summary {
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("  hint: {}\n", phrases::lines(hint).replace('\n', "\n  ")));
+        }
         text.push_str(&self.draw_tail(image, failure, paint));
         let is_lost =
             |because: &Skip| matches!(because, Skip::ParentFailed { image: it } if **it == *image);
@@ -213,6 +216,7 @@ mod tests {
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
+            hint: Some("write a rule".to_owned()),
             step: Some(Arc::new(step)),
             excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
             log_tail: vec!["make: \x1b[31mno rule".to_owned()],
@@ -243,6 +247,7 @@ error: dev failed at docker/dev/Dockerfile:9
   |
 9 | RUN make
   | ^^^^^^^^ exit code: 2
+  hint: write a rule
   last 1 line of the log:
   | make: no rule
   skipped dependents: release

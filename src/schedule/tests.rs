@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::Id;
+use crate::base::error::permanent;
 use crate::engine::stub::Stub;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, FailureCause, StoredImage};
 use crate::event::Tally;
@@ -189,12 +190,48 @@ impl Publisher for SlowRegistry {
         Ok(PublishedImage { reference: "x@sha256:0".to_owned(), digest: "sha256:0".to_owned() })
     }
 
-    fn move_tags(
-        &self,
-        _: &[(UnitId, PublishedImage)],
-    ) -> anyhow::Result<Option<PublishedTags>> {
+    fn move_tags(&self, _: &[(UnitId, PublishedImage)]) -> anyhow::Result<Option<PublishedTags>> {
         anyhow::bail!("not all images were pushed")
     }
+}
+
+/// Runs images without dependencies on an engine.
+fn run_apart(
+    images: usize,
+    engine: &Stub<'_>,
+    publisher: Option<&dyn Publisher>,
+    on_failure: OnFailure,
+) -> TestSink {
+    let order = (0..images).map(UnitId::from_index).collect();
+    let plan = Plan::from_parents(order, (0..images).map(|_| Vec::new()).collect());
+    let names = TestRecipes((0..images).map(|image| image.to_string()).collect());
+    let options = RunOptions {
+        engine: "test".to_owned(),
+        command: None,
+        jobs: images,
+        on_failure,
+        retries: 0,
+        timeout: None,
+    };
+    let run = BuildRun::new(&plan, &names, engine, publisher, options);
+    let interrupter = run.interrupter();
+    let (tally, events) = (Tally::default(), Vec::new());
+    let mut heard = TestSink { tally, events, interrupted_at: None, interrupter };
+    run.execute(&mut heard);
+    heard
+}
+
+#[test]
+fn the_hint_of_an_engine_failure_is_not_part_of_its_message() {
+    let build = |_: &BuildRequest, _: &Cancel| Err(permanent("no answer").hint("start it").into());
+    let heard = run_apart(1, &Stub::building(build), None, OnFailure::Finish);
+    let failed = heard.events.iter().find_map(|event| match &event.event {
+        Event::ImageFailed { failure, .. } => Some(failure),
+        _ => None,
+    });
+    let failure = failed.unwrap();
+    assert_eq!((&*failure.message, failure.hint.as_deref()), ("no answer", Some("start it")));
+    assert_eq!(failure.text(), "no answer\nhint: start it");
 }
 
 #[test]
@@ -209,22 +246,7 @@ fn a_failed_build_cancels_running_pushes_with_fail_fast() {
         Ok(BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image }))
     };
     let engine = Stub::building(build).holding_everything();
-    let order = (0..2).map(UnitId::from_index).collect();
-    let plan = Plan::from_parents(order, [Vec::new(), Vec::new()].into_iter().collect());
-    let names = TestRecipes(vec!["0".to_owned(), "1".to_owned()]);
-    let options = RunOptions {
-        engine: "test".to_owned(),
-        command: None,
-        jobs: 2,
-        on_failure: OnFailure::Cancel,
-        retries: 0,
-        timeout: None,
-    };
-    let run = BuildRun::new(&plan, &names, &engine, Some(&registry), options);
-    let interrupter = run.interrupter();
-    let (tally, events) = (Tally::default(), Vec::new());
-    let mut heard = TestSink { tally, events, interrupted_at: None, interrupter };
-    run.execute(&mut heard);
+    let heard = run_apart(2, &engine, Some(&registry), OnFailure::Cancel);
     let Tally { built, failed, pushed, push_canceled, .. } = heard.tally;
     assert_eq!((built, failed, pushed, push_canceled), (1, 1, 0, 1));
 }

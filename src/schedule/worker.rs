@@ -333,6 +333,7 @@ fn perform(
                     log_tail: step.map(|step| lines.tail(step)).unwrap_or_default(),
                     step: step.map(|step| lines.name(step)),
                     message: mask.hide_in(failure.message.clone()),
+                    hint: None,
                 },
             }))
         }
@@ -373,7 +374,8 @@ fn take(
 }
 
 fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<AttemptFailure> {
-    let message = mask.hide_in(error::text(error));
-    let failure = Failure::new(FailureKind::Machinery, message);
+    let message = mask.hide_in(format!("{error:#}"));
+    let hint = error::hint(error).map(|hint| mask.hide_in(hint.to_owned()));
+    let failure = Failure { hint, ..Failure::new(FailureKind::Machinery, message) };
     Box::new(AttemptFailure { failure, may_pass: error::is_transient(error) })
 }

@@ -203,6 +203,7 @@ impl Maker {
         let failure = Failure {
             kind: FailureKind::Build,
             message: "process \"/bin/sh -c make\" did not complete: exit code: 2".to_owned(),
+            hint: None,
             step: Some(Arc::clone(step)),
             excerpt: Some(Excerpt {
                 place: Location { file, line: 9, column: 1 },

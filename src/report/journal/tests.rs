@@ -154,6 +154,7 @@ fn every_event() -> Vec<TimedEvent> {
     let build = Failure {
         kind: FailureKind::Build,
         message: format!("exit code: 2\n{evil}"),
+        hint: Some(evil.clone()),
         step: Some(step()),
         excerpt: Some(Excerpt { place: place(), text: "RUN make \\\n  all".to_owned() }),
         log_tail: vec![evil.clone()],

@@ -142,6 +142,7 @@ fn failed(image: &str) -> Fact {
     let failure = Failure {
         kind: FailureKind::Build,
         message: "exit code: 2".to_owned(),
+        hint: None,
         step: Some(step(3, "RUN make")),
         excerpt: None,
         log_tail: Vec::new(),

@@ -261,6 +261,12 @@ impl Timeline {
 }
 
 impl ImageTimeline {
+    /// Records a pull or a push.
+    fn pass(&mut self, what: &str, reference: &str, took: Duration) {
+        let (reference, took) = (clean::line(reference), phrases::duration(took));
+        self.passages.push(format!("{what} {reference} in {took}"));
+    }
+
     /// Records an event about the image. Returns its outcome if the event is its end.
     fn take(&mut self, event: &Event, at: Duration) -> Option<Outcome> {
         match event {
@@ -281,14 +287,8 @@ impl ImageTimeline {
                 self.tail.push_back(line.clone());
             }
             Event::Warning { message } => self.warnings.push(message.clone()),
-            Event::ImagePulled { reference, took } => {
-                let (what, took) = (clean::line(reference), phrases::duration(*took));
-                self.passages.push(format!("pulled {what} in {took}"));
-            }
-            Event::ImagePushed { reference, took } => {
-                let (what, took) = (clean::line(reference), phrases::duration(*took));
-                self.passages.push(format!("pushed as {what} in {took}"));
-            }
+            Event::ImagePulled { reference, took } => self.pass("pulled", reference, *took),
+            Event::ImagePushed { reference, took } => self.pass("pushed as", reference, *took),
             Event::PushFailed { message } => self.passages.push(phrases::push_failed(message)),
             Event::PushCanceled => self.passages.push("push canceled".to_owned()),
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
