@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 mod build;
 mod ci;
@@ -185,7 +185,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Exit with code 1 if anything is to be built.
+    /// Exit with code 1 if anything is to be built or tagged.
     #[arg(long)]
     pub check: bool,
 
@@ -305,11 +305,12 @@ pub enum Deny {
 
 /// `layers affected`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("causes").required(true).multiple(true).args(["since", "missing", "moved"]))]
 pub struct AffectedArgs {
     /// List images changed since git revision REV, and their dependents.
     ///
     /// With REV..., compares with the merge base of REV and HEAD.
-    #[arg(long, value_name = "REV", required_unless_present_any = ["missing", "moved"])]
+    #[arg(long, value_name = "REV")]
     pub since: Option<String>,
 
     /// Also list images missing from the registry; needs no engine.

@@ -70,6 +70,9 @@ pub enum Event {
     RunStarted {
         /// The engine and its version, such as `docker 20.10.24`.
         engine: String,
+        /// The command line as given, for a shell, with `***` in place of secrets. `None` if it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
         /// The maximum number of images built at the same time.
         jobs: usize,
         /// All images of the run, in dependency order.
@@ -210,6 +213,8 @@ pub enum Event {
         /// The reason.
         message: String,
     },
+    /// The push of an image was canceled.
+    PushCanceled,
     /// The references of all images in the registry now point to the images of this run.
     Released {
         /// The references that pointed to something else or did not exist before.
@@ -296,8 +301,11 @@ pub struct StepInfo {
 pub struct Failure {
     /// What caused it.
     pub kind: FailureKind,
-    /// What went wrong, in one or a few lines.
+    /// What went wrong, in one or a few lines. Logs of earlier versions also contain the hint here.
     pub message: String,
+    /// A command or an edit that helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The step that failed, if a step did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Arc<StepInfo>>,
@@ -313,7 +321,22 @@ pub struct Failure {
 impl Failure {
     /// Creates a failure without a step.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into(), step: None, excerpt: None, log_tail: Vec::new() }
+        Failure {
+            kind,
+            message: message.into(),
+            hint: None,
+            step: None,
+            excerpt: None,
+            log_tail: Vec::new(),
+        }
+    }
+
+    /// Returns the message, followed by the hint on a separate line.
+    pub fn text(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}\nhint: {hint}", self.message),
+            None => self.message.clone(),
+        }
     }
 }
 

@@ -25,11 +25,37 @@ pub struct Platform {
 
 /// The error for text that is not a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAPlatform;
+pub enum NotAPlatform {
+    /// It is not valid.
+    Invalid,
+    /// It is a list, as docker buildx accepts.
+    Several,
+}
+
+impl NotAPlatform {
+    /// Describes the text after its name: `not a valid platform`.
+    pub fn what(self) -> &'static str {
+        match self {
+            NotAPlatform::Invalid => "not a valid platform",
+            NotAPlatform::Several => "several platforms, but a run builds for one",
+        }
+    }
+
+    /// Returns what to do about a setting with this value.
+    pub fn hint(self) -> &'static str {
+        match self {
+            NotAPlatform::Invalid => "set it to one such as `linux/arm64`",
+            NotAPlatform::Several => "set it to one of them",
+        }
+    }
+}
 
 impl fmt::Display for NotAPlatform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected a platform such as `linux/arm64`")
+        match self {
+            NotAPlatform::Invalid => f.write_str("expected a platform such as `linux/arm64`"),
+            NotAPlatform::Several => f.write_str(self.what()),
+        }
     }
 }
 
@@ -41,7 +67,8 @@ impl FromStr for Platform {
     /// Parses a platform to build for. If only an operating system is given, the architecture is that of this
     /// machine.
     fn from_str(text: &str) -> Result<Platform, NotAPlatform> {
-        let read = Platform::parse(text, this_architecture()).ok_or(NotAPlatform)?;
+        let wrong = if text.contains(',') { NotAPlatform::Several } else { NotAPlatform::Invalid };
+        let read = Platform::parse(text, this_architecture()).ok_or(wrong)?;
         Ok(read.requested())
     }
 }
@@ -275,7 +302,8 @@ impl<'de> Deserialize<'de> for Platform {
         if text.is_empty() {
             return Ok(Platform::default());
         }
-        Platform::parse(&text, this_architecture()).ok_or_else(|| D::Error::custom(NotAPlatform))
+        Platform::parse(&text, this_architecture())
+            .ok_or_else(|| D::Error::custom(NotAPlatform::Invalid))
     }
 }
 

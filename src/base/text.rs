@@ -2,7 +2,7 @@
 //!
 //! Owns small pieces of English that messages share.
 
-use super::screen::visible;
+use super::screen::{is_unseen, visible};
 
 /// Formats a count with its noun: `1 image`, `2 images`.
 pub fn count(number: usize, noun: &str) -> String {
@@ -40,6 +40,29 @@ pub fn inline_shell_word(word: &str) -> String {
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let word: String = word.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
     shell_word(&word)
+}
+
+/// Quotes a word for a shell so that all its characters are visible: with `$'…'` if one would be invisible, or would
+/// move others.
+pub fn visible_shell_word(word: &str) -> String {
+    if !word.chars().any(is_unseen) {
+        return shell_word(word);
+    }
+    let mut text = String::from("$'");
+    for character in word.chars() {
+        match character {
+            '\\' | '\'' => text.extend(['\\', character]),
+            character if is_unseen(character) => {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    text.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            character => text.push(character),
+        }
+    }
+    text.push('\'');
+    text
 }
 
 /// Returns the candidate that was probably meant by `name`, if one is close enough.

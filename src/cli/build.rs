@@ -37,7 +37,7 @@ pub struct BuildArgs {
     #[arg(long, short)]
     pub keep_going: bool,
 
-    /// Cancel running builds on the first failure.
+    /// Cancel running builds and pushes on the first failure.
     #[arg(long, conflicts_with = "keep_going")]
     pub fail_fast: bool,
 

@@ -1,8 +1,9 @@
 //! Command lines as they are typed again, in hints and in the headers of files.
 //!
-//! Owns which options change what a command makes.
+//! Owns which options change what a command makes, and what a command line that is kept does not show.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 
 use clap::ValueEnum;
 
@@ -11,7 +12,56 @@ use super::{
     USUAL_IMAGE, USUAL_RUNNER, usual_action,
 };
 use crate::base::Platform;
-use crate::base::text::inline_shell_word as quote;
+use crate::base::text::{inline_shell_word as quote, visible_shell_word};
+use crate::credentials::is_proxy;
+use crate::engine::mask::{HIDDEN, Mask};
+
+/// Words that make the name of a build argument confidential (BuildKit's check `SecretsUsedInArgOrEnv`,
+/// `frontend/dockerfile/dockerfile2llb/convert.go`).
+const CONFIDENTIAL: [&str; 10] = [
+    "apikey",
+    "auth",
+    "credential",
+    "credentials",
+    "key",
+    "passwd",
+    "password",
+    "pword",
+    "secret",
+    "token",
+];
+
+/// Returns the command line as it was given, for a shell. The values of secrets are masked, and those of build
+/// arguments that are confidential by their names.
+///
+/// Returns `None` if an argument is not UTF-8, because the text would be another command line.
+pub fn as_given(arguments: &[OsString], mask: &Mask) -> Option<String> {
+    let mut words = vec!["layers".to_owned()];
+    let mut is_build_arg = false;
+    for argument in arguments {
+        let word = argument.to_str()?;
+        let shown = match word.strip_prefix("--build-arg=") {
+            _ if is_build_arg => hide_confidential(word),
+            Some(argument) => format!("--build-arg={}", hide_confidential(argument)).into(),
+            None => word.into(),
+        };
+        is_build_arg = !is_build_arg && word == "--build-arg";
+        words.push(visible_shell_word(&mask.hide_in(shown.into_owned())));
+    }
+    Some(words.join(" "))
+}
+
+/// Masks the value of a build argument that is confidential by its name, and that of a proxy with a password.
+fn hide_confidential(argument: &str) -> Cow<'_, str> {
+    let Some((name, value)) = argument.split_once('=') else { return argument.into() };
+    let lower = name.to_lowercase();
+    let has = |words: &[&str]| lower.split('_').any(|part| words.contains(&part));
+    let is_confidential = has(&CONFIDENTIAL) && !has(&["public"]);
+    if is_confidential || (is_proxy(name) && value.contains('@')) {
+        return format!("{name}={HIDDEN}").into();
+    }
+    argument.into()
+}
 
 /// The options of all commands that change what is made, each with its value as `quote` writes words.
 pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<String> {
@@ -103,4 +153,44 @@ fn gitlab_words(options: &CiGitlab) -> Vec<Cow<'static, str>> {
         words.push(format!("--image {}", quote(image)).into());
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_quoted_and_secrets_in_it_are_masked() {
+        let mask = Mask::new([b"hunter2".as_slice()]).unwrap();
+        let check = |words: &[&str], expected: &str| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            assert_eq!(as_given(&words, &mask).unwrap(), expected);
+        };
+        check(&["build", "-C", "a b", "dev-*", "it's"], r"layers build -C 'a b' 'dev-*' 'it'\''s'");
+        check(&["build", "--tag", "a\nb"], r"layers build --tag $'a\012b'");
+        check(
+            &["build", "--secret", "id=npm,env=NPM_TOKEN", "--build-arg", "A=hunter2"],
+            "layers build --secret id=npm,env=NPM_TOKEN --build-arg 'A=***'",
+        );
+        check(
+            &["build", "--build-arg=NPM_TOKEN=x", "--build-arg", "password=y", "TOKEN=z"],
+            "layers build '--build-arg=NPM_TOKEN=***' --build-arg 'password=***' TOKEN=z",
+        );
+        check(
+            &["--build-arg", "PUBLIC_KEY=x", "--build-arg", "TOKENS=y", "--build-arg", "TOKEN"],
+            "layers --build-arg PUBLIC_KEY=x --build-arg TOKENS=y --build-arg TOKEN",
+        );
+        check(
+            &["--build-arg", "https_proxy=http://a:b@c", "--build-arg", "HTTP_PROXY=http://c"],
+            "layers --build-arg 'https_proxy=***' --build-arg HTTP_PROXY=http://c",
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_line_that_is_not_utf8_is_not_shown() {
+        use std::os::unix::ffi::OsStringExt;
+        let words = [OsString::from("build"), OsString::from_vec(vec![0xff])];
+        assert_eq!(as_given(&words, &Mask::default()), None);
+    }
 }

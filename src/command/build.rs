@@ -2,7 +2,7 @@
 
 use crate::base::clock;
 use crate::base::error::usage;
-use crate::cli::{BuildArgs, Progress, PushOption, jobs};
+use crate::cli::{BuildArgs, Progress, PushOption, command_line, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
@@ -127,6 +127,7 @@ fn perform(
     warn_unrecorded()?;
     let run_options = RunOptions {
         engine: format!("{} {}", info.name, info.version),
+        command: command_line::as_given(at.environment.arguments(), provider.secrets.mask()),
         jobs: jobs(options.jobs),
         push_jobs: usize::from(options.push_jobs),
         on_failure: match (options.keep_going, options.fail_fast) {
@@ -152,7 +153,7 @@ fn perform(
     if let (Some(file), Exit::Done) = (&options.metadata_file, exit) {
         metadata::write(&pages.start.join(file), session, publishing.as_ref(), &record)?;
     }
-    pages.write(record, began, state)?;
+    pages.write(record, began, state, at)?;
     Ok(exit)
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use crate::base::ImageId;
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::cli::output::{file_in, file_to_check};
 use crate::cli::{ColorBy, Format, GraphArgs as Options, command_line};
 use crate::exit::Exit;
+use crate::export::mark::Marks;
 use crate::export::{self, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
 use crate::graph::select;
@@ -56,20 +58,26 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         },
         _ => Pins::default(),
     };
-    let draw = |ink: tree::Ink<'_>| draw(&workspace, options, format, &pins, ink, at);
+    let images = images_to_draw(&workspace, options, format)?;
+    let marks = options.color_by.map(|by| {
+        let engine = options.engine.engine;
+        marks::make(&mut workspace, &images, by, engine, at)
+    });
+    let view = view(&workspace, &images, options, marks.transpose()?);
+    let draw = |ink: tree::Ink<'_>| draw(&workspace, view, options, format, &pins, ink, at);
     match output {
         Some(path) if options.check => {
-            let expected = draw(&tree::plain)?;
+            let expected = draw(&tree::plain);
             let name =
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
             let command = command_line::graph(options, &at.global, None);
             let is_current = comparison::with_file(&path, &expected, &name, &command)?;
             return Ok(if is_current { Exit::Done } else { Exit::Failed });
         }
-        Some(path) => printer::file(&path, &draw(&tree::plain)?)?,
+        Some(path) => printer::file(&path, &draw(&tree::plain))?,
         None => {
             let paint = at.environment.paint_of_output();
-            let text = draw(&|mark, text| marks::paint(paint, mark, text))?;
+            let text = draw(&|mark, text| marks::paint(paint, mark, text));
             match format {
                 Format::Tree => printer::out(&text)?,
                 _ => printer::data(&text)?,
@@ -106,18 +114,18 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
-/// Draws the graph, or the part that the options select, in a format.
+/// Draws a view of the graph in a format.
 fn draw(
     workspace: &Workspace,
+    view: View<'_>,
     options: &Options,
     format: Format,
     pins: &Pins,
     ink: tree::Ink<'_>,
     at: &Invocation,
-) -> anyhow::Result<String> {
-    let view = view(workspace, options, format, at)?;
+) -> String {
     let recipe = |format| workspace.recipe(command_line::graph(options, &at.global, Some(format)));
-    Ok(match format {
+    match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
         Format::Mermaid => mermaid::draw(&view),
@@ -129,18 +137,16 @@ fn draw(
         }
         Format::Bake => bake::draw(&view, &recipe(Format::Bake)),
         Format::Compose => compose::draw(&view, &recipe(Format::Compose)),
-    })
+    }
 }
 
-/// Returns the part of the graph that is drawn.
-fn view<'a>(
-    workspace: &'a Workspace,
+/// Returns the images that the options select, after checking that the options fit the format.
+fn images_to_draw(
+    workspace: &Workspace,
     options: &Options,
     format: Format,
-    at: &Invocation,
-) -> anyhow::Result<View<'a>> {
+) -> anyhow::Result<Vec<ImageId>> {
     let graph = &workspace.graph;
-    let mut view = View::whole(graph);
     if options.reduce && is_for_builds(format) {
         return Err(usage("`--reduce` omits edges, but a build needs all of them").into());
     }
@@ -150,20 +156,31 @@ fn view<'a>(
             .hint("add --dot, --mermaid, or --svg, or omit the format")
             .into());
     }
-    if !options.focus.is_empty() {
-        let images = select::surroundings(graph, &options.focus, &workspace.current);
-        let mut images = images.map_err(as_usage)?;
-        if is_for_builds(format) {
-            images = select::with_needs(graph, &images);
-        }
-        view = view.of(&images);
+    if options.focus.is_empty() {
+        return Ok(graph.images.ids().collect());
     }
+    let images = select::surroundings(graph, &options.focus, &workspace.current);
+    let mut images = images.map_err(as_usage)?;
+    if is_for_builds(format) {
+        images = select::with_needs(graph, &images);
+    }
+    images.sort_unstable();
+    Ok(images)
+}
+
+/// Returns the part of the graph that is drawn.
+fn view<'a>(
+    workspace: &'a Workspace,
+    images: &[ImageId],
+    options: &Options,
+    marks: Option<Marks>,
+) -> View<'a> {
+    let mut view = View::whole(&workspace.graph).of(images);
     if options.reduce {
         view = view.reduced();
     }
-    if let Some(by) = options.color_by {
-        let images: Vec<_> = view.images().map(|(id, _)| id).collect();
-        view = view.marked(marks::make(workspace, &images, by, options.engine.engine, at)?);
+    match marks {
+        Some(marks) => view.marked(marks),
+        None => view,
     }
-    Ok(view)
 }

@@ -18,6 +18,9 @@ use crate::workspace::root::WorkspaceLocation;
 pub fn run(options: &LogArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let runs = run_logs::kept(&WorkspaceLocation::of(at)?.root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
+    if options.run.is_none() && options.image.as_ref().is_none_or(|it| has_log_of(run, it)) {
+        printer::note(&replay::heading(run))?;
+    }
     match &options.image {
         None => {
             let is_last = runs.last().is_some_and(|last| last.id == run.id);

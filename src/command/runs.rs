@@ -7,6 +7,7 @@ use crate::cli::RunsArgs;
 use crate::exit::Exit;
 use crate::report::printer;
 use crate::report::runs::{self, RunRow};
+use crate::session::run_logs::NO_RUNS;
 use crate::state;
 use crate::workspace::{Invocation, root};
 
@@ -18,7 +19,7 @@ pub fn run(options: &RunsArgs, at: &Invocation) -> anyhow::Result<Exit> {
     } else if at.global.quiet {
         printer::out(&rows.iter().map(|row| format!("{}\n", row.id)).collect::<String>())?;
     } else if rows.is_empty() {
-        printer::err("no runs found: nothing has been built here yet\n")?;
+        printer::err(&format!("{NO_RUNS}\n"))?;
     } else {
         printer::out(&runs::draw(&rows))?;
     }

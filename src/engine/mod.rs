@@ -27,7 +27,9 @@ pub use attest::Attestations;
 pub use cancel::{Cancel, CancelGuard};
 pub use frontend::{Frontend, NamedContexts};
 pub use image::{Evidence, HistoryEntry, LabelFilter, ListedImage, StoredImage};
-pub use progress::{BuildFailure, BuildOutcome, BuildStep, BuildUpdate, Sink, TimedUpdate};
+pub use progress::{
+    BuildFailure, BuildOutcome, BuildStep, BuildUpdate, FailureCause, Sink, TimedUpdate,
+};
 pub use request::{BuildRequest, ContextFiles, ContextSource, NoFiles};
 pub use secret::Secrets;
 

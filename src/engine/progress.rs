@@ -92,6 +92,18 @@ pub struct BuildFailure {
     pub step: Option<BuildStep>,
     /// The engine's message, without its prefixes.
     pub message: String,
-    /// Whether a retry may succeed: a registry or the network failed, not a command of the Dockerfile.
-    pub may_pass: bool,
+    /// What caused it.
+    pub cause: FailureCause,
+}
+
+/// What caused a failed build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCause {
+    /// The image's own files: a command failed, or a file does not exist.
+    Image,
+    /// The engine: its network, its disk, or its own state.
+    Engine {
+        /// Whether the build may be retried.
+        may_retry: bool,
+    },
 }

@@ -33,6 +33,9 @@ pub struct Tally {
     /// Images that were queued for a push, whether it has ended or not.
     #[serde(skip)]
     pub queued: usize,
+    /// Images whose push was canceled.
+    #[serde(skip)]
+    pub push_canceled: usize,
     /// Whether the infrastructure caused a failure.
     #[serde(skip)]
     pub machinery_failed: bool,
@@ -67,6 +70,7 @@ impl Tally {
             Event::PushQueued => self.queued += 1,
             Event::ImagePushed { .. } => self.pushed += 1,
             Event::PushFailed { .. } => self.unpushed += 1,
+            Event::PushCanceled => self.push_canceled += 1,
             Event::NotReleased { message } => self.machinery_failed |= message.is_some(),
             Event::Interrupted { signal } => self.signal = Some(*signal),
             Event::RunFinished => self.is_over = true,
@@ -76,7 +80,7 @@ impl Tally {
 
     /// Returns how many images are finished, and in the registry if they are pushed.
     pub fn arrived(&self) -> usize {
-        let pending = self.queued.saturating_sub(self.pushed + self.unpushed);
+        let pending = self.queued.saturating_sub(self.pushed + self.unpushed + self.push_canceled);
         self.ended().saturating_sub(pending)
     }
 

@@ -73,7 +73,7 @@ impl<W: Write> Reporter for Groups<W> {
         let name = &image.name;
         match &event.event {
             // Printed immediately, so that the log shows progress.
-            Event::ImageStarted | Event::ImagePushed { .. } => {
+            Event::ImageStarted | Event::ImagePushed { .. } | Event::PushCanceled => {
                 return writeln!(self.to, "{line}");
             }
             Event::PushFailed { message } => {
@@ -134,6 +134,7 @@ mod tests {
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
+            hint: None,
             step: None,
             excerpt: Some(Excerpt { place: location, text: "RUN make".to_owned() }),
             log_tail: vec!["50%".to_owned(), "no\x1b[31m rule".to_owned()],

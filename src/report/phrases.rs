@@ -37,9 +37,10 @@ pub(super) fn failed_at(failure: &Failure) -> String {
     }
 }
 
-/// Returns the failure message and the last output lines of the step, cleaned line by line.
+/// Returns the failure message, the hint, and the last output lines of the step, cleaned line by line.
 pub(super) fn why_failed(failure: &Failure) -> String {
-    let lines = failure.message.lines().chain(failure.log_tail.iter().map(String::as_str));
+    let text = failure.text();
+    let lines = text.lines().chain(failure.log_tail.iter().map(String::as_str));
     lines.map(clean::line).collect::<Vec<_>>().join("\n")
 }
 
@@ -131,6 +132,11 @@ pub fn duration(time: Duration) -> String {
     } else {
         format!("{}h{:02}m", whole / 3600, whole % 3600 / 60)
     }
+}
+
+/// Formats the time at which a run started: `2026-03-21 14:15:03 UTC`. `began` is in RFC 3339.
+pub(super) fn moment(began: &str) -> String {
+    began.split('.').next().unwrap_or_default().replace('T', " ") + " UTC"
 }
 
 /// Returns a duration in milliseconds.

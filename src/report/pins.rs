@@ -36,6 +36,15 @@ pub struct KnownDigests {
     pub digests: Vec<String>,
 }
 
+/// Why the current digest of a tag is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnknownDigest {
+    /// The reason.
+    pub why: String,
+    /// A command or an edit that helps.
+    pub hint: Option<String>,
+}
+
 /// An external.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutdatedRow {
@@ -49,6 +58,9 @@ pub struct OutdatedRow {
     pub moved: Option<bool>,
     /// Why the current digest is unknown.
     pub why: Option<String>,
+    /// What helps, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// All images that depend on it, directly or indirectly.
     pub images: Vec<String>,
 }
@@ -58,13 +70,15 @@ impl OutdatedRow {
     pub fn new(
         external: String,
         from: Option<KnownDigests>,
-        found: Result<String, String>,
+        found: Result<String, UnknownDigest>,
         images: Vec<String>,
     ) -> OutdatedRow {
-        let why = found.as_ref().err().cloned();
-        let now = found.ok();
+        let (now, why, hint) = match found {
+            Ok(now) => (Some(now), None, None),
+            Err(UnknownDigest { why, hint }) => (None, Some(why), hint),
+        };
         let moved = from.as_ref().zip(now.as_ref()).map(|(from, now)| !from.digests.contains(now));
-        OutdatedRow { external, from, now, moved, why, images }
+        OutdatedRow { external, from, now, moved, why, hint, images }
     }
 }
 
@@ -93,15 +107,18 @@ pub fn draw_table(rows: &[OutdatedRow]) -> String {
 /// Returns the counts, and the externals whose digests are unknown, grouped by reason.
 pub fn draw_rest(rows: &[OutdatedRow]) -> String {
     let count_of = |moved| rows.iter().filter(|row| row.moved == moved).count();
-    let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut unknown: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for row in rows {
         if let Some(why) = &row.why {
-            unknown.entry(why).or_default().push(&row.external);
+            unknown.entry((why, &row.hint)).or_default().push(&row.external);
         }
     }
     let mut text = String::new();
-    for (why, externals) in &unknown {
+    for ((why, hint), externals) in &unknown {
         text.push_str(&format!("unknown for {}: {why}\n", list(externals)));
+        if let Some(hint) = hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
     }
     let externals = count(rows.len(), "external");
     let (moved, same, open) = (count_of(Some(true)), count_of(Some(false)), count_of(None));
@@ -110,10 +127,22 @@ pub fn draw_rest(rows: &[OutdatedRow]) -> String {
         text.push_str(&format!(", {open} unknown"));
     }
     text.push_str(&format!(" of {externals} with a tag\n"));
-    if moved > 0 || rows.iter().any(|row| row.from.is_none()) {
-        text.push_str("hint: layers update\n");
+    text + next_command(rows)
+}
+
+/// Returns the hint how to get what the tags point to now: a pin is moved, and what the engine has is pulled.
+fn next_command(rows: &[OutdatedRow]) -> &'static str {
+    let has_moved = |basis| {
+        let mut moved = rows.iter().filter(|row| row.moved == Some(true));
+        moved.any(|row| row.from.as_ref().is_some_and(|from| from.basis == basis))
+    };
+    let is_unpinned = rows.iter().any(|row| row.from.is_none());
+    match (has_moved(Basis::Pin) || is_unpinned, has_moved(Basis::Store)) {
+        (true, true) => "hint: layers update, and layers build --all --pull\n",
+        (true, false) => "hint: layers update\n",
+        (false, true) => "hint: layers build --all --pull\n",
+        (false, false) => "",
     }
-    text
 }
 
 /// A new or changed pin.
@@ -170,6 +199,9 @@ mod tests {
             Some(KnownDigests { basis, digests: digits.chars().map(digest).collect() })
         };
         let images = |count: usize| (0..count).map(|it| format!("i{it}")).collect::<Vec<_>>();
+        let unknown = |hint: Option<&str>| {
+            Err(UnknownDigest { why: "host not found".into(), hint: hint.map(str::to_owned) })
+        };
         let row = |name: &str, from, found, count| {
             OutdatedRow::new(name.into(), from, found, images(count))
         };
@@ -177,8 +209,9 @@ mod tests {
             row("debian:12", from(Basis::Pin, "a"), Ok(digest('b')), 8),
             row("nginx:latest", from(Basis::Store, "cd"), Ok(digest('d')), 1),
             row("x", from(Basis::Store, "c"), Ok(digest('d')), 7),
-            row("y", None, Err("host not found".into()), 1),
-            row("z", from(Basis::Pin, "a"), Err("host not found".into()), 1),
+            row("y", None, unknown(None), 1),
+            row("z", from(Basis::Pin, "a"), unknown(None), 1),
+            row("zz", from(Basis::Pin, "a"), unknown(Some("log in")), 1),
         ]
     }
 
@@ -193,10 +226,16 @@ x          cccccccccccc (in the engine)  dddddddddddd  i0, i1, i2, i3, i4, i5, i
         assert_eq!(draw_table(&rows()[1..2]), "");
         let expected = "\
 unknown for `y` and `z`: host not found
-2 moved, 1 unchanged, 2 unknown of 5 externals with a tag
-hint: layers update
+unknown for `zz`: host not found
+hint: log in
+2 moved, 1 unchanged, 3 unknown of 6 externals with a tag
+hint: layers update, and layers build --all --pull
 ";
         assert_eq!(draw_rest(&rows()), expected);
+        let hint = |rows: &[OutdatedRow]| draw_rest(rows).lines().last().unwrap().to_owned();
+        assert_eq!(hint(&rows()[..1]), "hint: layers update");
+        assert_eq!(hint(&rows()[2..3]), "hint: layers build --all --pull");
+        assert_eq!(hint(&rows()[2..4]), "hint: layers update, and layers build --all --pull");
         let expected = "0 moved, 1 unchanged of 1 external with a tag\n";
         assert_eq!(draw_rest(&rows()[1..2]), expected);
     }

@@ -45,6 +45,7 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
             format!("pushed as {} ({})", clean::line(reference), phrases::duration(*took))
         }
         Event::PushFailed { message } => phrases::push_failed(message),
+        Event::PushCanceled => return Some("push canceled".into()),
         Event::Released { moved, kept } => phrases::released(moved, *kept),
         Event::NotReleased { message } => return Some(phrases::not_released(message.as_deref())),
         Event::ImageBlocked => return Some(phrases::BLOCKED.into()),

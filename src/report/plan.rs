@@ -17,12 +17,13 @@ use super::{Phrase, clean, phrases, reasons, table};
 /// Returns one line per image in build order, and the counts. If it is verbose, a reason that consists of several
 /// changes has one line per change.
 pub fn draw(plan: &Plan, graph: &Graph, is_verbose: bool) -> String {
-    let (mut fresh, mut build, mut waits) = (0, 0, 0);
+    let (mut fresh, mut build, mut waits, mut untagged) = (0, 0, 0, 0);
     let mut rows = Vec::with_capacity(plan.order().len());
     for unit in plan.order() {
         let (verdict, why) = match plan.verdict(*unit) {
             Some(Verdict::Fresh { lost, registry, .. }) => {
                 fresh += 1;
+                untagged += usize::from(!lost.is_empty());
                 let tags = match lost.as_slice() {
                     [] => String::new(),
                     lost => format!("  restores {}", list(lost)),
@@ -58,7 +59,8 @@ pub fn draw(plan: &Plan, graph: &Graph, is_verbose: bool) -> String {
     }
     let mut text = table::draw(rows);
     let total = count(plan.order().len(), "image");
-    text.push_str(&format!("{build} to build, {waits} waiting, {fresh} fresh of {total}\n"));
+    let tags = if untagged > 0 { format!(" ({untagged} lacking tags)") } else { String::new() };
+    text.push_str(&format!("{build} to build, {waits} waiting, {fresh} fresh{tags} of {total}\n"));
     text
 }
 

@@ -14,6 +14,11 @@ use super::summary::{LogLocation, Summary};
 use super::{Phrase, clean, phrases, plain};
 use crate::state::runs::RunLog;
 
+/// Describes which run is printed: the last one with a log can be older than the last command.
+pub fn heading(run: &RunLog) -> String {
+    format!("run {}, started {}\n", run.id, phrases::moment(&run.began.to_string()))
+}
+
 /// Prints the plain lines of a run, followed by its summary. `whole` is where the complete logs of its images
 /// are.
 ///
@@ -37,7 +42,7 @@ pub fn run(run: &RunLog, whole: LogLocation, to: &mut dyn Write) -> anyhow::Resu
         (true, _) => {}
         (false, true) => writeln!(to, "the run is still running")?,
         (false, false) => {
-            writeln!(to, "the run died: its log is incomplete, and no process is writing it")?;
+            writeln!(to, "the log is incomplete: the run died, or could not write it")?;
         }
     }
     Ok(())
@@ -119,7 +124,7 @@ fn words_of(event: &Event) -> Option<Phrase> {
             format!("{} done in {}", phrases::position(step), phrases::duration(*took))
         }
         Event::ImageFailed { failure, .. } => {
-            format!("{}\n{}", plain::words_of(event)?, failure.message)
+            format!("{}\n{}", plain::words_of(event)?, failure.text())
         }
         _ => return plain::words_of(event),
     };

@@ -77,8 +77,8 @@ pub fn draw(rows: &[RunRow]) -> String {
     let head = ["RUN", "STARTED", "DURATION", "IMAGES"].map(Phrase::from);
     let lines = rows.iter().map(|row| {
         let took = phrases::duration(Duration::from_millis(row.took_ms));
-        let began = row.began.split('.').next().unwrap_or_default().replace('T', " ");
-        [row.id.clone().into(), (began + " UTC").into(), took.into(), describe(row)]
+        let began = phrases::moment(&row.began);
+        [row.id.clone().into(), began.into(), took.into(), describe(row)]
     });
     table::draw(std::iter::once(head).chain(lines))
 }

@@ -24,6 +24,8 @@ const LONGEST_LINE: usize = 400;
 pub struct Summary {
     /// The counts of the run.
     pub tally: Tally,
+    /// The command line of the run, if it is known.
+    command: Option<String>,
     failures: Vec<(Arc<str>, Failure)>,
     skipped: Vec<(Arc<str>, Skip)>,
     unpushed: Vec<(Arc<str>, String)>,
@@ -50,6 +52,7 @@ impl Summary {
         self.tally.take(stamped);
         let name = stamped.image.as_ref().map(|image| Arc::clone(&image.name));
         match (&stamped.event, name) {
+            (Event::RunStarted { command, .. }, _) => self.command.clone_from(command),
             (Event::Released { moved, kept }, _) => {
                 self.release = Some(Ok(phrases::released(moved, *kept)));
             }
@@ -96,9 +99,8 @@ impl Summary {
             text.push_str(&format!("not started: {images}\n"));
         }
         text.push_str(&self.draw_counts(paint));
-        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
-        if !failed.is_empty() {
-            text.push_str(&format!("try again: layers build {}\n", failed.join(" ")));
+        if let Some(command) = self.command.as_ref().filter(|_| !self.failures.is_empty()) {
+            text.push_str(&format!("try again: {}\n", visible(command)));
         }
         text
     }
@@ -125,6 +127,9 @@ impl Summary {
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("  hint: {}\n", phrases::lines(hint).replace('\n', "\n  ")));
+        }
         text.push_str(&self.draw_tail(image, failure, paint));
         let is_lost =
             |because: &Skip| matches!(because, Skip::ParentFailed { image: it } if **it == *image);
@@ -171,15 +176,16 @@ impl Summary {
             phrases::counts(&self.tally, paint),
             phrases::duration(self.tally.took)
         );
-        let pushed = count(self.tally.pushed, "image");
+        let mut pushed = format!("{} pushed", count(self.tally.pushed, "image"));
+        if self.tally.push_canceled > 0 {
+            pushed.push_str(&format!(", {} canceled", self.tally.push_canceled));
+        }
         match &self.release {
-            None if self.tally.pushed == 0 => {}
-            None => text.push_str(&format!("{pushed} pushed\n")),
-            Some(Ok(released)) => {
-                text.push_str(&format!("{pushed} pushed, {released}\n"));
-            }
+            None if self.tally.pushed + self.tally.push_canceled == 0 => {}
+            None => text.push_str(&format!("{pushed}\n")),
+            Some(Ok(released)) => text.push_str(&format!("{pushed}, {released}\n")),
             Some(Err(_)) => {
-                text.push_str(&format!("{pushed} pushed, no tags moved in the registry\n"));
+                text.push_str(&format!("{pushed}, no tags moved in the registry\n"));
             }
         }
         text
@@ -210,6 +216,7 @@ mod tests {
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
+            hint: Some("write a rule".to_owned()),
             step: Some(Arc::new(step)),
             excerpt: Some(Excerpt { place: location, text: "RUN make".to_owned() }),
             log_tail: vec!["make: \x1b[31mno rule".to_owned()],
@@ -220,6 +227,7 @@ mod tests {
         let need = Skip::ParentFailed { image: "dev".into() };
         let begun = Event::RunStarted {
             engine: "fake 1".to_owned(),
+            command: Some("layers build --all -k".to_owned()),
             jobs: 2,
             images,
             edges: Vec::new(),
@@ -239,13 +247,14 @@ error: dev failed at docker/dev/Dockerfile:9
   |
 9 | RUN make
   | ^^^^^^^^ exit code: 2
+  hint: write a rule
   last 1 line of the log:
   | make: no rule
   skipped dependents: release
 
 not started: x
 0 built, 1 failed, 2 skipped of 4 images in 1.5s
-try again: layers build dev
+try again: layers build --all -k
 ";
         assert_eq!(summary.draw(Paint::plain()), expected);
     }

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::num::NonZeroU16;
+use std::ops::Range;
 use std::path::Path;
 use std::{fmt, fs};
 
 use anyhow::Context;
 use serde::Deserialize;
+use toml::de::DeTable;
 
+use crate::base::screen::visible;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span, text};
 
 mod latest;
@@ -254,10 +257,40 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let candidates: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
     let problem =
         Diagnostic::new(Rule::Config, format!("unknown setting `{unknown}`")).at(source, span, "");
-    match text::closest(unknown, candidates.iter().copied()) {
-        Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
-        None => problem.hint(format!("valid settings are {}", text::list(&candidates))),
+    let name = error.span().and_then(|at| dotted_name(source.text(), &at, &candidates));
+    match (text::closest(unknown, candidates.iter().copied()), name) {
+        (Some(closest), _) => problem.hint(format!("did you mean `{closest}`?")),
+        (None, Some(name)) => {
+            let name = visible(&name);
+            problem.hint(format!("a name that contains a dot must be quoted: [image.\"{name}\"]"))
+        }
+        (None, None) => problem.hint(format!("valid settings are {}", text::list(&candidates))),
     }
+}
+
+/// Returns the name that `[image.python-3.12]` means. In TOML, this is the setting `12` of the image `python-3`. `at` is
+/// the unknown setting, and `known` are those that a setting can be.
+fn dotted_name(text: &str, at: &Range<usize>, known: &[&str]) -> Option<String> {
+    if !text.get(..at.start)?.trim_end().ends_with('.') {
+        return None;
+    }
+    let whole = DeTable::parse(text).ok()?;
+    let images = whole.get_ref().get("image")?.get_ref().as_table()?;
+    let (name, (part, value)) = images.iter().find_map(|(name, image)| {
+        let mut settings = image.get_ref().as_table()?.iter();
+        Some((name, settings.find(|(part, _)| part.span() == *at)?))
+    })?;
+    let mut parts = vec![name.get_ref().as_ref(), part.get_ref().as_ref()];
+    // An image is a table of settings. Everything above them is its name.
+    let mut table = value.get_ref().as_table()?;
+    while let Some((part, value)) = table.iter().next().filter(|_| table.len() == 1)
+        && let Some(below) = value.get_ref().as_table()
+        && !known.contains(&part.get_ref().as_ref())
+    {
+        parts.push(part.get_ref());
+        table = below;
+    }
+    Some(parts.join("."))
 }
 
 #[cfg(test)]
@@ -343,6 +376,34 @@ mod tests {
         check(
             "app = 7\n",
             Some("layers.toml:1:7: `layers.toml`: invalid type: integer `7`, expected a string"),
+        );
+    }
+
+    #[test]
+    fn names_with_a_dot_must_be_quoted() {
+        check(
+            "app = 'x'\n[image.python-3.12]\ntarget = 'x'\n",
+            Some(
+                "layers.toml:2:17: unknown setting `12`; a name that contains a dot must be \
+                 quoted: [image.\"python-3.12\"]",
+            ),
+        );
+        for text in ["[image.a.b.c]", "image.a.b.c.args.A = 1", "image . a . b . c = {}"] {
+            let (file, problems) = parse(&Source::new(RelPath::new(FILE_NAME).unwrap(), text));
+            assert!(file.config.image.is_empty());
+            let hint = problems[0].hint.as_deref().unwrap_or_default();
+            assert!(hint.ends_with("quoted: [image.\"a.b.c\"]"), "{text}: {hint}");
+        }
+        check(
+            "[image.base.arg]\nA = 1\n",
+            Some("layers.toml:1:13: unknown setting `arg`; did you mean `args`?"),
+        );
+        check(
+            "[image.base]\nfoo = { a = 1 }\n",
+            Some(
+                "layers.toml:2:1: unknown setting `foo`; valid settings are `dockerfile`, \
+                 `context`, `target`, `targets`, `reference`, `push`, `args`, `contexts` and `weight`",
+            ),
         );
     }
 }

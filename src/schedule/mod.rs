@@ -42,6 +42,8 @@ use worker::{BuildTask, LoopMessage, TaskResult};
 pub struct RunOptions {
     /// The engine's name, for the first event.
     pub engine: String,
+    /// The command line, for the first event.
+    pub command: Option<String>,
     /// The maximum number of images that are built at once, at least 1.
     pub jobs: usize,
     /// The maximum number of images that are pushed at once, at least 1.
@@ -62,7 +64,7 @@ pub enum OnFailure {
     Finish,
     /// All images continue that do not depend on it.
     KeepGoing,
-    /// Running builds are canceled too.
+    /// Running builds and pushes are canceled too.
     Cancel,
 }
 
@@ -256,6 +258,7 @@ impl Loop<'_, '_> {
         };
         Event::RunStarted {
             engine: self.options.engine.clone(),
+            command: self.options.command.clone(),
             jobs: self.options.jobs,
             images: order.map(|image| self.name(image)).collect(),
             edges: plan.edges().iter().map(edge).collect(),
@@ -290,6 +293,9 @@ impl Loop<'_, '_> {
             LoopMessage::Uploaded { uploader, image, result } => {
                 let is_pushed = matches!(result, UploadResult::Pushed { .. });
                 self.uploads.end(uploader, image, is_pushed);
+                if matches!(result, UploadResult::Canceled) {
+                    self.emit_of(image, Event::PushCanceled);
+                }
                 self.finish_upload(image, result);
             }
             LoopMessage::Signal(signal) => self.interrupt(signal),
@@ -396,6 +402,7 @@ impl Loop<'_, '_> {
             OnFailure::Cancel => {
                 self.stop();
                 self.cancel_where(|_| true);
+                self.uploads.cancel();
             }
         }
     }

@@ -1,15 +1,18 @@
 //! Properties of the loop over random graphs, outcomes, and limits, with an engine that records what ran when.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::Id;
+use crate::base::error::permanent;
+use crate::engine::TransferProgress;
 use crate::engine::stub::Stub;
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, FailureCause, StoredImage};
 use crate::event::Tally;
+use crate::graph::Dependency;
 
 /// A run: the parents of each image, which images fail, and how many are built at once.
 #[derive(Debug, Clone)]
@@ -49,7 +52,7 @@ fn instant<'a>(script: &'a TestRun, record: &'a EngineRecord) -> Stub<'a> {
             BuildOutcome::Canceled
         } else if script.fails[image] {
             let message = "as scripted".to_owned();
-            BuildOutcome::Failed(BuildFailure { step: None, message, may_pass: false })
+            BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image })
         } else {
             BuildOutcome::Built { image_id: format!("sha256:{image}") }
         })
@@ -124,6 +127,7 @@ fn execute(script: &TestRun) -> RunResult {
     let options = RunOptions {
         engine: "test".to_owned(),
         push_jobs: 1,
+        command: None,
         jobs: script.jobs,
         on_failure: script.on_failure,
         retries: 0,
@@ -157,6 +161,107 @@ fn scripts() -> impl Strategy<Value = TestRun> {
             TestRun { parents: parents.collect(), fails, weights, jobs, on_failure, interrupted_at }
         })
     })
+}
+
+/// A registry to which an image is pushed until the push is canceled.
+#[derive(Default)]
+struct SlowRegistry {
+    has_started: Mutex<bool>,
+    started: Condvar,
+}
+
+impl SlowRegistry {
+    fn wait_for_push(&self) {
+        let has_started = self.has_started.lock().unwrap();
+        drop(self.started.wait_while(has_started, |has_started| !*has_started).unwrap());
+    }
+}
+
+impl Publisher for SlowRegistry {
+    fn pushes(&self, _: UnitId) -> bool {
+        true
+    }
+
+    fn base(&self, _: UnitId) -> Option<Dependency<UnitId>> {
+        None
+    }
+
+    fn publish(
+        &self,
+        _: UnitId,
+        _: &[ParentImage],
+        _: &str,
+        _: &mut dyn FnMut(TransferProgress),
+        cancel: &Cancel,
+    ) -> anyhow::Result<PublishedImage> {
+        *self.has_started.lock().unwrap() = true;
+        self.started.notify_all();
+        // Far longer than the test takes, unless nothing cancels the push.
+        worker::pause(Duration::from_secs(20), cancel);
+        anyhow::ensure!(!cancel.is_set(), "canceled");
+        Ok(PublishedImage { reference: "x@sha256:0".to_owned(), digest: "sha256:0".to_owned() })
+    }
+
+    fn move_tags(&self, _: &[(UnitId, PublishedImage)]) -> anyhow::Result<Option<PublishedTags>> {
+        anyhow::bail!("not all images were pushed")
+    }
+}
+
+/// Runs images without dependencies on an engine.
+fn run_apart(
+    images: usize,
+    engine: &Stub<'_>,
+    publisher: Option<&dyn Publisher>,
+    on_failure: OnFailure,
+) -> TestSink {
+    let order = (0..images).map(UnitId::from_index).collect();
+    let plan = Plan::from_parents(order, (0..images).map(|_| Vec::new()).collect());
+    let names = TestRecipes((0..images).map(|image| image.to_string()).collect());
+    let options = RunOptions {
+        engine: "test".to_owned(),
+        command: None,
+        push_jobs: images,
+        jobs: images,
+        on_failure,
+        retries: 0,
+        timeout: None,
+    };
+    let run = BuildRun::new(&plan, &names, engine, publisher, options);
+    let interrupter = run.interrupter();
+    let (tally, events) = (Tally::default(), Vec::new());
+    let mut heard = TestSink { tally, events, interrupted_at: None, interrupter };
+    run.execute(&mut heard);
+    heard
+}
+
+#[test]
+fn the_hint_of_an_engine_failure_is_not_part_of_its_message() {
+    let build = |_: &BuildRequest, _: &Cancel| Err(permanent("no answer").hint("start it").into());
+    let heard = run_apart(1, &Stub::building(build), None, OnFailure::Finish);
+    let failed = heard.events.iter().find_map(|event| match &event.event {
+        Event::ImageFailed { failure, .. } => Some(failure),
+        _ => None,
+    });
+    let failure = failed.unwrap();
+    assert_eq!((&*failure.message, failure.hint.as_deref()), ("no answer", Some("start it")));
+    assert_eq!(failure.text(), "no answer\nhint: start it");
+}
+
+#[test]
+fn a_failed_build_cancels_running_pushes_with_fail_fast() {
+    let registry = SlowRegistry::default();
+    let build = |request: &BuildRequest, _: &Cancel| {
+        if request.dockerfile == "0" {
+            return Ok(BuildOutcome::Built { image_id: "sha256:0".to_owned() });
+        }
+        registry.wait_for_push();
+        let message = "as scripted".to_owned();
+        Ok(BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image }))
+    };
+    let engine = Stub::building(build).holding_everything();
+    let heard = run_apart(2, &engine, Some(&registry), OnFailure::Cancel);
+    let Tally { built, failed, pushed, push_canceled, .. } = heard.tally;
+    assert_eq!((built, failed, pushed, push_canceled), (1, 1, 0, 1));
 }
 
 /// Returns all dependencies of an image, direct or not.

@@ -12,8 +12,8 @@ use crate::base::error::{self, transient};
 use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore,
-    StoredImage, TimedUpdate,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, FailureCause,
+    ImageStore, StoredImage, TimedUpdate,
 };
 use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
@@ -329,13 +329,17 @@ fn perform(
         BuildOutcome::Failed(failure) => {
             let step = failure.step.as_ref();
             Err(Box::new(AttemptFailure {
-                may_pass: failure.may_pass,
+                may_pass: failure.cause == FailureCause::Engine { may_retry: true },
                 failure: Failure {
-                    kind: FailureKind::Build,
+                    kind: match failure.cause {
+                        FailureCause::Image => FailureKind::Build,
+                        FailureCause::Engine { .. } => FailureKind::Machinery,
+                    },
                     excerpt: recipes.excerpt(order.image, &failure),
                     log_tail: step.map(|step| lines.tail(step)).unwrap_or_default(),
                     step: step.map(|step| lines.name(step)),
                     message: mask.hide_in(failure.message.clone()),
+                    hint: None,
                 },
             }))
         }
@@ -376,7 +380,8 @@ fn take(
 }
 
 fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<AttemptFailure> {
-    let message = mask.hide_in(error::text(error));
-    let failure = Failure::new(FailureKind::Machinery, message);
+    let message = mask.hide_in(format!("{error:#}"));
+    let hint = error::hint(error).map(|hint| mask.hide_in(hint.to_owned()));
+    let failure = Failure { hint, ..Failure::new(FailureKind::Machinery, message) };
     Box::new(AttemptFailure { failure, may_pass: error::is_transient(error) })
 }

@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::Selection;
 use crate::workspace::Invocation;
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
 
 /// The upper bound of each size step in bytes, except for the last step.
 const SIZES: [(u64, &str); 4] = [
@@ -31,7 +31,7 @@ const SIZES: [(u64, &str); 4] = [
 /// # Errors
 /// Returns an error if the engine is needed and cannot be reached.
 pub fn make(
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     images: &[ImageId],
     by: ColorBy,
     engine: EngineName,
@@ -46,13 +46,13 @@ pub fn make(
         engine.info()?;
         return Ok(by_size(&workspace.graph, &read_snapshot(engine.images())?));
     }
-    // The engine adds to a graph what only the engine knows. The graph that is drawn stays as
-    // written.
-    let mut workspace = load::load(at)?;
     let all = select::with_needs(&workspace.graph, images);
     let selected = Selection { named: images.to_vec(), all, ..Selection::default() };
     let request = ImageRequest { selected, ..ImageRequest::default() };
-    Ok(by_verdict(&Session::open(&mut workspace, request, engine.as_ref(), at)?.plan))
+    let marks = by_verdict(&Session::open(workspace, request, engine.as_ref(), at)?.plan);
+    // The engine added to the graph what only the engine knows. The graph that is drawn stays as written.
+    workspace.forget_triggers();
+    Ok(marks)
 }
 
 /// Paints a text in the color of a mark, on a terminal.

@@ -54,6 +54,8 @@ pub struct RunRecord {
     pub images: BTreeMap<Arc<str>, CompletedImage>,
     /// The directory of its log, if there is one.
     pub directory: Option<PathBuf>,
+    /// Whether its log could not be written.
+    pub lacks_log: bool,
 }
 
 /// An image that was built or found.
@@ -154,6 +156,7 @@ impl Observers {
             drop(state.keep_durations(&self.took));
         }
         state.sweep();
+        let lacks_log = self.unkept.is_some();
         match (self.unkept, state.trouble()) {
             (Some(_), Some(why)) => warn_unkept(&why, at)?,
             (Some(error), None) => warn_unkept(&error, at)?,
@@ -172,7 +175,7 @@ impl Observers {
         printer::unless_closed(self.shown).context("can't show the progress")?;
         let directory = self.journal.directory().map(Path::to_owned);
         let Observers { summary, timeline, images, .. } = self;
-        Ok(RunRecord { tally: summary.tally, timeline, images, directory })
+        Ok(RunRecord { tally: summary.tally, timeline, images, directory, lacks_log })
     }
 }
 

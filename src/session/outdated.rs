@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use anyhow::{Context, anyhow, ensure};
 
 use super::image_provider::connect;
-use crate::base::{ExternalId, parallel};
+use crate::base::{ExternalId, error, parallel};
 use crate::cli::EngineName;
 use crate::engine::Builder;
 use crate::graph::pins::Pins;
@@ -16,7 +16,7 @@ use crate::graph::reference::Reference;
 use crate::graph::{Graph, select};
 use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
-use crate::report::pins::{Basis, KnownDigests, OutdatedRow};
+use crate::report::pins::{Basis, KnownDigests, OutdatedRow, UnknownDigest};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, registry};
 
@@ -41,8 +41,11 @@ pub fn compare(
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&bases, AT_ONCE, |(id, from)| match from {
         // Without anything to compare with, the registry is not queried.
-        Err(why) => Err(why.clone()),
-        Ok(_) => look(&registries, &graph.externals[*id]).map_err(|error| in_a_line(&error)),
+        Err(why) => Err(UnknownDigest { why: why.clone(), hint: None }),
+        Ok(_) => look(&registries, &graph.externals[*id]).map_err(|error| UnknownDigest {
+            why: in_a_line(&error),
+            hint: error::hint(&error).map(str::to_owned),
+        }),
     });
     let rows = bases.into_iter().zip(found).map(|((id, from), found)| {
         let (name, images) = (graph.externals[id].familiar(), images_on(graph, id));
@@ -106,7 +109,7 @@ pub fn images_on(graph: &Graph, external: ExternalId) -> Vec<String> {
     all.into_iter().map(|id| graph.images[id].name.clone()).collect()
 }
 
-/// Formats an error without its hint, which is printed once for all rows.
+/// Formats an error without its hint.
 fn in_a_line(error: &anyhow::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }

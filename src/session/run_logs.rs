@@ -9,6 +9,9 @@ use crate::base::text::suggest;
 use crate::state::runs::{self, RunLog};
 use crate::workspace::root::own_state;
 
+/// Why there are no runs. A run that finds everything fresh leaves no log, and neither does one that cannot write it.
+pub const NO_RUNS: &str = "no runs found: no run that built something has left a log here";
+
 /// Returns the runs of a repository that are kept, oldest first, and at least one.
 ///
 /// # Errors
@@ -16,9 +19,7 @@ use crate::workspace::root::own_state;
 pub fn kept(root: &Path) -> anyhow::Result<Vec<RunLog>> {
     let runs = runs::all(&own_state(root)?);
     if runs.is_empty() {
-        return Err(usage("no runs found: nothing has been built here yet")
-            .hint("`layers build --all` builds all images")
-            .into());
+        return Err(usage(NO_RUNS).hint("`layers plan` shows what a run would build").into());
     }
     Ok(runs)
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns where `layers build` writes them, and which earlier run a page compares its run with.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::base::clock::UnixTime;
@@ -12,6 +13,7 @@ use crate::report::timeline::Timeline;
 use crate::report::{printer, trace};
 use crate::state::RepositoryState;
 use crate::state::runs::{self, RunLog};
+use crate::workspace::Invocation;
 
 use super::observers::RunRecord;
 
@@ -67,15 +69,17 @@ impl PagesOption<'_> {
         self.page.is_some() || self.trace.is_some()
     }
 
-    /// Writes the files, and prints their paths to stderr: stdout may carry the events.
+    /// Writes the files, and prints their paths to stderr: stdout may carry the events. Only warns if the page cannot be
+    /// written to the run's directory, like a log.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be written.
+    /// Returns an error if a file that the command line names cannot be written.
     pub fn write(
         &self,
         record: RunRecord,
         began: UnixTime,
         state: &RepositoryState,
+        at: &Invocation,
     ) -> anyhow::Result<()> {
         let Some(run) = record.timeline else { return Ok(()) };
         let id = record.directory.as_deref().and_then(Path::file_name).unwrap_or_default();
@@ -88,14 +92,30 @@ impl PagesOption<'_> {
         let (path, name) = match (page, &record.directory) {
             (Some(file), _) => (self.start.join(file), file.clone()),
             (None, Some(directory)) => (directory.join(PAGE), directory.join(PAGE)),
+            (None, None) if record.lacks_log => {
+                return warn_unwritten(
+                    &"the run has no directory, because its log can't be written",
+                    at,
+                );
+            }
             (None, None) => {
                 return printer::note("no report: nothing was built, so the run has no log\n");
             }
         };
         let metadata = RunMetadata { id: &id, began, is_written: false };
-        let logs = runs::all(state);
-        let older = logs.iter().rev().filter(|log| log.id != id && log.began <= began);
-        printer::file(&path, &draw(&run, &metadata, older))?;
-        printer::note(&format!("report: {}\n", visible_path(&name)))
+        let kept = runs::all(state);
+        let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
+        match (printer::file(&path, &draw(&run, &metadata, older)), page) {
+            (Err(error), None) => warn_unwritten(&format!("{error:#}"), at),
+            (written, _) => {
+                written?;
+                printer::note(&format!("report: {}\n", visible_path(&name)))
+            }
+        }
     }
+}
+
+fn warn_unwritten(why: &dyn Display, at: &Invocation) -> anyhow::Result<()> {
+    let message = format!("no report: {why}\nhint: to write it elsewhere, pass --timings=FILE");
+    printer::warning(&message, at.paint)
 }

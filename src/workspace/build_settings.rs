@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::usage;
+use crate::base::platform::NotAPlatform;
 use crate::base::screen::visible;
 use crate::base::text::suggest;
 use crate::base::{Diagnostic, Platform, Rule};
@@ -89,16 +90,11 @@ fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Plat
     else {
         return Ok(lasting_platform(global, file));
     };
-    if let Ok(platform) = value.parse() {
-        return Ok(Some(platform));
-    }
-    let (what, hint) = match value.contains(',') {
-        true => ("several platforms, but a run builds for one", "set it to one of them"),
-        false => ("not a valid platform", "set it to one such as `linux/arm64`"),
-    };
-    let shown = value.escape_debug();
-    let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
-    Err(usage(message).hint(format!("{hint}, or pass --platform")).into())
+    value.parse().map(Some).map_err(|wrong: NotAPlatform| {
+        let (shown, what) = (value.escape_debug(), wrong.what());
+        let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
+        usage(message).hint(format!("{}, or pass --platform", wrong.hint())).into()
+    })
 }
 
 /// Returns the requested platform for files that are kept. The environment belongs to whoever writes such a file, not
@@ -111,11 +107,11 @@ fn lasting_platform(global: &GlobalArgs, file: &ConfigFile) -> Option<Platform> 
 /// Returns the platform of `layers.toml`, or a diagnostic if the value is not a platform.
 pub fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic> {
     let Some(setting) = &file.config.platform else { return Ok(None) };
-    setting.get_ref().parse().map(Some).map_err(|_| {
-        let message = format!("`{}` is not a valid platform", visible(setting.get_ref()));
+    setting.get_ref().parse().map(Some).map_err(|wrong: NotAPlatform| {
+        let message = format!("`{}` is {}", visible(setting.get_ref()), wrong.what());
         Diagnostic::new(Rule::InvalidPlatform, message)
             .at(&file.source, ConfigFile::span(setting), "")
-            .hint("set it to one such as `linux/arm64`")
+            .hint(wrong.hint())
     })
 }
 

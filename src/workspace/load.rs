@@ -267,6 +267,16 @@ impl Workspace {
         }
     }
 
+    /// Evaluates the images without the triggers of externals again, so that the graph is as the Dockerfiles say.
+    pub fn forget_triggers(&mut self) {
+        let known = std::mem::take(&mut self.triggers).into_keys();
+        let none: ExternalTriggers = known.map(|external| (external, Vec::new())).collect();
+        if !none.is_empty() {
+            // The diagnostics were reported when the files were read.
+            drop(self.graph.learn_triggers(&none));
+        }
+    }
+
     /// Prints the diagnostics.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ error: builder failed at docker/builder/Dockerfile:4
   skipped dependents: dev, release
 
 2 built, 1 failed, 2 skipped of 5 images in 0.0s
-try again: layers build builder
+try again: layers build --all --engine fake -j2 --progress quiet
 ",
     );
 }
@@ -104,7 +104,7 @@ error: base failed
   the engine went away
 
 0 built, 1 failed of 1 image in 0.0s
-try again: layers build base
+try again: layers build base --engine fake --progress quiet
 ",
     );
 }

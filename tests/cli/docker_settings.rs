@@ -268,6 +268,26 @@ fn an_invalid_platform_is_reported_with_its_location() {
 }
 
 #[test]
+fn several_platforms_are_refused_once() {
+    let project = Project::shop().script("{}");
+    let check = |project: &Project, words: &str, code: i32, expected: &str| {
+        let said = project.run(&format!("build --all --engine fake {words}")).code(code).err();
+        assert_eq!(
+            said.matches("several platforms, but a run builds for one").count(),
+            1,
+            "{said}"
+        );
+        assert!(said.starts_with(&format!("error{expected}")), "{said}");
+    };
+    let both = "linux/amd64,linux/arm64";
+    check(&project, &format!("--platform {both}"), 2, &format!(": invalid value '{both}'"));
+    let project = project.file("layers.toml", format!("platform = '{both}'\n"));
+    check(&project, "", 3, &format!("[invalid-platform]: `{both}` is"));
+    let project = project.file("layers.toml", "").var("DOCKER_DEFAULT_PLATFORM", both);
+    check(&project, "", 2, ": DOCKER_DEFAULT_PLATFORM is");
+}
+
+#[test]
 fn the_graph_follows_the_default_platform_but_bake_files_do_not() {
     let text = "ARG TARGETARCH\nFROM shop-base:$TARGETARCH\nRUN true\n";
     let project = Project::new()

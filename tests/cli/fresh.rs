@@ -441,3 +441,23 @@ fn changed_meanwhile(before: &str, after: &str) -> (Project, Option<i32>, String
     let code = child.wait().unwrap().code();
     (project, code, said)
 }
+
+#[test]
+fn a_plan_counts_images_that_lack_tags() {
+    let project = Project::shop().script(r#"{"store": "store.json"}"#);
+    project.run("build --all --engine fake --progress quiet").code(0);
+    let check = |project: &Project, code: i32, counts: &str| {
+        let said = project.run("plan --check --engine fake").code(code).out();
+        assert!(
+            said.ends_with(&format!("\n0 to build, 0 waiting, {counts} of 5 images\n")),
+            "{said}"
+        );
+    };
+    check(&project, 0, "5 fresh");
+    let project = project.var("VERSION", "1.2");
+    check(&project, 1, "5 fresh (5 lacking tags)");
+    project.run("build base --engine fake").code(0);
+    check(&project, 1, "5 fresh (4 lacking tags)");
+    project.run("build --all --engine fake").code(0);
+    check(&project, 0, "5 fresh");
+}

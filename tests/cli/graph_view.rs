@@ -1,6 +1,19 @@
 //! `layers graph` with a part of the graph, without implied edges, and with marks.
 
+#![expect(clippy::disallowed_methods, reason = "a test needs a pipe")]
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use crate::harness::Project;
+
+/// `O_NONBLOCK` on Linux.
+const NONBLOCK: i32 = 0o4000;
 
 /// base ← builder ← dev, release on base and builder, agent alone; all are based on one external.
 fn tools() -> Project {
@@ -163,6 +176,38 @@ verdict: fresh (1 image), build (1 image), waits (1 image)
     assert!(part.starts_with("base  [build]\n└── dev  [waits]\n"), "{part}");
     let colored = project.var("CLICOLOR_FORCE", "1").run(tree).code(0).out();
     assert!(colored.contains("alone  [\u{1b}[32mfresh\u{1b}[0m]"), "{colored:?}");
+}
+
+#[test]
+fn a_graph_with_verdicts_is_read_once() {
+    let project = Project::shop().script("{}");
+    let settings = project.root().join("layers.toml");
+    assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (counter, path) = (Arc::clone(&reads), settings.clone());
+    // Writes the settings once to each reader. When the program has ended, waits for the next one until the test ends.
+    std::thread::spawn(move || {
+        loop {
+            let mut pipe = File::options().write(true).open(&path).unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            pipe.write_all(b"app = 'shop'\n").unwrap();
+            drop(pipe);
+            // Without a reader, the pipe cannot be opened without waiting.
+            let has_reader =
+                || File::options().write(true).custom_flags(NONBLOCK).open(&path).is_ok();
+            while has_reader() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let count = |words: &str| {
+        let before = reads.load(Ordering::SeqCst);
+        project.run(words).code(0);
+        reads.load(Ordering::SeqCst) - before
+    };
+    let once = count("graph");
+    assert!(once > 0);
+    assert_eq!(count("graph --color-by verdict --engine fake"), once);
 }
 
 #[test]

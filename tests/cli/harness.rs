@@ -162,13 +162,15 @@ impl Ran {
     }
 
     /// Returns output with the parts that vary between runs replaced: the root by `[root]`, times by `0.0s`,
-    /// and IDs of runs by `[run]`.
+    /// IDs of runs by `[run]`, and when they started by `[moment]`.
     fn text(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let text = text.replace(self.root.to_str().unwrap(), "[root]");
         let times = regex::Regex::new(r"\b\d+\.\ds").unwrap();
         let runs = regex::Regex::new(r"\b\d{8}-\d{6}-\d+\b").unwrap();
         let text = runs.replace_all(&text, "[run]");
+        let moments = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC").unwrap();
+        let text = moments.replace_all(&text, "[moment]");
         let stamps = regex::Regex::new(r"(?m)^\[ *\d+\.\ds\] ").unwrap();
         let text = stamps.replace_all(&text, "[0.0s] ");
         times.replace_all(&text, "0.0s").into_owned()

@@ -8,6 +8,9 @@ use regex::Regex;
 
 use crate::harness::{Project, assert_same};
 
+/// What precedes the log of the last run with one.
+pub const HEADING: &str = "run [run], started [moment]\n";
+
 /// builder fails after 25 lines in two steps, agent is built.
 fn failing() -> Project {
     let lines: String = (3..=25).map(|number| format!("line {number}\\n")).collect();
@@ -40,8 +43,6 @@ pub fn newest(project: &Project) -> String {
 /// Returns the table of runs with constant spaces and times.
 pub fn table(project: &Project) -> String {
     let said = project.run("runs").code(0).out();
-    let moments = Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC").unwrap();
-    let said = moments.replace_all(&said, "[moment]").into_owned();
     Regex::new(" {2,}").unwrap().replace_all(&said, "  ").into_owned()
 }
 
@@ -54,11 +55,42 @@ fn the_log_matches_the_output_of_the_run() {
         let said = text(raw(&project, &format!("build {words} --engine fake")).stderr);
         assert!(said.contains(" built") && said.contains(": started"), "{said}");
         assert_eq!(said.contains("layers log builder"), words != "agent");
-        let again = raw(&project, "log");
-        assert_eq!(again.status.code(), Some(0));
-        assert_same(&text(again.stdout), &said);
-        assert_same(&text(again.stderr), "");
+        assert_same(&text(raw(&project, "log").stdout), &said);
+        project.run("log").code(0).stderr(HEADING);
     }
+}
+
+#[test]
+fn the_command_to_try_again_is_complete() {
+    let project = failing();
+    let run = |arguments: &[&str]| {
+        let output = project.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        text(output.stderr)
+    };
+    let words =
+        ["-C", "docker/base", "build", "--all", "-k", "--engine", "fake", "--progress=quiet"];
+    let given = ["--build-arg", "A=it's 1", "--build-arg=NPM_TOKEN=abc", "--app", "shop"];
+    let said = run(&[&words[..], &given].concat());
+    let expected = "try again: layers -C docker/base build --all -k --engine fake --progress=quiet \
+                    --build-arg 'A=it'\\''s 1' '--build-arg=NPM_TOKEN=***' --app shop\n";
+    assert!(said.ends_with(expected), "{said}");
+    // The log, the events, and the page have it too.
+    assert!(text(raw(&project, "log").stdout).ends_with(expected));
+    let id = newest(&project);
+    let events = project.read(&format!(".layers/runs/{id}/events.jsonl"));
+    let begun: serde_json::Value = serde_json::from_str(events.lines().nth(1).unwrap()).unwrap();
+    let command = expected.trim_start_matches("try again: ").trim_end();
+    assert_eq!(begun["command"], command);
+    project.run("report").code(0);
+    let page = project.read(&format!(".layers/runs/{id}/report.html"));
+    assert!(page.contains("NPM_TOKEN=***") && !page.contains("abc"));
+    // A log of an earlier version does not contain the command line.
+    let old = events.replace(&format!("\"command\":{},", begun["command"]), "");
+    assert!(old.len() < events.len());
+    project.write(&format!(".layers/runs/{id}/events.jsonl"), &old);
+    let told = text(raw(&project, "log").stdout);
+    assert!(told.contains("1 failed") && !told.contains("try again"), "{told}");
 }
 
 #[test]
@@ -68,7 +100,7 @@ fn a_truncated_log_tail_points_to_the_full_log() {
     let begin = "  last 20 lines of the log:\n  | line 6\n";
     let said = project.run("build --all --engine fake --progress quiet").code(1).err();
     assert!(said.contains(begin) && said.contains(cut), "{said}");
-    project.run("log builder").code(0).stderr("").stdout(&format!(
+    project.run("log builder").code(0).stderr(HEADING).stdout(&format!(
         "\
 ==> started
 ==> no image in the engine
@@ -121,7 +153,7 @@ fn runs_are_listed_newest_first() {
         .run("runs")
         .code(0)
         .stdout("")
-        .stderr("no runs found: nothing has been built here yet\n");
+        .stderr("no runs found: no run that built something has left a log here\n");
     project.run("runs --json").code(0).stdout("[]\n").stderr("");
     project.run("build agent --engine fake").code(0);
     project.run("build --all --engine fake -j2").code(1);
@@ -178,8 +210,27 @@ fn a_run_with_nothing_to_do_leaves_no_log() {
     let expected =
         format!("error: run `{last}` has no log of `agent`: it was up to date\nhint: `{hint}`\n");
     assert_same(&error, &expected);
-    let found = raw(&project, hint.trim_start_matches("layers "));
-    assert_eq!(found.status.code(), Some(0));
+    project.run(hint.trim_start_matches("layers ")).code(0).stderr("");
+}
+
+#[test]
+fn the_log_names_its_run_because_a_later_run_may_have_no_log() {
+    let project = Project::shop().script(r#"{"store": "store.json"}"#);
+    project.run("build agent --engine fake").code(0);
+    let id = newest(&project);
+    project.run("build agent --engine fake").code(0);
+    let said = text(raw(&project, "log").stderr);
+    assert!(said.starts_with(&format!("run {id}, started 20")), "{said}");
+    project.run(&format!("log --run {id}")).code(0).stderr("");
+    // Everything is fresh, but there is no run with a log: nothing is false, and nothing is to be built.
+    fs::remove_dir_all(project.root().join(".layers/runs")).unwrap();
+    project.run("build agent --engine fake").code(0);
+    for words in ["log", "log agent", "report"] {
+        project.run(words).code(2).stdout("").stderr(
+            "error: no runs found: no run that built something has left a log here\n\
+             hint: `layers plan` shows what a run would build\n",
+        );
+    }
 }
 
 #[test]
@@ -190,7 +241,7 @@ fn missing_runs_and_logs_are_errors() {
             .run(words)
             .code(2)
             .stdout("")
-            .stderr("error: no runs found: nothing has been built here yet\nhint: `layers build --all` builds all images\n");
+            .stderr("error: no runs found: no run that built something has left a log here\nhint: `layers plan` shows what a run would build\n");
     }
     project.run("build --all --engine fake -j2").code(1);
     let check = |words: &str, expected: &str| {
@@ -226,8 +277,8 @@ fn logs_are_shown_without_valid_files_or_an_engine() {
         .file("layers.toml", "[[[")
         .var("DOCKER_HOST", "unix:///nobody/listens");
     project.run("build --all --engine fake").code(3);
-    project.run("log").code(0).stdout(&told).stderr("");
-    project.run("-C docker/base log agent").code(0).stderr("");
+    project.run("log").code(0).stdout(&told).stderr(HEADING);
+    project.run("-C docker/base log agent").code(0).stderr(HEADING);
     assert_eq!(runs(&project).len(), 1);
     project.run("runs").code(0).stderr("");
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::harness::{Project, assert_same};
-use crate::log::{newest, runs, table};
+use crate::log::{HEADING, newest, runs, table};
 
 /// Returns the directory of the newest run.
 fn directory(project: &Project) -> PathBuf {
@@ -75,7 +75,7 @@ fn running_and_killed_runs_are_distinguished() {
     assert_eq!(runs(&project)[0]["state"], "died");
     let told = project.run("log").code(0).out();
     let end = "0 built of 5 images in 0.0s\n\
-               the run died: its log is incomplete, and no process is writing it\n";
+               the log is incomplete: the run died, or could not write it\n";
     assert!(told.ends_with(end), "{told}");
     // The current step is the last line in the image's log.
     let log = project.run("log base").code(0).out();
@@ -126,11 +126,11 @@ fn a_truncated_last_line_is_ignored() {
     let built = whole.rfind("{\"at_ms\"").and_then(|end| whole[..end - 1].rfind("{\"at_ms\""));
     fs::write(&path, &whole[..built.unwrap() + 30]).unwrap();
     let (before, _) = told.split_once("[0.0s] agent: built").unwrap();
-    let end = "0 built of 1 image in 0.0s\nthe run died: its log is incomplete, and no process is \
-               writing it\n";
-    project.run("log").code(0).stderr("").stdout(&format!("{before}{end}"));
+    let end = "0 built of 1 image in 0.0s\n\
+               the log is incomplete: the run died, or could not write it\n";
+    project.run("log").code(0).stderr(HEADING).stdout(&format!("{before}{end}"));
     fs::write(&path, "").unwrap();
-    project.run("log").code(0).stderr("");
+    project.run("log").code(0).stderr(HEADING);
     assert_eq!(runs(&project).len(), 1);
     fs::remove_file(&path).unwrap();
     project.run("log").code(4).stdout("");
@@ -159,6 +159,36 @@ fn an_unwritable_log_does_not_fail_the_build() {
 }
 
 #[test]
+fn a_report_without_a_directory_is_explained() {
+    let project = Project::shop().file(".layers/runs", "");
+    let said = project.run("build agent --engine fake --progress quiet --timings").code(0).err();
+    let expected = "\
+1 built of 1 image in 0.0s
+warning: no report: the run has no directory, because its log can't be written
+hint: to write it elsewhere, pass --timings=FILE
+";
+    assert!(said.ends_with(expected), "{said}");
+    project.run("build agent --engine fake --timings=page.html").code(0);
+    assert!(project.read("page.html").contains("agent"));
+    // The log is written, and then the directory is gone.
+    let project = Project::shop().script(
+        r#"{"images": [{"reference": "shop-agent", "steps": [
+            {"text": "RUN one", "output": ["half\n"]}, {"text": "RUN two", "gate": "file:go"}]}]}"#,
+    );
+    let mut command =
+        project.command(&["build", "agent", "--engine=fake", "--progress=plain", "--timings"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("agent: | half")));
+    fs::remove_dir_all(directory(&project)).unwrap();
+    project.write(".layers/go", "");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:?}");
+    let why = "warning: no report: can't write `";
+    assert!(rest.iter().any(|line| line.starts_with(why)), "{rest:?}");
+}
+
+#[test]
 fn a_full_disk_does_not_fail_the_build() {
     let line = "x".repeat(4000);
     let project = Project::shop().script(&format!(
@@ -180,7 +210,9 @@ fn a_full_disk_does_not_fail_the_build() {
     assert!(said.contains("agent: | end\n") && said.contains("1 failed of 1 image"), "{said}");
     assert!(!said.contains("whole log"), "it is not whole: {said}");
     assert!(said.contains("warning: can't write the log of this run: File too large"), "{said}");
-    assert!(project.run("log").code(0).out().contains(": started"));
+    let told = project.run("log").code(0).out();
+    let end = "\nthe log is incomplete: the run died, or could not write it\n";
+    assert!(told.contains(": started") && told.ends_with(end), "{told}");
 }
 
 /// Checks that a text does not move the cursor, ring the bell, or reorder text.
@@ -209,7 +241,7 @@ fn build_output_is_sanitized_before_it_is_printed() {
     assert!(log.contains(&"10%\r100%".to_owned()), "as it was: {log:?}");
     assert_eq!(events.matches("evil").count(), 1, "a line is in the log once");
     for words in ["log", "log agent"] {
-        let said = project.run(words).code(0).stderr("").out();
+        let said = project.run(words).code(0).stderr(HEADING).out();
         assert_harmless(&said);
         assert!(said.contains("red\n") && said.contains(" odd\n") && said.contains("evil\n"));
         assert!(said.contains("100%\n") && !said.contains("10%"));
@@ -230,7 +262,7 @@ fn a_forged_log_is_sanitized_before_it_is_printed() {
         bytes.extend([b"\n".as_slice(), output, line, b"\"}"].concat());
     }
     fs::write(directory(&project).join("events.jsonl"), &bytes).unwrap();
-    let said = project.run("log agent").code(0).stderr("").out();
+    let said = project.run("log agent").code(0).stderr(HEADING).out();
     assert_harmless(&said);
     assert_eq!(said.split('\n').nth(2), Some("\u{fffd}\u{fffd} one"));
     let around = "==> started\n==> \n\u{fffd}\u{fffd} one\n\n\n";

@@ -124,7 +124,7 @@ fn a_run_that_builds_nothing_writes_a_report_only_to_an_explicit_path() {
 #[test]
 fn missing_runs_and_unwritable_reports_are_errors() {
     let project = Project::shop().script("{}");
-    let nothing = "error: no runs found: nothing has been built here yet\nhint: `layers build --all` builds all images\n";
+    let nothing = "error: no runs found: no run that built something has left a log here\nhint: `layers plan` shows what a run would build\n";
     project.run("report").code(2).stdout("").stderr(nothing);
     project.run("build agent --engine fake").code(0);
     project

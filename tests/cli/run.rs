@@ -48,7 +48,7 @@ fn transient_errors_are_retried() {
     );
     assert_eq!(builds(&project).len(), 6);
     let project = scripted(failing);
-    project.run("build base --engine fake").code(1);
+    project.run("build base --engine fake").code(4);
     assert_eq!(builds(&project).len(), 2, "nobody asked for another try");
 }
 

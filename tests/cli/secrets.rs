@@ -85,6 +85,19 @@ fn a_changed_secret_value_keeps_the_image_fresh() {
 }
 
 #[test]
+fn secrets_are_masked_in_the_command_line_of_a_run() {
+    let project = printing().var("NPM_TOKEN", VALUE);
+    let secret = format!("--secret id=npm,env=NPM_TOKEN --build-arg A={VALUE}");
+    let words = format!("build --all --engine fake --progress json {secret}");
+    // In the second run, everything is fresh, so no build requests the secret.
+    for fresh in [false, true] {
+        let said = project.run(&words).code(0).out();
+        assert!(said.contains("--build-arg 'A=***'") && !said.contains(VALUE), "{said}");
+        assert_eq!(said.contains("image-fresh"), fresh, "{said}");
+    }
+}
+
+#[test]
 fn secrets_are_masked_in_failures() {
     let script = format!(
         r#"{{"images": [{{

@@ -330,3 +330,10 @@ fn revisions_that_git_cannot_resolve_are_errors_with_a_hint() {
                  `git fetch --depth=1 origin dev:refs/remotes/origin/dev`;";
     assert!(said.contains(fetch), "{said}");
 }
+
+#[test]
+fn affected_without_options_names_all_that_it_needs() {
+    let said = Project::shop().run("affected").code(2).stdout("").err();
+    let expected = "not provided:\n  <--since <REV>|--missing|--moved>\n";
+    assert!(said.contains(expected), "{said}");
+}

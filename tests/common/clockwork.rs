@@ -144,6 +144,7 @@ impl Work {
         let options = RunOptions {
             engine: "clockwork".to_owned(),
             push_jobs: 1,
+            command: None,
             jobs,
             on_failure: OnFailure::Finish,
             retries: 0,

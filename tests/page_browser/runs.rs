@@ -118,6 +118,7 @@ impl Maker {
         });
         let began = Event::RunStarted {
             engine: "docker 28.5.1".to_owned(),
+            command: Some("layers build --all".to_owned()),
             jobs: self.recipe.jobs,
             images: (0..self.recipe.images).map(|image| name(image).into()).collect(),
             edges: edges.collect(),
@@ -202,6 +203,7 @@ impl Maker {
         let failure = Failure {
             kind: FailureKind::Build,
             message: "process \"/bin/sh -c make\" did not complete: exit code: 2".to_owned(),
+            hint: None,
             step: Some(Arc::clone(step)),
             excerpt: Some(Excerpt {
                 place: Location { file, line: 9, column: 1 },

@@ -30,7 +30,7 @@ use super::context::ContextTar;
 use super::session::{self, ContextFault, ContextOffer, CurrentOffer};
 use super::trace::StatusTrace;
 use super::wording::{
-    failed_command, is_broken_session, looked_up_image, may_pass, parse_name, plain_message,
+    cause_of_failure, failed_command, is_broken_session, looked_up_image, parse_name, plain_message,
 };
 use super::{Connection, Transport, chain, llb, set, unique_id};
 use crate::base::error::{permanent, transient};
@@ -419,6 +419,7 @@ fn failed<T: Transport>(
     let unreported_step =
         |command| BuildStep { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
     let step = step.or_else(|| failed_command(&message).map(unreported_step));
+    let cause = cause_of_failure(step.as_ref(), &message);
     let mut message = plain_message(&message);
     // The engine's message names only the address of a registry that does not answer.
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
@@ -426,8 +427,7 @@ fn failed<T: Transport>(
     {
         message = format!("can't resolve `{base}`: {message}");
     }
-    let may_pass = may_pass(step.as_ref(), &message);
-    Ok(AttemptResult::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
+    Ok(AttemptResult::Done(BuildOutcome::Failed(BuildFailure { step, message, cause })))
 }
 
 /// Returns why a call failed: the innermost cause if the error was created in this process. The outer ones say only

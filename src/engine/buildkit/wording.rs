@@ -2,7 +2,7 @@
 //!
 //! Owns everything that is recognized by its wording; no other module compares such texts.
 
-use crate::engine::{BuildFailure, BuildStep};
+use crate::engine::{BuildFailure, BuildStep, FailureCause};
 
 /// Parses a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`, `[internal] load build context`,
 /// `exporting to image`.
@@ -55,12 +55,14 @@ pub(super) fn is_broken_session(message: &str) -> bool {
 }
 
 /// Parts of messages from engines that could not reach a registry or a server, or that were rate-limited.
-const PASSING: [&str; 15] = [
+const PASSING: [&str; 19] = [
     "429 Too Many Requests",
     "500 Internal Server Error",
     "502 Bad Gateway",
     "503 Service Unavailable",
     "504 Gateway Timeout",
+    "Could not resolve host",
+    "Failed to connect to",
     "TLS handshake timeout",
     "Temporary failure in name resolution",
     "connection refused",
@@ -69,23 +71,66 @@ const PASSING: [&str; 15] = [
     "failed to do request",
     "i/o timeout",
     "network is unreachable",
+    "no route to host",
     "no such host",
+    "server misbehaving",
     "unexpected EOF",
 ];
 
-/// Returns whether retrying a failed build may succeed. A `RUN` is never retried: its command may have had effects
-/// elsewhere, which only its author knows.
-pub(super) fn may_pass(step: Option<&BuildStep>, message: &str) -> bool {
-    let runs = step.is_some_and(|step| step.text.starts_with("RUN"));
-    !runs && PASSING.iter().any(|words| message.contains(words))
+/// Parts of messages about the engine's own state, disk, and memory.
+const OWN_STATE: [&str; 12] = [
+    "cannot allocate memory",
+    "disk quota exceeded",
+    "failed to extract layer",
+    "failed to mount",
+    "failed to prepare extraction snapshot",
+    "failed to register layer",
+    "failed to stat active key during commit",
+    "frontend grpc server closed unexpectedly",
+    "inconsistent graph state",
+    "input/output error",
+    "no space left on device",
+    "too many open files",
+];
+
+/// The gRPC status codes of a failure of a server. A failed step has the code `Unknown`, or none.
+const SERVER_CODES: [&str; 5] =
+    ["Aborted", "DataLoss", "Internal", "ResourceExhausted", "Unavailable"];
+
+/// Returns what caused a failed build, from its step and the engine's unmodified message.
+///
+/// A command that ended with an exit code was executed, so its failure is the image's: `no space left on device` may be
+/// the size of a `tmpfs`. All other failures are the engine's if the message says so. A `RUN` is never retried: its
+/// command may have had effects elsewhere, which only its author knows.
+pub(super) fn cause_of_failure(step: Option<&BuildStep>, message: &str) -> FailureCause {
+    let plain = plain_message(message);
+    let is_of_server = SERVER_CODES.iter().any(|code| {
+        message.contains(&format!("rpc error: code = {code} desc = "))
+            || plain.starts_with(&format!("{code}: "))
+    });
+    let said = without_quotes(&plain);
+    let does = |keyword: &str| step.is_some_and(|step| keyword_of(&step.text) == keyword);
+    // A truncated archive ends unexpectedly too.
+    let is_archive = (does("ADD") || does("COPY")) && said.ends_with("unexpected EOF");
+    let is_of_engine = !is_archive
+        && (is_of_server
+            || PASSING.iter().chain(&OWN_STATE).chain(&SESSION_BROKE).any(|it| said.contains(it)));
+    match is_of_engine && !plain.starts_with("exit code: ") {
+        true => FailureCause::Engine { may_retry: !does("RUN") },
+        false => FailureCause::Image,
+    }
+}
+
+/// Returns a message without the texts in quotes, which are names and addresses.
+fn without_quotes(message: &str) -> String {
+    message.split('"').step_by(2).collect()
 }
 
 /// Further parts of messages about failed pushes, which depend more than pulls on connections that stay open.
-const PASSING_ON: [&str; 7] = [
+const PASSING_ON: [&str; 6] = [
     ": EOF",
     "Client.Timeout exceeded",
     "broken pipe",
-    "no route to host",
     "server closed idle connection",
     "timed out",
     "unavailable: ",
@@ -222,10 +267,69 @@ mod tests {
     }
 
     #[test]
+    fn failures_of_the_engine_are_distinguished_from_those_of_the_image() {
+        let check = |step: &str, message: &str, expected| {
+            let step = (!step.is_empty()).then(|| parse_name(step));
+            assert_eq!(cause_of_failure(step.as_ref(), message), expected, "{message}");
+        };
+        let engine = FailureCause::Engine { may_retry: true };
+        let metadata = "[internal] load metadata for docker.io/library/debian:12";
+        for message in [
+            "failed to do request: Head \"https://x/v2/\": dial tcp 10.0.0.1:443: connect: \
+             connection refused",
+            "failed to do request: Head \"https://x/v2/\": dial tcp: lookup x on 10.0.0.1:53: no \
+             such host",
+            "failed to copy: httpReadSeeker: failed open: unexpected EOF",
+            "Head \"https://x/v2/\": net/http: TLS handshake timeout",
+            "dial tcp 10.0.0.1:443: i/o timeout",
+            "rpc error: code = Unavailable desc = error reading from server: EOF",
+            "failed to solve: Unavailable: connection error",
+            "failed to solve: rpc error: code = Internal desc = panic",
+        ] {
+            check(metadata, message, engine);
+            check(
+                "resolve image config for docker-image://docker.io/docker/dockerfile:1",
+                message,
+                engine,
+            );
+            check("", message, engine);
+        }
+        let full = "write /var/lib/docker/x: no space left on device";
+        check("[2/2] COPY a /", full, engine);
+        check("exporting to image", full, engine);
+        check("[2/2] COPY a /", "failed to get edge: inconsistent graph state", engine);
+        check("", "failed to mount /tmp/buildkit-mount1: invalid argument", engine);
+        // A command may have been running.
+        let run = "[2/2] RUN make";
+        let began = format!("process \"/bin/sh -c make\" did not complete successfully: {full}");
+        check(run, &began, FailureCause::Engine { may_retry: false });
+        let image = FailureCause::Image;
+        for message in [
+            "process \"/bin/sh -c make\" did not complete successfully: exit code: 1",
+            "rpc error: code = Unknown desc = executor failed running [sh -c echo connection \
+             refused]: exit code: 28",
+            "unable to find user nobody2: invalid argument",
+            "runc run failed: unable to start container process: exec: \"x\": not found",
+        ] {
+            check(run, message, image);
+        }
+        check("[2/2] COPY a /", "\"/no such host: i/o timeout\": not found", image);
+        check(
+            "[2/2] ADD a.tar /",
+            "Error processing tar file(exit status 1): unexpected EOF",
+            image,
+        );
+        check(metadata, "docker.io/library/debian:12: not found", image);
+        check(metadata, "pull access denied, repository does not exist", image);
+        check("", "failed to create LLB definition: dockerfile parse error line 2: unknown", image);
+    }
+
+    #[test]
     fn transient_failures_are_distinguished_from_permanent_ones() {
         let check = |step: Option<&str>, message: &str, expected| {
             let step = step.map(parse_name);
-            let failure = BuildFailure { step, message: message.to_owned(), may_pass: false };
+            let cause = FailureCause::Image;
+            let failure = BuildFailure { step, message: message.to_owned(), cause };
             assert_eq!(remedy(&failure), expected, "{message}");
         };
         check(

@@ -18,8 +18,8 @@ use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::FakeStore;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildStep, BuildUpdate, Builder, BuilderInfo, Cancel,
-    Features, HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink,
-    StoredImage, TimedUpdate, TransferProgress,
+    FailureCause, Features, HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts,
+    Node, Sink, StoredImage, TimedUpdate, TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -210,8 +210,11 @@ impl Fake {
 }
 
 fn failed(scripted: &ScriptedImage, step: Option<BuildStep>, message: &str) -> BuildOutcome {
-    let may_pass = scripted.passes_after.is_some();
-    BuildOutcome::Failed(BuildFailure { step, message: message.to_owned(), may_pass })
+    let cause = match scripted.passes_after {
+        Some(_) => FailureCause::Engine { may_retry: true },
+        None => FailureCause::Image,
+    };
+    BuildOutcome::Failed(BuildFailure { step, message: message.to_owned(), cause })
 }
 
 /// Returns the steps of a build with the script's entry for each.

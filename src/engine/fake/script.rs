@@ -39,7 +39,8 @@
 //!   same content result in the same image, except for its labels.
 //! - `fail`: the step that fails, from 1; 0 fails without a step. `error`: a failure of the engine instead of the
 //!   image.
-//! - `passes_after`: how many times the build fails before it succeeds. Such failures can be retried.
+//! - `passes_after`: how many times the build fails before it succeeds. Such failures are the engine's, and
+//!   can be retried.
 //! - `record`: a file to which each call appends one line of JSON at its start, and a build another one at its end.
 //!   `store`: a file that keeps the images between processes. Both are relative to the script's directory, as is
 //!   `file:PATH`.

@@ -112,6 +112,7 @@ fn must_be_listed(event: &Event) {
         | Event::PushProgress { .. }
         | Event::ImagePushed { .. }
         | Event::PushFailed { .. }
+        | Event::PushCanceled
         | Event::Released { .. }
         | Event::NotReleased { .. }
         | Event::Interrupted { .. }
@@ -123,6 +124,7 @@ fn of_run_started(took: Duration) -> Event {
     let image = || "dev".into();
     Event::RunStarted {
         engine: "fake 1".to_owned(),
+        command: Some("layers build --all".to_owned()),
         jobs: 2,
         images: vec![image()],
         edges: vec![ImageEdge { image: image(), parent: image(), kind: DependencyKind::Copy }],
@@ -140,6 +142,7 @@ fn of_registries(evil: &str, took: Duration) -> Vec<Event> {
         Event::PushProgress { sent: 1, total: 2 },
         Event::ImagePushed { reference: digested(), took },
         Event::PushFailed { message: evil() },
+        Event::PushCanceled,
     ]
 }
 
@@ -155,6 +158,7 @@ fn every_event() -> Vec<TimedEvent> {
     let build = Failure {
         kind: FailureKind::Build,
         message: format!("exit code: 2\n{evil}"),
+        hint: Some(evil.clone()),
         step: Some(step()),
         excerpt: Some(Excerpt { place: location(), text: "RUN make \\\n  all".to_owned() }),
         log_tail: vec![evil.clone()],

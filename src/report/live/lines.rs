@@ -139,6 +139,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
         Event::PushFailed { message } => {
             (paint.bad("✗"), None, phrases::push_failed(message).into())
         }
+        Event::PushCanceled => (paint.careful("-"), None, "push canceled".into()),
         Event::ImageFailed { failure, took } => {
             (paint.bad("✗"), Some(took), format!("failed{}", phrases::failed_at(failure)).into())
         }

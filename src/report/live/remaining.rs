@@ -115,6 +115,7 @@ mod tests {
             expected.iter().map(|(image, time)| ((*image).into(), seconds(*time))).collect();
         let begun = |jobs, expected| Event::RunStarted {
             engine: String::new(),
+            command: None,
             jobs,
             images: images.clone(),
             edges: vec![edge("dev", "base"), edge("release", "base")],

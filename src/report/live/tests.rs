@@ -93,6 +93,7 @@ fn begun(images: &[&str], jobs: usize, expected: &[(&str, u64)]) -> Fact {
     let times = expected.iter().map(|(image, time)| ((*image).into(), Duration::from_secs(*time)));
     let event = Event::RunStarted {
         engine: "fake 1".to_owned(),
+        command: None,
         jobs,
         images: images.iter().map(|image| (*image).into()).collect(),
         edges: images.windows(2).map(|pair| edge(pair[1], pair[0])).collect(),
@@ -141,6 +142,7 @@ fn failed(image: &str) -> Fact {
     let failure = Failure {
         kind: FailureKind::Build,
         message: "exit code: 2".to_owned(),
+        hint: None,
         step: Some(step(3, "RUN make")),
         excerpt: None,
         log_tail: Vec::new(),

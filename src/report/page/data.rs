@@ -34,6 +34,9 @@ pub(super) struct PageData<'a> {
 pub(super) struct RunData<'a> {
     /// The engine and its version.
     pub engine: String,
+    /// The command line, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// When it started (RFC 3339, UTC).
     pub began: String,
     /// The maximum number of images built at the same time.

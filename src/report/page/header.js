@@ -40,7 +40,8 @@ function drawFacts() {
   const compared = run.prior ? [`compared with ${run.prior.id} (${duration(run.prior.took)})`] : [];
   return make("div", { class: "facts" },
     make("p", {}, [...facts, ...compared].map((fact) => make("span", { class: "fact" }, fact))),
-    make("div", { class: "chips", role: "group", "aria-label": "Show only" }, drawChips()));
+    make("div", { class: "chips", role: "group", "aria-label": "Show only" }, drawChips()),
+    run.command === undefined ? null : make("p", { class: "command" }, make("code", {}, run.command)));
 }
 
 // Creates a button per outcome that occurs, which filters by it.

@@ -73,6 +73,7 @@ pub(super) fn describe<'a>(
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
+            command: run.command.as_deref().map(clean::line),
             began: metadata.began.to_string(),
             jobs: run.jobs,
             took: phrases::millis(run.took),
@@ -212,7 +213,7 @@ fn notes(track: &ImageTimeline) -> Vec<Phrase> {
 fn describe_failure(failure: &Failure) -> FailureData {
     let excerpt = failure.excerpt.as_ref();
     FailureData {
-        message: lines_of(failure.message.lines()).join("\n"),
+        message: lines_of(failure.text().lines()).join("\n"),
         place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
         excerpt: excerpt
             .map(|it| ExcerptData { line: it.place.line, lines: lines_of(it.text.lines()) }),

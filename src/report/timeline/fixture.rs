@@ -62,6 +62,7 @@ pub(in crate::report) fn begun(
     let two = Duration::from_secs(2);
     let event = Event::RunStarted {
         engine: "fake 1".to_owned(),
+        command: Some("layers build --all".to_owned()),
         jobs,
         images: images.iter().map(|image| (*image).into()).collect(),
         edges,
@@ -78,6 +79,7 @@ pub(in crate::report) fn events() -> Vec<TimedEvent> {
     let failure = Failure {
         kind: FailureKind::Build,
         message: "exit code: 2".to_owned(),
+        hint: None,
         step: Some(step(2, "RUN </script> make")),
         excerpt: Some(Excerpt { place: location, text: "RUN </script> make".to_owned() }),
         log_tail: vec!["\u{1b}[31mno rule\u{1b}[0m <b>".to_owned()],

@@ -28,6 +28,8 @@ pub use critical_path::{CriticalImage, WaitCause};
 pub struct Timeline {
     /// The engine and its version.
     pub engine: String,
+    /// The command line, if it is known.
+    pub command: Option<String>,
     /// The maximum number of images built at the same time.
     pub jobs: usize,
     /// The images in dependency order.
@@ -187,8 +189,9 @@ impl Timeline {
         self.took = now.at;
         let at = event.at;
         match &event.event {
-            Event::RunStarted { engine, jobs, images, edges, expected } => {
+            Event::RunStarted { engine, command, jobs, images, edges, expected } => {
                 self.engine.clone_from(engine);
+                self.command.clone_from(command);
                 self.jobs = *jobs;
                 for image in images {
                     self.index(image);
@@ -258,6 +261,12 @@ impl Timeline {
 }
 
 impl ImageTimeline {
+    /// Records a pull or a push.
+    fn pass(&mut self, what: &str, reference: &str, took: Duration) {
+        let (reference, took) = (clean::line(reference), phrases::duration(took));
+        self.passages.push(format!("{what} {reference} in {took}"));
+    }
+
     /// Records an event about the image. Returns its outcome if the event is its end.
     fn take(&mut self, event: &Event, at: Duration) -> Option<Outcome> {
         match event {
@@ -278,15 +287,10 @@ impl ImageTimeline {
                 self.tail.push_back(line.clone());
             }
             Event::Warning { message } => self.warnings.push(message.clone()),
-            Event::ImagePulled { reference, took } => {
-                let (what, took) = (clean::line(reference), phrases::duration(*took));
-                self.passages.push(format!("pulled {what} in {took}"));
-            }
-            Event::ImagePushed { reference, took } => {
-                let (what, took) = (clean::line(reference), phrases::duration(*took));
-                self.passages.push(format!("pushed as {what} in {took}"));
-            }
+            Event::ImagePulled { reference, took } => self.pass("pulled", reference, *took),
+            Event::ImagePushed { reference, took } => self.pass("pushed as", reference, *took),
             Event::PushFailed { message } => self.passages.push(phrases::push_failed(message)),
+            Event::PushCanceled => self.passages.push("push canceled".to_owned()),
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
                 let location = registry.as_deref().map(clean::line);
                 self.passages.extend(location.map(|at| format!("in the registry as {at}")));

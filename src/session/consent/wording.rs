@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::base::screen::is_unseen;
-use crate::base::text::{count, shell_word};
+use crate::base::text::{count, visible_shell_word as pasted};
 use crate::graph::evaluate::SecretKind;
 
 use super::{OutsideAccess, OutsideSource, Role};
@@ -139,29 +139,6 @@ fn typed(arguments: &[OsString]) -> Option<(String, String)> {
     let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
     let join = |words: &[&str]| words.iter().map(|it| pasted(it)).collect::<Vec<_>>().join(" ");
     Some((join(&words[..end]), join(&words[end..])))
-}
-
-/// Quotes a word for a shell so that all its characters are visible: with `$'…'` if one would be invisible, or would
-/// move others.
-fn pasted(word: &str) -> String {
-    if !word.chars().any(is_unseen) {
-        return shell_word(word);
-    }
-    let mut text = String::from("$'");
-    for character in word.chars() {
-        match character {
-            '\\' | '\'' => text.extend(['\\', character]),
-            character if is_unseen(character) => {
-                let mut bytes = [0; 4];
-                for byte in character.encode_utf8(&mut bytes).bytes() {
-                    text.push_str(&format!("\\{byte:03o}"));
-                }
-            }
-            character => text.push(character),
-        }
-    }
-    text.push('\'');
-    text
 }
 
 /// Returns a name as it is if that is safe, or else in quotes with escapes.

@@ -114,8 +114,11 @@ impl SecretOptions {
         let workspace = session.workspace;
         let images = session.plan.stale_images().map(|image| &workspace.graph.images[image]);
         let images: Vec<&Image> = images.collect();
+        let hidden = workspace.builds.proxies.secrets();
         if images.is_empty() {
-            return Ok(PreparedSecrets::default());
+            // Nothing requests them, but the command line of the run may contain them.
+            let secrets = Secrets::new(self.secrets, BTreeMap::new(), &hidden)?;
+            return Ok(PreparedSecrets { secrets, ..PreparedSecrets::default() });
         }
         proxies::check(&workspace.builds.proxies, &workspace.attestations)?;
         let doubts = workspace.silence.apply(self.misspelt(&workspace.graph));
@@ -141,7 +144,6 @@ impl SecretOptions {
             };
             sockets.insert(id, socket);
         }
-        let hidden = workspace.builds.proxies.secrets();
         prepared.secrets = Secrets::new(self.secrets, sockets, &hidden)?;
         Ok(prepared)
     }
