@@ -91,8 +91,8 @@ fn add_remote(
 ) -> anyhow::Result<()> {
     let at = remote(&Reference::parse(reference).map_err(|error| anyhow!("{error}"))?);
     let missing = || anyhow!("`{at}` was removed from the registry");
-    let manifest = registries.manifest(&at)?.with_context(|| missing())?;
-    let image = registries.image(&at, platform)?.with_context(|| missing())?;
+    let manifest = registries.manifest(&at)?.with_context(missing)?;
+    let image = registries.image(&at, platform)?.with_context(missing)?;
     let descriptor = json!({
         "mediaType": manifest.media_type,
         "digest": manifest.digest,
