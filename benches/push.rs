@@ -18,7 +18,7 @@ use std::process::Command;
 
 use crate::common::registry::Registry;
 use crate::common::tree::Images;
-use crate::common::{Cost, measure, print, run, spread};
+use crate::common::{Cost, measure, print, print_ratio, run};
 
 mod common;
 
@@ -56,10 +56,7 @@ fn main() {
     println!("{:<34} {:>9} {:>9} {:>9}", "", "min", "median", "max");
     print("layers build --all --push", &costs[0]);
     print("docker push in a loop", &costs[1]);
-    let pairs = costs[0].iter().zip(&costs[1]);
-    let ratios = pairs.map(|(a, b)| a.wall.as_secs_f64() / b.wall.as_secs_f64());
-    let (min, median, max) = spread(ratios.collect());
-    println!("{:<34} {min:>9.3} {median:>9.3} {max:>9.3}", "ratio of wall");
+    print_ratio(&costs);
     println!("blobs that were uploaded more than once: {} and {}", repeated[0], repeated[1]);
 }
 

@@ -61,6 +61,14 @@ pub fn print(name: &str, costs: &[Cost]) -> (f64, f64, f64) {
     wall
 }
 
+/// Prints a row with the minimum, median, and maximum of the ratios of wall times, in pairs.
+pub fn print_ratio(costs: &[Vec<Cost>; 2]) {
+    let pairs = costs[0].iter().zip(&costs[1]);
+    let ratios = pairs.map(|(a, b)| a.wall.as_secs_f64() / b.wall.as_secs_f64());
+    let (min, median, max) = spread(ratios.collect());
+    println!("{:<34} {min:>9.3} {median:>9.3} {max:>9.3}", "ratio of wall");
+}
+
 /// Returns the minimum, the median, and the maximum of some values.
 pub fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);

@@ -22,6 +22,7 @@ use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
 use crate::base::{Diagnostic, IdMap, Location, RelPath, UnitId, clock};
 use crate::engine::Attestations;
+use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
 use crate::inputs::Identity;
@@ -58,6 +59,12 @@ impl OwnInputs {
         &self,
     ) -> impl Iterator<Item = (&DependencyInputs, Dependency<UnitId>)> {
         self.inputs.dependencies.iter().zip(self.dependencies.iter().copied())
+    }
+
+    /// Returns the base that a `FROM` names.
+    pub fn base(&self, reference: &Reference) -> Option<Dependency<UnitId>> {
+        let mut bases = self.resolved_dependencies().filter(|(it, _)| it.kind.is_base());
+        bases.find(|(it, _)| it.reference == *reference).map(|(_, of)| of)
     }
 }
 

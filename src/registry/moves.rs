@@ -25,7 +25,8 @@ pub struct Move {
 }
 
 impl Move {
-    fn is_done(&self) -> bool {
+    /// Returns whether the tag points to the image already.
+    pub fn is_done(&self) -> bool {
         self.from.as_ref() == Some(&self.to)
     }
 }

@@ -1,6 +1,7 @@
 //! How the loop uses the upload queue.
 //!
-//! Owns that tags move last, once, and only when every image of the run that is to be pushed was pushed. A run in which anything failed,
+//! Owns that tags move last, once, and only when every image of the run that is to be pushed was pushed. A run in which
+//! anything failed,
 //! that was stopped, or whose pushes failed leaves all tags as they were.
 
 use super::upload_queue::{PublishedImage, UploadResult};

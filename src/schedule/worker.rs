@@ -246,7 +246,7 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
     match recipes.prepare(order.image, &order.parents, &turn).map_err(broke)? {
-        Preparation::Fresh(present) => restore(order, present, work, &turn).map_err(broke),
+        Preparation::Fresh(present) => restore(work, present, &turn).map_err(broke),
         Preparation::Build { request, reason, claim } => {
             send_now(send, Event::ImageStale { reason });
             let result = perform(work, &request);
@@ -260,19 +260,19 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
 /// Restores the references that an image has lost. If only the registry has the image, it is pulled if it needs
 /// references in the engine's store.
 fn restore(
-    order: &BuildTask,
-    present: FreshImage,
     work: ImageBuild<'_>,
+    present: FreshImage,
     turn: &ClaimContext<'_>,
 ) -> anyhow::Result<TaskResult> {
     let FreshImage { image_id, lost, registry_image, is_remote } = &present;
+    let ImageBuild { order, recipes, .. } = work;
     let store = work.engine.images();
     let identity = match registry_image {
         Some(RegistryImage { reference, identity, .. }) if *is_remote => {
             let required_image = RequiredImage { reference, identity, platform: None, names: lost };
             if !lost.is_empty() {
                 pull_image(store, required_image, turn.pulled)
-                    .map_err(|error| work.recipes.explain_pull(reference, error))?;
+                    .map_err(|error| recipes.explain_pull(reference, error))?;
             }
             Some(identity.clone())
         }

@@ -60,10 +60,7 @@ impl Ancestry {
         parents: &[ParentImage],
     ) -> anyhow::Result<Option<Inheritance>> {
         let Some(Ok(own)) = &freshness.own[unit] else { return Ok(None) };
-        let mut bases =
-            own.resolved_dependencies().filter(|(dependency, _)| dependency.kind.is_base());
-        let found = bases.find(|(dependency, _)| dependency.reference == *reference);
-        let Some((_, of)) = found else { return Ok(None) };
+        let Some(of) = own.base(reference) else { return Ok(None) };
         let remote = match of {
             Dependency::Image(parent) => {
                 let dependency = parents.iter().find(|it| it.unit == parent);

@@ -390,7 +390,7 @@ impl Recipes for ImageProvider<'_> {
     }
 
     fn explain_pull(&self, reference: &str, error: anyhow::Error) -> anyhow::Error {
-        // Asked only after a failure: a request per layer would be too much for every plan.
+        // Checked only after a failure: a request per layer would be too much for every plan.
         match self.freshness.shared.as_ref().map(|shared| shared.check_lost(reference)) {
             Some(Ok(true)) => {
                 permanent(format!("the registry has lost a part of `{reference}`: {error:#}"))

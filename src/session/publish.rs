@@ -4,6 +4,7 @@
 //! reference in, and the tags that people use, which move last and together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -20,7 +21,7 @@ use crate::registry::moves::Move;
 use crate::registry::release_record::TagState;
 use crate::registry::{AT_ONCE, Registries, Remote};
 use crate::report::printer;
-use crate::scan::git::{Head, Lineage};
+use crate::scan::git::Head;
 use crate::schedule::{PublishedImage, PublishedTags, Publisher};
 use crate::state::IntentDirs;
 use crate::workspace::{Invocation, registry};
@@ -117,10 +118,6 @@ impl<'a> Publishing<'a> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Returns which images of a plan are pushed: those that are released, and all dependencies of pushed images.
 fn pushed_images(plan: &Plan, is_released: &dyn Fn(UnitId) -> bool) -> IdMap<bool, UnitId> {
     let mut pushed = IdMap::from_fn(plan.len(), |_| false);
@@ -144,7 +141,7 @@ impl Release {
     fn of(
         tags: Vec<Remote>,
         registries: &Arc<Registries>,
-        root: &std::path::Path,
+        root: &Path,
         force: bool,
         at: &Invocation,
     ) -> Release {
@@ -178,13 +175,9 @@ impl Release {
         before: Option<&TagState>,
         now: &TagState,
     ) -> anyhow::Result<TagDecision> {
-        let lineage = |commit: &str| match self.force {
-            true => Lineage::Ancestor,
-            false => self.head.lineage(commit),
-        };
-        let is_unknown = self.force && now.commit.is_none();
-        let before = if is_unknown { Some(now) } else { before };
-        Ok(decide(tag, to, before, now, &lineage)?)
+        // A tag that is moved whatever it points to is one that no other run has moved.
+        let before = if self.force { Some(now) } else { before };
+        Ok(decide(tag, to, before, now, &|commit| self.head.lineage(commit))?)
     }
 }
 
@@ -226,7 +219,8 @@ impl Publishing<'_> {
                 tags_of(self.provider, self.shared, *unit).map(move |tag| (tag, digest))
             })
             .collect();
-        let before = lock(&release.before).take().and_then(|states| states.join().ok());
+        let before = release.before.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let before = before.and_then(|states| states.join().ok());
         let before = before.unwrap_or_default();
         let registries = &self.shared.registries;
         let now = parallel::each(&targets, AT_ONCE, |(tag, _)| registries.tag_state(tag));
@@ -306,8 +300,7 @@ impl Publisher for Publishing<'_> {
             return None;
         };
         let Some(Ok(own)) = &freshness.own[unit] else { return None };
-        let mut bases = own.resolved_dependencies().filter(|(it, _)| it.kind.is_base());
-        bases.find(|(it, _)| it.reference == reference).map(|(_, of)| of)
+        own.base(&reference)
     }
 
     fn move_tags(
@@ -319,9 +312,9 @@ impl Publisher for Publishing<'_> {
         let (mut moves, unchanged) = self.moves(release, published)?;
         let commit = release.head.commit().clone().ok().flatten();
         if commit.is_none() {
-            moves.retain(|step| step.from.as_ref() != Some(&step.to));
+            moves.retain(|step| !step.is_done());
         }
-        let moved = moves.iter().filter(|step| step.from.as_ref() != Some(&step.to));
+        let moved = moves.iter().filter(|step| !step.is_done());
         let moved: BTreeSet<String> = moved.map(|step| step.tag.to_string()).collect();
         let intent = IntendedMoves { plain_http: self.plain_http.clone(), commit, moves };
         tag_moves::start(&release.intents, &release.run, &intent, &|error| {

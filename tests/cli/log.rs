@@ -89,8 +89,8 @@ fn the_command_to_try_again_is_complete() {
     let old = events.replace(&format!("\"command\":{},", begun["command"]), "");
     assert!(old.len() < events.len());
     project.write(&format!(".layers/runs/{id}/events.jsonl"), &old);
-    let told = text(raw(&project, "log").stdout);
-    assert!(told.contains("1 failed") && !told.contains("try again"), "{told}");
+    let shown = text(raw(&project, "log").stdout);
+    assert!(shown.contains("1 failed") && !shown.contains("try again"), "{shown}");
 }
 
 #[test]
@@ -119,8 +119,8 @@ line
     // For an older run, the command contains the ID of the run.
     let id = newest(&project);
     project.run("build agent --engine fake").code(0);
-    let told = text(raw(&project, &format!("log --run {id}")).stdout);
-    assert!(told.contains(&format!("  full log: layers log builder --run {id}\n")), "{told}");
+    let shown = text(raw(&project, &format!("log --run {id}")).stdout);
+    assert!(shown.contains(&format!("  full log: layers log builder --run {id}\n")), "{shown}");
     let log = text(raw(&project, &format!("log builder --run {id}")).stdout);
     assert!(log.ends_with("\n==> exit code: 2\n"), "{log}");
 }
@@ -222,7 +222,7 @@ fn the_log_names_its_run_because_a_later_run_may_have_no_log() {
     let said = text(raw(&project, "log").stderr);
     assert!(said.starts_with(&format!("run {id}, started 20")), "{said}");
     project.run(&format!("log --run {id}")).code(0).stderr("");
-    // Everything is fresh, but there is no run with a log: nothing is false, and nothing is to be built.
+    // Everything is fresh, but there is no run with a log: no log is claimed, and nothing is to be built.
     fs::remove_dir_all(project.root().join(".layers/runs")).unwrap();
     project.run("build agent --engine fake").code(0);
     for words in ["log", "log agent", "report"] {
@@ -270,14 +270,14 @@ fn missing_runs_and_logs_are_errors() {
 fn logs_are_shown_without_valid_files_or_an_engine() {
     let project = failing();
     project.run("build --all --engine fake -j2").code(1);
-    let told = project.run("log").code(0).out();
+    let shown = project.run("log").code(0).out();
     let project = project
         .script(r#"{"describe_error": "nobody should ask"}"#)
         .dockerfile("base", "FROM\n")
         .file("layers.toml", "[[[")
         .var("DOCKER_HOST", "unix:///nobody/listens");
     project.run("build --all --engine fake").code(3);
-    project.run("log").code(0).stdout(&told).stderr(HEADING);
+    project.run("log").code(0).stdout(&shown).stderr(HEADING);
     project.run("-C docker/base log agent").code(0).stderr(HEADING);
     assert_eq!(runs(&project).len(), 1);
     project.run("runs").code(0).stderr("");

@@ -189,7 +189,7 @@ fn race(
     })
 }
 
-/// Points the references of a checkout to a registry, so that a proxy in front of it sees the same repositories.
+/// Returns a checkout whose first commit was released.
 fn released_commits() -> Option<(Registry, Machine, Tree)> {
     let registry = Registry::start()?;
     let machine = Machine::start_or_skip()?;
@@ -199,67 +199,71 @@ fn released_commits() -> Option<(Registry, Machine, Tree)> {
     Some((registry, machine, tree))
 }
 
-/// Returns a clone of a checkout with its history.
-fn clone_with_history(tree: &Tree) -> Tree {
-    let clone = tree.clone_of();
-    let status =
-        Command::new("cp").arg("-a").arg(tree.root().join(".git")).arg(clone.root()).status();
-    assert!(status.unwrap().success());
-    clone
+/// Two pipelines after a release: the checkouts of an older commit and of a newer one.
+struct Pipelines {
+    registry: Registry,
+    machine: Machine,
+    older: Tree,
+    newer: Tree,
+    /// The newer commit.
+    newest: String,
+}
+
+impl Pipelines {
+    /// Generation 0 is released, the older commit has generation 1, and the newer one the given one. The older checkout
+    /// knows the newer commit, as one with a full history does after a fetch.
+    fn start(generation: usize) -> Option<Pipelines> {
+        let (registry, machine, older) = released_commits()?;
+        older.set_generation(1);
+        commit(&older);
+        let newer = older.clone_of();
+        let status =
+            Command::new("cp").arg("-a").arg(older.root().join(".git")).arg(newer.root()).status();
+        assert!(status.unwrap().success());
+        newer.set_generation(generation);
+        let newest = commit(&newer);
+        git(older.root(), &["fetch", "-q", newer.root().to_str().unwrap(), "main"]);
+        Some(Pipelines { registry, machine, older, newer, newest })
+    }
 }
 
 #[test]
 fn an_older_pipeline_that_ends_last_does_not_move_tags_back() {
-    let Some((registry, machine, older)) = released_commits() else { return };
+    let Some(pipelines) = Pipelines::start(2) else { return };
+    let Pipelines { registry, machine, older, newer, newest } = &pipelines;
     let address = registry.address();
-    older.set_generation(1);
-    commit(&older);
-    let newer = clone_with_history(&older);
-    newer.set_generation(2);
-    let newest = commit(&newer);
-    // The older checkout knows the newer commit, as one with a full history does after a fetch.
-    git(older.root(), &["fetch", "-q", newer.root().to_str().unwrap(), "main"]);
-    let (code, said) = race(&older, &machine, &registry, || {
-        machine.build(&newer, address, "--all --push").well();
+    let (code, said) = race(older, machine, registry, || {
+        machine.build(newer, address, "--all --push").well();
     });
     assert_eq!(code, 4, "{said}");
     let expected = format!("was moved by the newer commit {} during this run", &newest[..12]);
     assert!(said.contains(&expected), "{said}");
-    assert_eq!(generation_of(address, &newer, "dev"), "2");
+    assert_eq!(generation_of(address, newer, "dev"), "2");
 }
 
 #[test]
 fn a_newer_pipeline_that_ends_last_moves_the_tags() {
-    let Some((registry, machine, older)) = released_commits() else { return };
+    let Some(pipelines) = Pipelines::start(2) else { return };
+    let Pipelines { registry, machine, older, newer, .. } = &pipelines;
     let address = registry.address();
-    older.set_generation(1);
-    commit(&older);
-    let newer = clone_with_history(&older);
-    newer.set_generation(2);
-    commit(&newer);
-    let (code, said) = race(&newer, &machine, &registry, || {
-        machine.build(&older, address, "--all --push").well();
+    let (code, said) = race(newer, machine, registry, || {
+        machine.build(older, address, "--all --push").well();
     });
     assert_eq!(code, 0, "{said}");
-    assert_eq!(generation_of(address, &newer, "dev"), "2");
+    assert_eq!(generation_of(address, newer, "dev"), "2");
 }
 
 /// The newer commit reverts the older one, so its images are those that the tags already pointed to.
 #[test]
 fn an_older_pipeline_does_not_undo_a_revert() {
-    let Some((registry, machine, older)) = released_commits() else { return };
+    let Some(pipelines) = Pipelines::start(0) else { return };
+    let Pipelines { registry, machine, older, newer, .. } = &pipelines;
     let address = registry.address();
-    older.set_generation(1);
-    commit(&older);
-    let newer = clone_with_history(&older);
-    newer.set_generation(0);
-    commit(&newer);
-    git(older.root(), &["fetch", "-q", newer.root().to_str().unwrap(), "main"]);
-    let (code, said) = race(&older, &machine, &registry, || {
-        machine.build(&newer, address, "--all --push").well();
+    let (code, said) = race(older, machine, registry, || {
+        machine.build(newer, address, "--all --push").well();
     });
     assert_eq!(code, 4, "{said}");
-    assert_eq!(generation_of(address, &newer, "dev"), "0");
+    assert_eq!(generation_of(address, newer, "dev"), "0");
 }
 
 #[test]
