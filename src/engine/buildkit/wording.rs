@@ -147,11 +147,32 @@ pub(in crate::engine) fn is_passing(message: &str) -> bool {
         || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
 }
 
+/// What the API of containerd's image store puts before a registry's own message; the registry's error code and the
+/// status precede it nowhere (moby, `daemon/containerd/image_push.go`, as of Docker 28).
+const WITHOUT_CODE: &str = "error from registry: ";
+
+/// Parts of registries' messages about requests that fail however often they are repeated.
+const LASTING: [&str; 10] = [
+    "denied",
+    "exist",
+    "forbidden",
+    "immutable",
+    "invalid",
+    "not allowed",
+    "not found",
+    "unauthorized",
+    "unknown",
+    "unsupported",
+];
+
 /// Returns whether a registry rejected an exchange because there were too many: its error code (OCI Distribution
-/// Specification, "Error codes"), or the status.
+/// Specification, "Error codes"), or the status. A message without both counts if nothing in it says otherwise:
+/// registries word this in their own ways.
 pub(in crate::engine) fn is_rate_limited(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    message.contains("toomanyrequests") || message.contains("429 too many requests")
+    let says = |words: &&str| message.contains(*words);
+    ["toomanyrequests", "429 too many requests", "http 429 "].iter().any(|words| says(words))
+        || message.starts_with(WITHOUT_CODE) && !LASTING.iter().any(|words| says(words))
 }
 
 /// What may help after a build that failed for reasons outside its control.

@@ -164,12 +164,14 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
 
 /// Parts of messages about denied access: the wording of Docker's distribution and of containerd, and the codes of
 /// the OCI Distribution Specification.
-const DENIED: [&str; 7] = [
+const DENIED: [&str; 9] = [
     "401 Unauthorized",
     "403 Forbidden",
     "access denied",
     "authorization failed",
     "denied: ",
+    "error from registry: denied",
+    "error from registry: unauthorized",
     "no basic auth credentials",
     "unauthorized: ",
 ];
@@ -218,6 +220,8 @@ mod tests {
             login,
             false,
         );
+        check("error from registry: unauthorized\nunauthorized", login, false);
+        check("error from registry: denied\ndenied", login, false);
         let reach = "check that the engine can reach `host:5000`, and push again";
         check(
             "Get \"http://h/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
@@ -234,6 +238,11 @@ mod tests {
             true,
         );
         check("received unexpected HTTP status: 429 Too Many Requests", later, true);
+        check("error parsing HTTP 429 response body: invalid character 's'", later, true);
+        // containerd's store passes on the registry's message without its code.
+        for message in ["slow down", "Rate exceeded", "toomanyrequests\ntoomanyrequests"] {
+            check(&format!("error from registry: {message}"), later, true);
+        }
         check("received unexpected HTTP status: 503 Service Unavailable", reach, true);
         check("unexpected status from PUT request to https://h/v2/: 520 ", reach, true);
         check("write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe", reach, true);
@@ -245,6 +254,8 @@ mod tests {
         let name = "check the name, or run `docker login host:5000`";
         check("name invalid: invalid repository name", name, false);
         check("manifest invalid: manifest invalid", name, false);
+        check("error from registry: invalid repository name", name, false);
+        check("error from registry: the tag is immutable", name, false);
         let text = error::text(&refused("acme/b", "denied: no"));
         assert!(
             text.ends_with("\nhint: run `docker login` with an account that may push to `acme/b`")
