@@ -220,7 +220,8 @@ pub enum Event {
         /// The references that pointed to something else or did not exist before.
         moved: Vec<String>,
         /// The number of references that were already correct.
-        kept: usize,
+        #[serde(rename = "kept")]
+        unchanged: usize,
     },
     /// No reference was moved in the registry.
     NotReleased {
@@ -354,7 +355,8 @@ pub enum FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     /// The start of the part.
-    pub place: Location,
+    #[serde(rename = "place")]
+    pub location: Location,
     /// The complete lines that contain it.
     pub text: String,
 }

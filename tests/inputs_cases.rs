@@ -28,14 +28,14 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     let text = fs::read_to_string(root.join("Dockerfile")).unwrap();
     let candidate = Candidate::new("image", path.clone());
     let build_args = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
-    let wanted = LinkSettings {
+    let settings = LinkSettings {
         build_args: build_args.map(|(a, b)| (a.to_owned(), b.to_owned())).collect(),
         build_platform: "linux/amd64".parse().unwrap(),
         ..LinkSettings::default()
     };
     let read = ParsedImage { candidate, file: parse(&Source::new(path, text)) };
     let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
-    let (graph, problems) = link(vec![read], &naming, &wanted);
+    let (graph, problems) = link(vec![read], &naming, &settings);
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
     let externals = Externals::new();
     let attestations = layers::engine::Attestations::default();

@@ -20,9 +20,9 @@ fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic
 
 fn link_all(read: Vec<ParsedImage>) -> (Graph, Vec<Diagnostic>) {
     let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
-    let wanted =
+    let settings =
         LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
-    link(read, &naming, &wanted)
+    link(read, &naming, &settings)
 }
 
 fn read(number: usize, text: String) -> ParsedImage {
@@ -47,7 +47,7 @@ fn a_chain_of_ten_thousand_images_is_linked_and_drawn() {
     assert!(graph.order().iter().copied().eq(graph.images.ids()));
     let last = graph.find(&name(COUNT - 1)).unwrap();
     assert_eq!(select::with_needs(&graph, &[last]).len(), COUNT);
-    let text = tree::draw(&View::whole(&graph), &tree::plain);
+    let text = tree::draw(&View::new(&graph), &tree::plain);
     // Each image has a line, and lines do not grow with the chain.
     assert!(text.lines().count() >= COUNT);
     assert!(text.lines().all(|line| line.chars().count() < 250));
@@ -56,9 +56,9 @@ fn a_chain_of_ten_thousand_images_is_linked_and_drawn() {
         .filter_map(|line| line.trim_start_matches(['└', '─', ' ']).split("  ").next())
         .collect();
     assert!(graph.images.values().all(|image| drawn.contains(image.name.as_str())));
-    assert!(lock::draw(&View::whole(&graph)).contains("\"image\": \"i09998\""));
-    assert!(dot::draw(&View::whole(&graph)).contains("\"i09998\" -> \"i09999\""));
-    assert!(mermaid::draw(&View::whole(&graph)).contains("i9998 --> i9999"));
+    assert!(lock::draw(&View::new(&graph)).contains("\"image\": \"i09998\""));
+    assert!(dot::draw(&View::new(&graph)).contains("\"i09998\" -> \"i09999\""));
+    assert!(mermaid::draw(&View::new(&graph)).contains("i9998 --> i9999"));
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn ten_thousand_images_are_linked() {
     assert_eq!((edges, externals), (500 * (3 + 16 * 2), 500));
     assert_eq!(graph.order().len(), 10_000);
     // Every drawing ends, and none takes quadratic time.
-    assert_eq!(tree::draw(&View::whole(&graph), &tree::plain).lines().count(), 10_000);
-    let lock: serde_json::Value = serde_json::from_str(&lock::draw(&View::whole(&graph))).unwrap();
+    assert_eq!(tree::draw(&View::new(&graph), &tree::plain).lines().count(), 10_000);
+    let lock: serde_json::Value = serde_json::from_str(&lock::draw(&View::new(&graph))).unwrap();
     assert_eq!(lock["images"].as_array().unwrap().len(), 10_000);
 }
 
@@ -143,7 +143,7 @@ fn a_one_megabyte_dockerfile_is_read() {
 fn extreme_repetition_of_any_construct_is_handled() {
     let check = |name: &str, text: String| {
         let (graph, problems) = build(1, |_| text.clone());
-        drop((lock::draw(&View::whole(&graph)), problems));
+        drop((lock::draw(&View::new(&graph)), problems));
         assert_eq!(graph.images.len(), 1, "{name}");
     };
     check("comments", "# x\n".repeat(250_000));

@@ -36,7 +36,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     if !file.check {
         warn_without_registry(&workspace, at)?;
     }
-    let view = View::whole(&workspace.graph).of(&selected.all);
+    let view = View::new(&workspace.graph).of(&selected.all);
     let top = root::git_directory(&workspace.root).unwrap_or(&workspace.root);
     let command = command_line::ci(options, &at.global);
     let pipeline = pipeline(&workspace, &command, top, at)?;

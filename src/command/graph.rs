@@ -159,7 +159,7 @@ fn images_to_draw(
     if options.focus.is_empty() {
         return Ok(graph.images.ids().collect());
     }
-    let images = select::surroundings(graph, &options.focus, &workspace.current);
+    let images = select::neighborhood(graph, &options.focus, &workspace.current);
     let mut images = images.map_err(as_usage)?;
     if is_for_builds(format) {
         images = select::with_needs(graph, &images);
@@ -175,7 +175,7 @@ fn view<'a>(
     options: &Options,
     marks: Option<Marks>,
 ) -> View<'a> {
-    let mut view = View::whole(&workspace.graph).of(images);
+    let mut view = View::new(&workspace.graph).of(images);
     if options.reduce {
         view = view.reduced();
     }

@@ -16,7 +16,7 @@ use crate::workspace::Invocation;
 use crate::workspace::root::WorkspaceLocation;
 
 pub fn run(options: &LogArgs, at: &Invocation) -> anyhow::Result<Exit> {
-    let runs = run_logs::kept(&WorkspaceLocation::of(at)?.root)?;
+    let runs = run_logs::list(&WorkspaceLocation::of(at)?.root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     if options.run.is_none() && options.image.as_ref().is_none_or(|it| has_log_of(run, it)) {
         printer::note(&replay::heading(run))?;

@@ -16,7 +16,7 @@ use crate::workspace::root::WorkspaceLocation;
 
 pub fn run(options: &ReportArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let WorkspaceLocation { start, root, .. } = WorkspaceLocation::of(at)?;
-    let runs = run_logs::kept(&root)?;
+    let runs = run_logs::list(&root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     // Checked before the log is read, because a log is complete before its lock is released.
     let metadata = RunMetadata { id: &run.id, began: run.began, is_written: run.is_written() };

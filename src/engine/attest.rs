@@ -84,7 +84,7 @@ impl fmt::Display for AttestationKind {
 
 impl Attestations {
     /// Returns the kinds to attest, with their parameters.
-    pub fn wanted(&self) -> impl Iterator<Item = (AttestationKind, &str)> {
+    pub fn enabled(&self) -> impl Iterator<Item = (AttestationKind, &str)> {
         let all =
             [(AttestationKind::Sbom, &self.sbom), (AttestationKind::Provenance, &self.provenance)];
         all.into_iter().filter_map(|(kind, parameters)| Some((kind, parameters.as_deref()?)))
@@ -92,7 +92,7 @@ impl Attestations {
 
     /// Returns whether there is nothing to attest.
     pub fn is_empty(&self) -> bool {
-        self.wanted().next().is_none()
+        self.enabled().next().is_none()
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
             Err("unknown mode `full`: expected `min` or `max`"),
         );
         let both = Attestations { sbom: Some(String::new()), provenance: Some("mode=min".into()) };
-        let kinds: Vec<_> = both.wanted().map(|(kind, it)| format!("{kind} {it}")).collect();
+        let kinds: Vec<_> = both.enabled().map(|(kind, it)| format!("{kind} {it}")).collect();
         assert_eq!(kinds, ["sbom ", "provenance mode=min"]);
         assert!(Attestations::default().is_empty() && !both.is_empty());
     }

@@ -41,7 +41,7 @@ fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     if let Some(platform) = recipe.platform {
         attribute(&mut text, "platforms", &list(&[platform.to_string()]));
     }
-    let attested: Vec<String> = recipe.attestations.wanted().map(attestation).collect();
+    let attested: Vec<String> = recipe.attestations.enabled().map(attestation).collect();
     if !attested.is_empty() {
         attribute(&mut text, "attest", &list(&attested));
     }

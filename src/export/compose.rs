@@ -54,7 +54,7 @@ fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     map(&mut text, "args", target.args);
     map(&mut text, "additional_contexts", &target.contexts);
     list(&mut text, 3, "platforms", recipe.platform.map(|it| value(&it.to_string())));
-    for (kind, parameters) in recipe.attestations.wanted() {
+    for (kind, parameters) in recipe.attestations.enabled() {
         let how = Some(parameters).filter(|it| !it.is_empty()).map(value);
         line(&mut text, 3, &format!("{kind}: {}", how.as_deref().unwrap_or("true")));
     }

@@ -46,7 +46,7 @@ pub fn draw(view: &View<'_>) -> String {
     for (edge, way) in net.edges.iter().zip(&page.ways) {
         text.push_str(&draw_edge(&net, edge, way));
     }
-    for (node, bounds) in net.nodes.iter().zip(&page.places) {
+    for (node, bounds) in net.nodes.iter().zip(&page.boxes) {
         text.push_str(&draw_node(node, *bounds));
     }
     text.push_str(&legend);

@@ -24,7 +24,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// Returns a view of a whole graph, without marks.
-    pub fn whole(graph: &'a Graph) -> View<'a> {
+    pub fn new(graph: &'a Graph) -> View<'a> {
         let images = graph.images.values();
         View {
             graph,

@@ -26,15 +26,19 @@ pub struct PinnedGraph<'a> {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Added images.
-    pub new: Vec<DifferingImage>,
+    #[serde(rename = "new")]
+    pub added: Vec<DifferingImage>,
     /// Removed images.
-    pub lost: Vec<DifferingImage>,
+    #[serde(rename = "lost")]
+    pub removed: Vec<DifferingImage>,
     /// Renamed images.
     pub renamed: Vec<RenamedImage>,
     /// Added edges between images.
-    pub new_edges: Vec<EdgeBetween>,
+    #[serde(rename = "new_edges")]
+    pub added_edges: Vec<EdgeBetween>,
     /// Removed edges between images.
-    pub lost_edges: Vec<EdgeBetween>,
+    #[serde(rename = "lost_edges")]
+    pub removed_edges: Vec<EdgeBetween>,
     /// Externals that were added, removed, or replaced.
     pub externals: Vec<ExternalChange>,
 }
@@ -112,10 +116,10 @@ impl Difference {
             these.map(|(edge, at)| EdgeBetween::of(edge, at)).collect()
         };
         Difference {
-            new: described(now.graph, &is_new),
-            lost: described(then.graph, &is_lost),
-            new_edges: besides(&edges, &old_edges),
-            lost_edges: besides(&old_edges, &edges),
+            added: described(now.graph, &is_new),
+            removed: described(then.graph, &is_lost),
+            added_edges: besides(&edges, &old_edges),
+            removed_edges: besides(&old_edges, &edges),
             externals: find_moved(then, now, &renamed),
             renamed,
         }

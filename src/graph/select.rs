@@ -20,10 +20,14 @@ use super::{Graph, Image, dag};
 ///
 /// # Errors
 /// Returns an error with a suggestion if a selector matches no image.
-pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
+pub fn choose(
+    graph: &Graph,
+    selectors: &[String],
+    current: &RelPath,
+) -> anyhow::Result<Vec<ImageId>> {
     let mut selected = Vec::new();
-    for word in words {
-        let (bare, up, down) = split_marks(graph, word);
+    for selector in selectors {
+        let (bare, up, down) = split_marks(graph, selector);
         let images = choose_one(graph, bare, current)?;
         if images.is_empty() {
             bail!(describe_miss(graph, bare));
@@ -46,15 +50,15 @@ pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Res
 ///
 /// # Errors
 /// Returns the same errors as [`choose`].
-pub fn surroundings(
+pub fn neighborhood(
     graph: &Graph,
-    words: &[String],
+    selectors: &[String],
     current: &RelPath,
 ) -> anyhow::Result<Vec<ImageId>> {
     let mut selected = Vec::new();
-    for word in words {
-        let images = choose(graph, std::slice::from_ref(word), current)?;
-        let (_, up, down) = split_marks(graph, word);
+    for selector in selectors {
+        let images = choose(graph, std::slice::from_ref(selector), current)?;
+        let (_, up, down) = split_marks(graph, selector);
         if !up && !down {
             selected.extend(with_needs(graph, &images));
             selected.extend(with_dependents(graph, &images));
@@ -81,28 +85,28 @@ pub fn with_dependents(graph: &Graph, selected: &[ImageId]) -> Vec<ImageId> {
 
 /// Splits the `+`s off a selector. Returns the rest, and whether there was one before and one after
 /// it. A `+` that is part of an image's name is kept.
-fn split_marks<'a>(graph: &Graph, word: &'a str) -> (&'a str, bool, bool) {
-    if graph.find(word).is_some() {
-        return (word, false, false);
+fn split_marks<'a>(graph: &Graph, selector: &'a str) -> (&'a str, bool, bool) {
+    if graph.find(selector).is_some() {
+        return (selector, false, false);
     }
-    let (up, rest) = word.strip_prefix('+').map_or((false, word), |rest| (true, rest));
+    let (up, rest) = selector.strip_prefix('+').map_or((false, selector), |rest| (true, rest));
     if graph.find(rest).is_some() {
         return (rest, up, false);
     }
     rest.strip_suffix('+').map_or((rest, up, false), |bare| (bare, up, true))
 }
 
-fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
-    if let Some(image) = graph.find(word) {
+fn choose_one(graph: &Graph, selector: &str, current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
+    if let Some(image) = graph.find(selector) {
         return Ok(vec![image]);
     }
-    if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
+    if let Some(pattern) = selector.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         let pattern = regex::Regex::new(pattern).map_err(|error| {
-            anyhow::anyhow!("`{word}` is not a valid regular expression: {error}")
+            anyhow::anyhow!("`{selector}` is not a valid regular expression: {error}")
         })?;
         return Ok(images_that(graph, |image| pattern.is_match(&image.name)));
     }
-    for path in [current.join(word), RelPath::new(word)].into_iter().flatten() {
+    for path in [current.join(selector), RelPath::new(selector)].into_iter().flatten() {
         let is_at = |image: &Image| image.dockerfile == path || image.dockerfile.parent() == path;
         let at_path = images_that(graph, is_at);
         if !at_path.is_empty() {
@@ -110,11 +114,11 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
         }
     }
     // A shell completes the name of an image to that of a directory with a trailing slash.
-    if let Some(image) = word.strip_suffix('/').and_then(|name| graph.find(name)) {
+    if let Some(image) = selector.strip_suffix('/').and_then(|name| graph.find(name)) {
         return Ok(vec![image]);
     }
-    if glob::is_glob(word) {
-        let pattern = glob::compile(word)?;
+    if glob::is_glob(selector) {
+        let pattern = glob::compile(selector)?;
         return Ok(images_that(graph, |image| pattern.is_match(&image.name)));
     }
     Ok(Vec::new())
@@ -124,10 +128,11 @@ fn images_that(graph: &Graph, is_match: impl Fn(&Image) -> bool) -> Vec<ImageId>
     graph.images.iter().filter(|(_, image)| is_match(image)).map(|(id, _)| id).collect()
 }
 
-fn describe_miss(graph: &Graph, word: &str) -> InfrastructureError {
+fn describe_miss(graph: &Graph, selector: &str) -> InfrastructureError {
     let names = graph.images.values().map(|image| image.name.as_str());
-    let last_part = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
-    let error = InfrastructureError::new(ErrorKind::NotFound, format!("image `{word}` not found"));
+    let last_part = selector.trim_end_matches('/').rsplit('/').next().unwrap_or(selector);
+    let error =
+        InfrastructureError::new(ErrorKind::NotFound, format!("image `{selector}` not found"));
     match text::closest(last_part, names) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error.hint("run `layers list` to see all images"),

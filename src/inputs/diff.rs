@@ -77,7 +77,8 @@ pub enum Change {
         /// Its reference.
         reference: Reference,
         /// Whether the engine has it now.
-        held: bool,
+        #[serde(rename = "held")]
+        in_engine: bool,
     },
     /// A parent differs.
     Parent {
@@ -119,7 +120,7 @@ pub fn differs_by_itself(now: &Inputs, was: &Inputs) -> bool {
 fn changed_instructions(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
     let mut changes = Vec::new();
     let now = &own.inputs;
-    for (number, (stage, locations)) in now.stages.iter().zip(&own.places).enumerate() {
+    for (number, (stage, locations)) in now.stages.iter().zip(&own.stage_locations).enumerate() {
         let Some(old) = was.stages.get(number) else {
             changes.push(Change::Instruction { at: locations.from.clone() });
             continue;
@@ -138,7 +139,7 @@ fn changed_instructions(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
         }
     }
     let fewer = now.stages.len() < was.stages.len() || now.target != was.target;
-    if let (true, true, Some(last)) = (changes.is_empty(), fewer, own.places.last()) {
+    if let (true, true, Some(last)) = (changes.is_empty(), fewer, own.stage_locations.last()) {
         changes.push(Change::Instruction { at: last.from.clone() });
     }
     changes
@@ -224,8 +225,8 @@ fn changed_dependencies(
         let change = match of {
             Dependency::Image(unit) => Change::Parent { image: name(unit) },
             Dependency::External(_) => {
-                let (reference, held) = (old.reference.clone(), dependency.layers.is_some());
-                Change::External { reference, held }
+                let (reference, in_engine) = (old.reference.clone(), dependency.layers.is_some());
+                Change::External { reference, in_engine }
             }
         };
         if !changes.contains(&change) {

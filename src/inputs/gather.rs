@@ -48,7 +48,7 @@ pub struct OwnInputs {
     /// The files, ready to send.
     pub archive: Arc<ContextArchive>,
     /// The locations of the instructions, for each stage in `inputs`.
-    pub places: Vec<StagePlaces>,
+    pub stage_locations: Vec<StageLocations>,
     /// The directory of the context, relative to the repository's root.
     pub context: RelPath,
 }
@@ -70,7 +70,7 @@ impl OwnInputs {
 
 /// The locations of a stage's `FROM` and instructions.
 #[derive(Debug, Clone)]
-pub struct StagePlaces {
+pub struct StageLocations {
     /// The `FROM`.
     pub from: Location,
     /// The instructions.
@@ -176,7 +176,7 @@ impl<'a> ContextReader<'a> {
             inputs: own::inputs_of(self.image, with, files, self.doubt),
             dependencies: own::dependencies_of(self.image, self.unit, request.units),
             archive,
-            places: own::places_of(self.image),
+            stage_locations: own::stage_locations(self.image),
             context: self.image.context.clone(),
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::SourceUse;
 use super::canonical::{Froms, describe, describe_base};
 use super::files::FileList;
-use super::gather::{Externals, StagePlaces};
+use super::gather::{Externals, StageLocations};
 use super::key::{ArgumentInputs, DependencyInputs, DownloadInputs, FORMAT, Inputs, StageInputs};
 use crate::base::{Platform, Span, UnitId};
 use crate::credentials::is_proxy;
@@ -44,7 +44,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<SourceUse>, 
     let files = instructions || evaluation.context_uses.iter().any(|one| !one.certain);
     let doubt = Doubt { files, instructions };
     if files {
-        return (vec![SourceUse::whole()], doubt);
+        return (vec![SourceUse::everything()], doubt);
     }
     let uses = evaluation.context_uses.iter().map(|one| SourceUse {
         pattern: one.written.clone(),
@@ -73,7 +73,7 @@ pub(super) fn inputs_of(
     let settings = settings.map(|(name, value)| (name.clone(), stored_value(name, value)));
     // Attestations affect the stored image, although a child cannot observe them: if an SBOM is requested, an image
     // without one is not up to date.
-    let attested = attestations.wanted().map(|(kind, with)| {
+    let attested = attestations.enabled().map(|(kind, with)| {
         let with = if with.is_empty() { "true" } else { with };
         (format!("attest:{kind}"), with.to_owned())
     });
@@ -131,12 +131,12 @@ pub(super) fn dependencies_of(
 }
 
 /// Returns the locations of the instructions in the inputs.
-pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
+pub(super) fn stage_locations(image: &Image) -> Vec<StageLocations> {
     let views = image.evaluation.stages.iter().zip(&image.file.stages);
     let location = |span: Span| image.file.source.location(span);
     views
         .filter(|(view, _)| view.reached)
-        .map(|(_, stage)| StagePlaces {
+        .map(|(_, stage)| StageLocations {
             from: location(stage.from),
             instructions: stage.instructions.iter().map(|it| location(it.span)).collect(),
         })

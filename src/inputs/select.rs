@@ -37,7 +37,7 @@ impl SourceUse {
     }
 
     /// Returns the whole context, for sources that are unknown.
-    pub fn whole() -> SourceUse {
+    pub fn everything() -> SourceUse {
         SourceUse::of(".")
     }
 }

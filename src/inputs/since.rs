@@ -162,7 +162,7 @@ fn compare_one(
         inputs: own::inputs_of(image, with, files.clone(), doubt),
         dependencies: own::dependencies_of(image, units.first_of(id), &units),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
-        places: own::places_of(image),
+        stage_locations: own::stage_locations(image),
         context: image.context.clone(),
     };
     let (_, doubt) = uses_of(sides.then.graph, old);

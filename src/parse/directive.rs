@@ -17,7 +17,7 @@ pub(super) struct Directive<'a> {
     pub(super) name: &'static str,
     pub(super) value: &'a str,
     /// The position of the value in the line.
-    pub(super) place: ByteRange,
+    pub(super) range: ByteRange,
 }
 
 const NAMES: [&str; 3] = ["syntax", "escape", "check"];
@@ -41,7 +41,7 @@ pub(super) fn read<'a>(line: &'a str, sign: &str) -> Option<Directive<'a>> {
         value => value,
     };
     let start = value.as_ptr() as usize - line.as_ptr() as usize;
-    Some(Directive { name, value, place: start..start + value.len() })
+    Some(Directive { name, value, range: start..start + value.len() })
 }
 
 /// Returns the frontend that the text requests.
@@ -98,7 +98,7 @@ fn find(name: &str, text: &str, start: usize, sign: &str) -> Option<Spanned<Stri
         if directive.name == name {
             // Text after a blank is for the frontend.
             let value = directive.value.split(' ').next().unwrap_or_default().to_owned();
-            let start = at + directive.place.start;
+            let start = at + directive.range.start;
             let span = Span::new(start, start + value.len());
             return Some(Spanned::new(value, span));
         }

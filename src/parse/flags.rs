@@ -69,7 +69,7 @@ pub(super) fn check(
             Ok(value) => flag_values.values.push(value),
             Err(diagnostic) => {
                 is_right = false;
-                reader.report(diagnostic, flag.place.clone());
+                reader.report(diagnostic, flag.range.clone());
             }
         }
     }
@@ -112,6 +112,6 @@ fn check_one(
         (_, Some(_)) => {}
     }
     let start = flag.text.len() - value.unwrap_or_default().len();
-    let span = reader.span(flag.place_of(start..flag.text.len()));
+    let span = reader.span(flag.range_of(start..flag.text.len()));
     Ok((bare, Spanned::new(value.unwrap_or_default().to_owned(), span)))
 }

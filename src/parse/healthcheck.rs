@@ -56,7 +56,7 @@ pub(super) fn read(reader: &mut LineReader<'_>, parts: &Parts) -> Option<Option<
     reader.refuse(Diagnostic::new(Rule::InvalidFlag, message).hint(hint), wrong.span)
 }
 
-/// Returns the places of the first word and of the command, if any, after it.
+/// Returns the ranges of the first word and of the command, if any, after it.
 fn split(reader: &LineReader<'_>, parts: &Parts) -> (ByteRange, ByteRange) {
     let range = parts.arguments.clone();
     let text = &reader.text()[range.clone()];

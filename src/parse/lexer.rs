@@ -141,7 +141,7 @@ impl Lexer<'_> {
             self.directives_done = true;
             return PieceKind::Comment;
         };
-        let span = Span::new(line.start + found.place.start, line.start + found.place.end);
+        let span = Span::new(line.start + found.range.start, line.start + found.range.end);
         let index = usize::from(found.name == "escape") + 2 * usize::from(found.name == "check");
         if let Some(first) = self.seen[index] {
             let message = format!("only one `{}` directive can be used", found.name);

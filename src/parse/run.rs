@@ -75,20 +75,20 @@ fn read_mount(reader: &mut LineReader<'_>, flag: &Flag) -> Option<Mount> {
     let start = "--mount=".len();
     let Some(fields) = split_csv(&flag.text[start..]) else {
         let message = "the mount is not a comma-separated list of `key=value`";
-        let span = reader.span(flag.place.clone());
+        let span = reader.span(flag.range.clone());
         return reader.refuse(Diagnostic::new(Rule::InvalidMount, message), span);
     };
     let mut mount =
-        Mount { span: reader.span(flag.place_of(start..flag.text.len())), fields: Vec::new() };
+        Mount { span: reader.span(flag.range_of(start..flag.text.len())), fields: Vec::new() };
     for (field, at) in fields {
         let at = start + at;
         let (key, value) = flags::split_value(&field);
         let value = value.map(|value| {
             let from = at + key.len() + 1;
-            let range = flag.place_of(from..(from + value.len()).min(flag.text.len()));
+            let range = flag.range_of(from..(from + value.len()).min(flag.text.len()));
             Spanned::new(value.to_owned(), reader.span(range))
         });
-        let range = flag.place_of(at..(at + key.len()).min(flag.text.len()));
+        let range = flag.range_of(at..(at + key.len()).min(flag.text.len()));
         let key = Spanned::new(key.to_lowercase(), reader.span(range));
         if let Some(value) = value.as_ref().filter(|_| key.value == "from")
             && value.value.find('$').is_some_and(|at| at + 1 < value.value.len())

@@ -50,19 +50,19 @@ pub(super) fn split_instruction(line: &str, range: ByteRange, escape: char) -> P
 /// A word at the start of an instruction that begins with `--`, without quotes and escapes.
 pub(super) struct Flag {
     pub(super) text: String,
-    /// The place of the flag, including quotes.
-    pub(super) place: ByteRange,
-    /// For each byte of the text, the place of the character that it comes from. `None` if the text
+    /// The range of the flag, including quotes.
+    pub(super) range: ByteRange,
+    /// For each byte of the text, the range of the character that it comes from. `None` if the text
     /// is as written.
     ranges: Option<Vec<ByteRange>>,
 }
 
 impl Flag {
-    /// Returns the place of a part of the text.
-    pub(super) fn place_of(&self, part: Range<usize>) -> ByteRange {
+    /// Returns the range of a part of the text.
+    pub(super) fn range_of(&self, part: Range<usize>) -> ByteRange {
         let range_at = |at: usize| match &self.ranges {
-            None => self.place.start + at..self.place.start + at + 1,
-            Some(ranges) => ranges.get(at).cloned().unwrap_or(self.place.end..self.place.end),
+            None => self.range.start + at..self.range.start + at + 1,
+            Some(ranges) => ranges.get(at).cloned().unwrap_or(self.range.end..self.range.end),
         };
         let start = range_at(part.start).start;
         if part.is_empty() { start..start } else { start..range_at(part.end - 1).end }
@@ -105,7 +105,7 @@ fn take_flag(line: &str, range: ByteRange, escape: char) -> (Flag, Option<usize>
             quote = None;
         } else if quote.is_none() && c.is_whitespace() {
             let ByteRange { start: end, end: next } = around(line, at..at);
-            return (Flag { text, place: range.start..end, ranges }, Some(next));
+            return (Flag { text, range: range.start..end, ranges }, Some(next));
         } else if quote.is_none() && matches!(c, '\'' | '"') {
             quote = Some(c);
         } else {
@@ -126,10 +126,10 @@ fn take_flag(line: &str, range: ByteRange, escape: char) -> (Flag, Option<usize>
         }
         at += 1;
     }
-    (Flag { text, place: range, ranges }, None)
+    (Flag { text, range: range, ranges }, None)
 }
 
-/// Returns the place of the whole characters that contain these bytes, or an empty place between
+/// Returns the range of the whole characters that contain these bytes, or an empty range between
 /// two characters.
 fn around(line: &str, bytes: ByteRange) -> ByteRange {
     let start = (0..=bytes.start).rev().find(|at| line.is_char_boundary(*at));
@@ -181,7 +181,7 @@ pub(super) fn split_quoted(line: &str, range: ByteRange, escape: char) -> Vec<By
 /// The result of reading arguments as JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Json {
-    /// An array of strings, each with its place.
+    /// An array of strings, each with its range.
     Words(Vec<(String, ByteRange)>),
     /// An array with other elements, which is an error.
     NotStrings,
@@ -314,8 +314,8 @@ mod tests {
         let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
         assert_eq!(flags, ["--from=a b", "--x=-y"]);
         assert_eq!(&line[parts.arguments.clone()], "--z /p");
-        assert_eq!(&line[parts.flags[0].place_of(7..10)], "a b");
-        assert_eq!(&line[parts.flags[1].place_of(4..6)], "-y");
+        assert_eq!(&line[parts.flags[0].range_of(7..10)], "a b");
+        assert_eq!(&line[parts.flags[1].range_of(4..6)], "-y");
     }
 
     #[test]
@@ -325,8 +325,8 @@ mod tests {
         let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
         assert_eq!(flags, ["--exclude=Ã©", "--chown=å\u{86}"]);
         assert_eq!(&line[parts.arguments.clone()], "部 --link à\u{3000}--x");
-        assert_eq!(&line[parts.flags[0].place_of(10..14)], "é");
-        assert_eq!(&line[parts.flags[0].place_of(9..10)], "=");
+        assert_eq!(&line[parts.flags[0].range_of(10..14)], "é");
+        assert_eq!(&line[parts.flags[0].range_of(9..10)], "=");
         let line = "RUN \u{3000}--mount=x";
         let parts = split_instruction(line, 0..line.len(), '\\');
         assert!(parts.flags.is_empty());

@@ -92,7 +92,7 @@ impl RegistryNamespace {
     }
 
     /// Returns where a reference is: in the registry that it names, or else in this one.
-    fn place(&self, reference: &Reference) -> Reference {
+    fn registry_reference(&self, reference: &Reference) -> Reference {
         if reference.domain != HUB || self.registry == HUB && self.prefix.is_empty() {
             return reference.clone();
         }
@@ -142,9 +142,9 @@ impl SharedStore {
     }
 
     /// Returns where a reference of an image is in the registry.
-    pub fn place(&self, reference: &Reference) -> Reference {
+    pub fn registry_reference(&self, reference: &Reference) -> Reference {
         match &self.home {
-            Some(home) => home.place(reference),
+            Some(home) => home.registry_reference(reference),
             None => reference.clone(),
         }
     }
@@ -159,7 +159,7 @@ impl SharedStore {
         };
         let mut references: Vec<Reference> = Vec::new();
         for reference in &image.references {
-            let repository = self.place(reference);
+            let repository = self.registry_reference(reference);
             if !references.iter().any(|it| it.same_repository(&repository)) {
                 references.push(Reference { tag: Some(tag.clone()), digest: None, ..repository });
             }
@@ -345,7 +345,7 @@ mod tests {
     fn references_are_in_the_registry_unless_they_name_another() {
         let check = |home: &str, reference: &str, expected: &str| {
             let home = RegistryNamespace::parse(home).unwrap();
-            let placed = home.place(&Reference::parse(reference).unwrap());
+            let placed = home.registry_reference(&Reference::parse(reference).unwrap());
             assert_eq!(placed.familiar(), expected, "{reference} in {home:?}");
         };
         check("ghcr.io", "acme/shop-base:1", "ghcr.io/acme/shop-base:1");

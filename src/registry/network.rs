@@ -20,7 +20,7 @@ use super::http::{Client, HttpError, Method, Request, Response, in_words};
 use super::probe::speaks_tls;
 use super::proxies::Proxies;
 use super::request_limit::RequestLimit;
-use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, wanted};
+use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, retry_after};
 use super::trust::Trust;
 
 /// How long an unreachable host is not contacted again: other requests fail immediately with the same error.
@@ -209,7 +209,7 @@ impl Network {
         match answer {
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 let header = response.header("retry-after");
-                let delay = header.and_then(|value| wanted(value, clock::now()));
+                let delay = header.and_then(|value| retry_after(value, clock::now()));
                 let error_text = error_text_in(&response.body).unwrap_or_default();
                 let why = match response.status {
                     429 => format!("returned 429 Too Many Requests{error_text}"),
@@ -223,7 +223,7 @@ impl Network {
             }
             Err(HttpError::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
-                let path = self.trust.place(name);
+                let path = self.trust.certificate_path(name);
                 let path = visible_path(&path);
                 let hint =
                     format!("save its authority's certificate as `{path}`, or set SSL_CERT_FILE");

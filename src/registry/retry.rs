@@ -38,7 +38,7 @@ pub(super) fn chance() -> u8 {
 }
 
 /// Returns the pause that a registry requests: `Retry-After` in seconds or as a date.
-pub(super) fn wanted(value: &str, now: UnixTime) -> Option<Duration> {
+pub(super) fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
@@ -76,7 +76,7 @@ mod tests {
     fn retry_after_headers_are_parsed() {
         let now = UnixTime::from_seconds(784_111_777);
         let check = |value, expected: Option<u64>| {
-            assert_eq!(wanted(value, now), expected.map(Duration::from_secs), "{value}");
+            assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
         };
         check("0", Some(0));
         check(" 120 ", Some(120));

@@ -44,7 +44,7 @@ impl Trust {
     }
 
     /// Returns the path of a certificate for a host.
-    pub(super) fn place(&self, authority: &str) -> PathBuf {
+    pub(super) fn certificate_path(&self, authority: &str) -> PathBuf {
         self.directory.join(authority).join("ca.crt")
     }
 
@@ -108,6 +108,6 @@ mod tests {
         };
         check("nothing", "it contains no certificate");
         check("-----BEGIN CERTIFICATE-----\n", "hint: make it readable");
-        assert_eq!(trust.place("b"), directory.path().join("b/ca.crt"));
+        assert_eq!(trust.certificate_path("b"), directory.path().join("b/ca.crt"));
     }
 }

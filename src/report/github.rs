@@ -91,7 +91,7 @@ impl<W: Write> Reporter for Groups<W> {
         }
         if let Event::ImageFailed { failure, .. } = &event.event {
             let title = format!("{name} failed{}", phrases::failed_at(failure));
-            let location = failure.excerpt.as_ref().map(|excerpt| &excerpt.place);
+            let location = failure.excerpt.as_ref().map(|excerpt| &excerpt.location);
             let error = annotations::error(
                 location,
                 &title,
@@ -136,7 +136,7 @@ mod tests {
             message: "exit code: 2".to_owned(),
             hint: None,
             step: None,
-            excerpt: Some(Excerpt { place: location, text: "RUN make".to_owned() }),
+            excerpt: Some(Excerpt { location, text: "RUN make".to_owned() }),
             log_tail: vec!["50%".to_owned(), "no\x1b[31m rule".to_owned()],
         };
         Event::ImageFailed { failure, took: Duration::from_secs(1) }

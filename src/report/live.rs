@@ -355,7 +355,7 @@ impl Screen {
             running: self.rows.len(),
             failed: self.tally.failed,
             time: now,
-            left: self.estimate(now),
+            remaining: self.estimate(now),
         };
         say(&self.overall, lines::overall(&run, self.width.saturating_sub(FOR_ECHO), self.paint));
         // Draw updates that indicatif skipped because they came too soon after the last one.

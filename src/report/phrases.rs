@@ -31,7 +31,7 @@ pub(super) fn position(step: &StepInfo) -> String {
 /// known.
 pub(super) fn failed_at(failure: &Failure) -> String {
     match (&failure.excerpt, &failure.step) {
-        (Some(excerpt), _) => format!(" at {}:{}", excerpt.place.file, excerpt.place.line),
+        (Some(excerpt), _) => format!(" at {}:{}", excerpt.location.file, excerpt.location.line),
         (None, Some(step)) => format!(" in {}", describe_step(step)),
         (None, None) => String::new(),
     }
@@ -57,7 +57,7 @@ pub(super) fn why_skipped(because: &Skip) -> Phrase {
     }
 }
 
-/// Formats `fresh` with the place of the image, and the references that were restored.
+/// Formats `fresh` with where the image is, and the references that were restored.
 pub(super) fn fresh(tagged: &[String], is_in_registry: bool) -> String {
     let suffix = if is_in_registry { " (in registry)" } else { "" };
     match tagged {
@@ -72,8 +72,8 @@ pub(super) fn push_failed(message: &str) -> String {
 }
 
 /// Describes which tags were moved.
-pub(super) fn released(moved: &[String], kept: usize) -> String {
-    match (moved.len(), kept) {
+pub(super) fn released(moved: &[String], unchanged: usize) -> String {
+    match (moved.len(), unchanged) {
         (0, kept) => format!("{} already up to date in the registry", count(kept, "tag")),
         (moved, 0) => format!("{} moved in the registry", count(moved, "tag")),
         (moved, kept) => format!("{} moved in the registry, {kept} unchanged", count(moved, "tag")),

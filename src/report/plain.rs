@@ -46,7 +46,7 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
         }
         Event::PushFailed { message } => phrases::push_failed(message),
         Event::PushCanceled => return Some("push canceled".into()),
-        Event::Released { moved, kept } => phrases::released(moved, *kept),
+        Event::Released { moved, unchanged } => phrases::released(moved, *unchanged),
         Event::NotReleased { message } => return Some(phrases::not_released(message.as_deref())),
         Event::ImageBlocked => return Some(phrases::BLOCKED.into()),
         Event::ImageRetried { attempt, message, wait } => {

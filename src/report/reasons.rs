@@ -74,8 +74,8 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
             format!("platform is {now}, was {was}")
         }
         Change::Syntax => return "the Dockerfile frontend changed".into(),
-        Change::External { reference, held } => {
-            let what = if *held { "moved" } else { "is no longer in the engine" };
+        Change::External { reference, in_engine } => {
+            let what = if *in_engine { "moved" } else { "is no longer in the engine" };
             let name = reference.normalized();
             format!("external {} {what}", quote(name.trim_start_matches("docker.io/library/")))
         }
@@ -101,7 +101,9 @@ mod tests {
         check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");
         check(Reason::Changed { changes: vec![argument] }, "ARG PY is 3.12, was 3.11");
         check(
-            Reason::Changed { changes: vec![Change::External { reference: external, held: true }] },
+            Reason::Changed {
+                changes: vec![Change::External { reference: external, in_engine: true }],
+            },
             "external debian:bookworm-slim moved",
         );
         check(

@@ -53,8 +53,8 @@ impl Summary {
         let name = stamped.image.as_ref().map(|image| Arc::clone(&image.name));
         match (&stamped.event, name) {
             (Event::RunStarted { command, .. }, _) => self.command.clone_from(command),
-            (Event::Released { moved, kept }, _) => {
-                self.release = Some(Ok(phrases::released(moved, *kept)));
+            (Event::Released { moved, unchanged }, _) => {
+                self.release = Some(Ok(phrases::released(moved, *unchanged)));
             }
             (Event::NotReleased { message }, _) => {
                 let why = message.as_deref().map(phrases::lines);
@@ -116,8 +116,8 @@ impl Summary {
                 // A log that was edited by hand can consist only of whitespace.
                 let start = (written.len() - written.trim_start().len()).min(end);
                 let snippet = Snippet::source(written)
-                    .line_start(excerpt.place.line as usize)
-                    .path(excerpt.place.file.to_string())
+                    .line_start(excerpt.location.line as usize)
+                    .path(excerpt.location.file.to_string())
                     .annotation(AnnotationKind::Primary.span(start..end).label(label));
                 let report = [Level::ERROR.primary_title(title).element(snippet)];
                 paint.renderer().render(&report).clone() + "\n"
@@ -218,7 +218,7 @@ mod tests {
             message: "exit code: 2".to_owned(),
             hint: Some("write a rule".to_owned()),
             step: Some(Arc::new(step)),
-            excerpt: Some(Excerpt { place: location, text: "RUN make".to_owned() }),
+            excerpt: Some(Excerpt { location, text: "RUN make".to_owned() }),
             log_tail: vec!["make: \x1b[31mno rule".to_owned()],
         };
         let mut summary = Summary::default();

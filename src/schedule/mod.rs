@@ -31,7 +31,7 @@ mod worker;
 
 pub use states::ImageState;
 pub use upload_queue::{PublishedImage, PublishedTags, Publisher};
-pub use worker::{ClaimContext, ClaimGuard, Preparation, Recipes};
+pub use worker::{ClaimContext, ClaimGuard, Preparation, UnitProvider};
 
 use states::States;
 use upload_queue::{UploadQueue, UploadResult};
@@ -85,7 +85,7 @@ impl Interrupter {
 /// A run that is ready to start.
 pub struct BuildRun<'a> {
     plan: &'a Plan,
-    recipes: &'a dyn Recipes,
+    provider: &'a dyn UnitProvider,
     engine: &'a dyn Builder,
     publisher: Option<&'a dyn Publisher>,
     options: RunOptions,
@@ -97,13 +97,13 @@ impl<'a> BuildRun<'a> {
     /// Creates a run of `plan`, whose images `publisher` pushes to a registry. Does not start anything.
     pub fn new(
         plan: &'a Plan,
-        recipes: &'a dyn Recipes,
+        provider: &'a dyn UnitProvider,
         engine: &'a dyn Builder,
         publisher: Option<&'a dyn Publisher>,
         options: RunOptions,
     ) -> BuildRun<'a> {
         let (to_loop, messages) = mpsc::channel();
-        BuildRun { plan, recipes, engine, publisher, options, to_loop, messages }
+        BuildRun { plan, provider, engine, publisher, options, to_loop, messages }
     }
 
     /// Returns a handle with which another thread can stop the run.
@@ -113,12 +113,12 @@ impl<'a> BuildRun<'a> {
 
     /// Builds everything and passes the events to `listener`. Returns when every image has ended.
     pub fn execute(self, listener: &mut dyn EventSink) {
-        let BuildRun { plan, recipes, engine, publisher, options, to_loop, messages } = self;
+        let BuildRun { plan, provider, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
             let (to_loop, retries) = (&to_loop, options.retries);
             let workers_desks = channels(scope, workers, move |number, orders| {
-                worker::work(number, orders, to_loop, engine, recipes, retries);
+                worker::work(number, orders, to_loop, engine, provider, retries);
             });
             let uploaders = publisher.map_or_else(Vec::new, |publisher| {
                 let uploads = options.push_jobs.clamp(1, plan.order().len().max(1));
@@ -131,13 +131,13 @@ impl<'a> BuildRun<'a> {
                 publisher,
                 uploads: UploadQueue::new(uploaders, plan.len()),
                 plan,
-                recipes,
+                provider,
                 states: States::new(plan, options.jobs.max(1)),
                 options,
                 running: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
                 parents: IdMap::from_fn(plan.len(), |image| plan.parent(image)),
-                images: name_images(plan, recipes),
+                images: name_images(plan, provider),
                 signal: None,
                 stopping: false,
                 channels: workers_desks,
@@ -165,10 +165,10 @@ fn channels<'s, T: Send + 's>(
 }
 
 /// Returns the images of a run as events name them: numbered in the order of the plan.
-fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>, UnitId> {
+fn name_images(plan: &Plan, provider: &dyn UnitProvider) -> IdMap<Option<RunImage>, UnitId> {
     let mut images = IdMap::from_fn(plan.len(), |_| None);
     for (id, image) in plan.order().iter().enumerate() {
-        images[*image] = Some(RunImage { id, name: recipes.name(*image).into() });
+        images[*image] = Some(RunImage { id, name: provider.name(*image).into() });
     }
     images
 }
@@ -176,7 +176,7 @@ fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>, Un
 /// All state of a run, owned by one thread.
 struct Loop<'a, 's> {
     plan: &'a Plan,
-    recipes: &'a dyn Recipes,
+    provider: &'a dyn UnitProvider,
     options: RunOptions,
     states: States<'a>,
     running: IdMap<Option<ActiveBuild>, UnitId>,
@@ -239,7 +239,7 @@ impl Loop<'_, '_> {
         let registry_image = self.plan.registry_image(image);
         let size = match registry {
             Some(_) => registry_image.map(|it| it.size),
-            None => self.recipes.size(image_id),
+            None => self.provider.size(image_id),
         };
         let (image_id, registry) = (image_id.clone(), registry.clone());
         let tagged = Vec::new();
@@ -381,7 +381,7 @@ impl Loop<'_, '_> {
         let remote = registry_image.clone().filter(|_| is_remote);
         let size = match &remote {
             Some(remote) => Some(remote.size),
-            None => self.recipes.size(&image_id),
+            None => self.provider.size(&image_id),
         };
         let registry = remote.as_ref().map(|it| it.reference.clone());
         let parent =

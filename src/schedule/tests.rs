@@ -60,9 +60,9 @@ fn instant<'a>(script: &'a TestRun, record: &'a EngineRecord) -> Stub<'a> {
     Stub::building(build).holding_everything()
 }
 
-struct TestRecipes(Vec<String>);
+struct TestProvider(Vec<String>);
 
-impl Recipes for TestRecipes {
+impl UnitProvider for TestProvider {
     fn name(&self, image: UnitId) -> &str {
         &self.0[image.index()]
     }
@@ -123,7 +123,7 @@ fn execute(script: &TestRun) -> RunResult {
     plan.set_weights(script.weights.iter().copied().collect());
     let record = EngineRecord::default();
     let engine = instant(script, &record);
-    let names = TestRecipes((0..len).map(|image| image.to_string()).collect());
+    let names = TestProvider((0..len).map(|image| image.to_string()).collect());
     let options = RunOptions {
         engine: "test".to_owned(),
         push_jobs: 1,
@@ -216,7 +216,7 @@ fn run_apart(
 ) -> TestSink {
     let order = (0..images).map(UnitId::from_index).collect();
     let plan = Plan::from_parents(order, (0..images).map(|_| Vec::new()).collect());
-    let names = TestRecipes((0..images).map(|image| image.to_string()).collect());
+    let names = TestProvider((0..images).map(|image| image.to_string()).collect());
     let options = RunOptions {
         engine: "test".to_owned(),
         command: None,

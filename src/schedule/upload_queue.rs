@@ -81,7 +81,7 @@ pub struct PublishedTags {
     /// Those that pointed elsewhere or nowhere before.
     pub moved: Vec<String>,
     /// How many pointed there already.
-    pub kept: usize,
+    pub unchanged: usize,
 }
 
 /// An image to be pushed.

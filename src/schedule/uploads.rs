@@ -66,7 +66,7 @@ impl Loop<'_, '_> {
         };
         match publisher.move_tags(&all) {
             Ok(Some(released)) => {
-                self.emit(Event::Released { moved: released.moved, kept: released.kept });
+                self.emit(Event::Released { moved: released.moved, unchanged: released.unchanged });
             }
             Ok(None) => {}
             Err(error) => {

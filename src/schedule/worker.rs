@@ -24,7 +24,7 @@ use super::pull::{RequiredImage, pull_image};
 use super::upload_queue::UploadResult;
 
 /// What workers need to know about images, requested when an image starts.
-pub trait Recipes: Sync {
+pub trait UnitProvider: Sync {
     /// The image's name.
     fn name(&self, image: UnitId) -> &str;
 
@@ -152,14 +152,14 @@ pub(super) fn work(
     orders: &Receiver<BuildTask>,
     to_loop: &Sender<LoopMessage>,
     engine: &dyn Builder,
-    recipes: &dyn Recipes,
+    provider: &dyn UnitProvider,
     retries: u32,
 ) {
     serve(orders, to_loop, |order| {
         let image = order.image;
         // The loop outlives every worker. If it does not take messages any more, none is needed.
         let send = |events| drop(to_loop.send(LoopMessage::Progress { image, events }));
-        let work = ImageBuild { order, send: &send, engine, recipes };
+        let work = ImageBuild { order, send: &send, engine, provider };
         let result = or_panicked(|| build(work, retries)).unwrap_or_else(|fault| {
             TaskResult::Failed(Failure::new(FailureKind::Machinery, fault))
         });
@@ -192,7 +192,7 @@ struct ImageBuild<'a> {
     order: &'a BuildTask,
     send: EventSender<'a>,
     engine: &'a dyn Builder,
-    recipes: &'a dyn Recipes,
+    provider: &'a dyn UnitProvider,
 }
 
 /// Builds an image, and retries after transient errors.
@@ -238,14 +238,14 @@ pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
 }
 
 fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
-    let ImageBuild { order, send, recipes, .. } = work;
+    let ImageBuild { order, send, provider, .. } = work;
     let turn = ClaimContext {
         waits: &|| send_now(send, Event::ImageBlocked),
         pulled: &|reference, took| send_now(send, Event::ImagePulled { reference, took }),
         cancel: &order.cancel,
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
-    match recipes.prepare(order.image, &order.parents, &turn).map_err(broke)? {
+    match provider.prepare(order.image, &order.parents, &turn).map_err(broke)? {
         Preparation::Fresh(present) => restore(work, present, &turn).map_err(broke),
         Preparation::Build { request, reason, claim } => {
             send_now(send, Event::ImageStale { reason });
@@ -265,14 +265,14 @@ fn restore(
     turn: &ClaimContext<'_>,
 ) -> anyhow::Result<TaskResult> {
     let FreshImage { image_id, lost, registry_image, is_remote } = &present;
-    let ImageBuild { order, recipes, .. } = work;
+    let ImageBuild { order, provider, .. } = work;
     let store = work.engine.images();
     let identity = match registry_image {
         Some(RegistryImage { reference, identity, .. }) if *is_remote => {
             let required_image = RequiredImage { reference, identity, platform: None, names: lost };
             if !lost.is_empty() {
                 pull_image(store, required_image, turn.pulled)
-                    .map_err(|error| recipes.explain_pull(reference, error))?;
+                    .map_err(|error| provider.explain_pull(reference, error))?;
             }
             Some(identity.clone())
         }
@@ -291,7 +291,7 @@ fn perform(
     work: ImageBuild<'_>,
     request: &BuildRequest,
 ) -> Result<TaskResult, Box<AttemptFailure>> {
-    let ImageBuild { order, send, engine, recipes } = work;
+    let ImageBuild { order, send, engine, provider } = work;
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
     let mut lines = BuildOutput::hiding(mask.clone());
@@ -311,7 +311,7 @@ fn perform(
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
-            let confirmed = recipes.confirm(order.image, &image, &resolved, &order.parents);
+            let confirmed = provider.confirm(order.image, &image, &resolved, &order.parents);
             if let Err(error) = confirmed {
                 // The image does not match its key.
                 engine.images().remove(&image_id).map_err(|error| broke(&error))?;
@@ -335,7 +335,7 @@ fn perform(
                         FailureCause::Image => FailureKind::Build,
                         FailureCause::Engine { .. } => FailureKind::Machinery,
                     },
-                    excerpt: recipes.excerpt(order.image, &failure),
+                    excerpt: provider.excerpt(order.image, &failure),
                     log_tail: step.map(|step| lines.tail(step)).unwrap_or_default(),
                     step: step.map(|step| lines.name(step)),
                     message: mask.hide_in(failure.message.clone()),

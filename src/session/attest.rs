@@ -28,7 +28,7 @@ pub fn check(
         return Ok(());
     }
     let options = |how: &str| {
-        let options = attestations.wanted().map(|(kind, _)| format!("`--{kind}{how}`"));
+        let options = attestations.enabled().map(|(kind, _)| format!("`--{kind}{how}`"));
         options.collect::<Vec<_>>().join(" and ")
     };
     Err(permanent(format!(

@@ -46,7 +46,7 @@ pub fn discover(
     loop {
         let search = ExternalQuery {
             graph: &workspace.graph,
-            asked: requested.as_ref(),
+            requested_platform: requested.as_ref(),
             platform: &platform,
             pull: request.pull,
             report: request.report,

@@ -33,7 +33,7 @@ use crate::plan::{
 };
 use crate::report::printer;
 use crate::schedule::pull::{RequiredImage, pull_image};
-use crate::schedule::{ClaimContext, Preparation, Recipes};
+use crate::schedule::{ClaimContext, Preparation, UnitProvider};
 use crate::state::RepositoryState;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, proxies};
@@ -325,7 +325,7 @@ impl Drop for ImageProvider<'_> {
     }
 }
 
-impl Recipes for ImageProvider<'_> {
+impl UnitProvider for ImageProvider<'_> {
     fn name(&self, unit: UnitId) -> &str {
         &self.freshness.image(unit).name
     }
@@ -414,7 +414,7 @@ impl Recipes for ImageProvider<'_> {
         let image = self.freshness.image(unit);
         let (source, span) = locate::find_failure(image, step, &failure.message)?;
         Some(Excerpt {
-            place: source.location(span),
+            location: source.location(span),
             text: source.slice(span).trim_end().to_owned(),
         })
     }

@@ -134,7 +134,7 @@ fn tags_of(
     unit: UnitId,
 ) -> impl Iterator<Item = Remote> {
     let references = &provider.freshness.image(unit).released;
-    references.iter().map(|it| remote(&shared.place(it)))
+    references.iter().map(|it| remote(&shared.registry_reference(it)))
 }
 
 impl Release {
@@ -320,7 +320,7 @@ impl Publisher for Publishing<'_> {
         tag_moves::start(&release.intents, &release.run, &intent, &|error| {
             drop(release.unrecorded.set(error.to_string()));
         })?;
-        Ok(Some(PublishedTags { moved: moved.into_iter().collect(), kept: unchanged }))
+        Ok(Some(PublishedTags { moved: moved.into_iter().collect(), unchanged }))
     }
 }
 

@@ -37,7 +37,7 @@ pub struct ExternalQuery<'a> {
     /// The graph.
     pub graph: &'a Graph,
     /// The requested platform, if any.
-    pub asked: Option<&'a Platform>,
+    pub requested_platform: Option<&'a Platform>,
     /// The target platform.
     pub platform: &'a Platform,
     /// What to pull.
@@ -142,7 +142,7 @@ fn fetch_newer(search: ExternalQuery<'_>, reference: &Reference) -> anyhow::Resu
 /// Pulls an external, and prints so once its registry has started to answer.
 fn fetch(search: ExternalQuery<'_>, reference: &Reference, report: bool) -> anyhow::Result<()> {
     let name = reference.familiar();
-    search.store.pull(&name, search.asked, &mut || {
+    search.store.pull(&name, search.requested_platform, &mut || {
         if search.report && report {
             // If the message cannot be printed, the pull still goes on.
             drop(printer::note(&format!("pulling {name}\n")));

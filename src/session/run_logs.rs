@@ -16,7 +16,7 @@ pub const NO_RUNS: &str = "no runs found: no run that built something has left a
 ///
 /// # Errors
 /// Returns an error if there is none, or if the state directory cannot be used.
-pub fn kept(root: &Path) -> anyhow::Result<Vec<RunLog>> {
+pub fn list(root: &Path) -> anyhow::Result<Vec<RunLog>> {
     let runs = runs::all(&own_state(root)?);
     if runs.is_empty() {
         return Err(usage(NO_RUNS).hint("`layers plan` shows what a run would build").into());

@@ -125,7 +125,7 @@ pub fn move_tags(file: &Path, interrupted: &[PathBuf], at: &Invocation) -> anyho
     let directory = StateDir::at(parent);
     let intent = read(&directory, name)?;
     let lock = directory
-        .place(LOCK)
+        .writable_file(LOCK)
         .and_then(|path| File::options().write(true).create(true).truncate(false).open(path));
     let lock = lock.context("can't create the lock for moving tags")?;
     lock.lock().context("can't acquire the lock for moving tags")?;

@@ -70,7 +70,7 @@ impl StateDir {
     /// Creates the directory, and its parents from `.layers` down. Returns whether it is new.
     ///
     /// # Errors
-    /// Returns an error if it cannot be created, or if something else is in its place or in the place of a parent.
+    /// Returns an error if it cannot be created, or if its path, or that of a parent, is something else.
     pub fn make(&self) -> io::Result<bool> {
         let mut is_new = false;
         for step in self.steps() {
@@ -106,8 +106,8 @@ impl StateDir {
     /// Returns the path of a file in it, for writing: a regular file, or one that does not exist yet.
     ///
     /// # Errors
-    /// Returns an error if something else is in its place.
-    pub fn place(&self, name: impl AsRef<Path>) -> io::Result<PathBuf> {
+    /// Returns an error if its path is something else.
+    pub fn writable_file(&self, name: impl AsRef<Path>) -> io::Result<PathBuf> {
         self.check()?;
         match self.metadata(&name) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -242,15 +242,15 @@ mod tests {
         let runs = state.below("runs");
         runs.write("a", b"b").unwrap();
         assert_eq!(runs.read("a").unwrap(), b"b");
-        assert!(runs.place("new").is_ok() && runs.file("new").is_err());
-        // Each of these is in the place of a file.
+        assert!(runs.writable_file("new").is_ok() && runs.file("new").is_err());
+        // Each of these is not a file.
         symlink(outside.join("file"), runs.path().join("link")).unwrap();
         symlink("nowhere", runs.path().join("dangling")).unwrap();
         fs::hard_link(outside.join("file"), runs.path().join("hard")).unwrap();
         let _socket = UnixListener::bind(runs.path().join("socket")).unwrap();
         fs::create_dir(runs.path().join("directory")).unwrap();
         for name in ["link", "dangling", "hard", "socket", "directory"] {
-            let result = runs.place(name).map_err(|error| error.kind());
+            let result = runs.writable_file(name).map_err(|error| error.kind());
             assert_eq!(result, Err(ErrorKind::InvalidInput), "{name}");
             assert!(runs.read(name).is_err() && runs.metadata(name).is_err(), "{name}");
         }
@@ -260,7 +260,7 @@ mod tests {
             assert_eq!(runs.read(name).unwrap(), b"ours", "{name}");
         }
         assert_eq!(fs::read(outside.join("file")).unwrap(), b"precious");
-        // In the place of a directory.
+        // Instead of a directory.
         symlink(&outside, state.path().join("claims")).unwrap();
         for linked in [state.below("claims"), state.below("claims").below("below")] {
             assert!(linked.check().is_err() && linked.make().is_err() && linked.names().is_empty());

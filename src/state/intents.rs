@@ -91,7 +91,7 @@ mod tests {
         assert!(intents.existing().is_empty());
         let place = || intents.write("a", b"x").map(|it| it.path().to_owned());
         assert_eq!(place().unwrap(), root.join(".layers/releases"));
-        // A file in the place of a directory stops root, too.
+        // A file instead of a directory stops root, too.
         fs::remove_dir_all(root.join(".layers")).unwrap();
         fs::write(root.join(".layers"), "").unwrap();
         assert!(place().unwrap().starts_with(user.join("layers")));

@@ -129,7 +129,7 @@ impl RepositoryState {
         let directory = self.claims();
         self.prepare(&directory)?;
         let file = format!("{}.{}", file_name_of(image), key.get(..16).unwrap_or(key));
-        claims::claim(&directory.place(file)?, waits, cancel)
+        claims::claim(&directory.writable_file(file)?, waits, cancel)
     }
 
     /// Removes what dead processes left behind: their claims, and their temporary files. If there is neither, this only
@@ -245,7 +245,7 @@ impl RepositoryState {
     /// Returns an error if the file cannot be written.
     pub fn note_built(&self, id: &str) -> io::Result<()> {
         self.prepare(&self.directory)?;
-        let file = self.directory.place("built")?;
+        let file = self.directory.writable_file("built")?;
         // A single write at the end of the file, so that parallel runs do not lose each other's
         // IDs.
         let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;

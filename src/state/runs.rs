@@ -114,7 +114,7 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             result => result?,
         }
-        let path = directory.place(EVENTS)?;
+        let path = directory.writable_file(EVENTS)?;
         let events = match File::options().append(true).create_new(true).open(&path) {
             // A process that removes old runs has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -10,7 +10,7 @@ use crate::scan::config::{ArgumentValue, ConfigFile};
 
 /// Returns the requested attestations: those of the command line, or else those of `layers.toml`. A value there that is
 /// not valid becomes a diagnostic.
-pub fn wanted(global: &GlobalArgs, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
+pub fn resolve(global: &GlobalArgs, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let mut choose = |kind: AttestationKind,
                       option: &Option<AttestationOption>,

@@ -50,7 +50,7 @@ impl BuildSettings {
     }
 
     /// Returns what images are linked with.
-    pub fn wanted(&self, at: &Invocation) -> LinkSettings {
+    pub fn link_settings(&self, at: &Invocation) -> LinkSettings {
         LinkSettings {
             build_args: build_args_of(at),
             proxies: self.proxies.clone(),

@@ -49,7 +49,7 @@ impl Environment {
     }
 
     /// Returns the first of several variables that is not empty.
-    pub fn given(&self, names: &[&'static str]) -> Option<NamePart> {
+    pub fn first_set(&self, names: &[&'static str]) -> Option<NamePart> {
         names.iter().find_map(|name| {
             let value = self.set_var(name)?.to_owned();
             Some(NamePart { value, origin: NameOrigin::Environment(name) })

@@ -101,7 +101,7 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     problems.extend(mistake);
     let (home, mistake) = registry::home_of(&at.global, &file)?;
     problems.extend(mistake);
-    let (attestations, mistakes) = attestations::wanted(&at.global, &file);
+    let (attestations, mistakes) = attestations::resolve(&at.global, &file);
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
@@ -154,7 +154,7 @@ pub fn read_graph(
     problems.extend(unreadable);
     problems.extend(configured_platform(file).err());
     let builds = BuildSettings::resolve(at, file)?;
-    let (graph, mistakes) = link::link(read, &naming, &builds.wanted(at));
+    let (graph, mistakes) = link::link(read, &naming, &builds.link_settings(at));
     problems.extend(mistakes);
     if !bad_values.is_empty() {
         // They make all names invalid, and are reported once.

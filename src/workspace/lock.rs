@@ -83,7 +83,7 @@ fn parse(source: &Source) -> Result<CommittedLock, Box<Diagnostic>> {
 
 /// Returns the text of the lock file of a graph with these pins.
 pub fn text(graph: &Graph, pins: &Pins) -> String {
-    lock::draw(&View::whole(graph).pinned(pins.clone()))
+    lock::draw(&View::new(graph).pinned(pins.clone()))
 }
 
 /// Prints the problem of a lock file and ends the command.

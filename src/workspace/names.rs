@@ -33,8 +33,9 @@ pub fn read(
         value.clone().map(|value| NamePart { value, origin: NameOrigin::CommandLine(option) })
     };
     let config = &file.config;
-    let namespace = option(&global.namespace, "--namespace").or_else(|| env.given(&["REPO_NS"]));
-    let app = option(&global.app, "--app").or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]));
+    let namespace =
+        option(&global.namespace, "--namespace").or_else(|| env.first_set(&["REPO_NS"]));
+    let app = option(&global.app, "--app").or_else(|| env.first_set(&["IMAGE_NAME", "APP_NAME"]));
     let Tags { tags, has_release, problems } = tags::read(global, env, file, head)?;
     let mut reader = NameReader { file, problems };
     let naming = NamingSettings {

@@ -34,7 +34,7 @@ pub fn read(at: &Invocation) -> anyhow::Result<BuildProxies> {
 /// # Errors
 /// Returns an error if a build would publish one.
 pub fn check(proxies: &BuildProxies, attestations: &Attestations) -> anyhow::Result<()> {
-    let mut requests = attestations.wanted();
+    let mut requests = attestations.enabled();
     let is_open = requests.any(|(kind, parameters)| {
         kind == AttestationKind::Provenance && !parameters.split(',').any(|it| it == "mode=min")
     });

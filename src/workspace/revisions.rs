@@ -179,7 +179,7 @@ pub fn add_moved_pins(
 ) {
     for (image, references) in moved_pins(then, now) {
         let pinned = references.into_iter();
-        let pinned = pinned.map(|reference| Change::External { reference, held: true });
+        let pinned = pinned.map(|reference| Change::External { reference, in_engine: true });
         match &mut causes[image] {
             Some(Cause::Changed { changes }) => changes.extend(pinned),
             Some(

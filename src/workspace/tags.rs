@@ -49,7 +49,7 @@ pub fn read(
     };
     let mut versions: Vec<NamePart> = global.tags.iter().map(option).collect();
     if versions.is_empty() {
-        versions.extend(env.given(&["VERSION", "REPO_VERSION"]));
+        versions.extend(env.first_set(&["VERSION", "REPO_VERSION"]));
     }
     let sources = PlaceholderSources { env, head };
     let mut read = Tags::default();

@@ -34,9 +34,9 @@ pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
     let mut read: Vec<ParsedImage> = read.collect();
     read.sort_by(|one, other| one.candidate.name.cmp(&other.candidate.name));
     let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
-    let wanted =
+    let settings =
         LinkSettings { build_platform: "linux/amd64".parse().unwrap(), ..LinkSettings::default() };
-    let (graph, problems) = link(read, &naming, &wanted);
+    let (graph, problems) = link(read, &naming, &settings);
     // Names with invisible characters are rejected before anything is drawn, but the drawing must not rely on
     // that.
     let other = problems.iter().find(|problem| problem.rule != Rule::InvalidName);
@@ -78,13 +78,13 @@ pub fn github(graph: &Graph, said: &Said<'_>) -> anyhow::Result<String> {
             branches: &branches,
             packed: said.packed,
         };
-        github::draw(&View::whole(graph), pipeline, &github)
+        github::draw(&View::new(graph), pipeline, &github)
     })
 }
 
 pub fn gitlab(graph: &Graph, said: &Said<'_>) -> anyhow::Result<String> {
     with_pipeline(said, |pipeline| {
-        gitlab::draw(&View::whole(graph), pipeline, &Gitlab { image: "docker:28" })
+        gitlab::draw(&View::new(graph), pipeline, &Gitlab { image: "docker:28" })
     })
 }
 

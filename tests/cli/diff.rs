@@ -35,7 +35,7 @@ pub fn json(project: &Project, words: &str) -> Value {
 
 /// Returns a change as JSON and as Markdown: in the work tree, and again after it is committed.
 #[track_caller]
-pub fn told(project: &Project) -> (Value, String) {
+pub fn diff(project: &Project) -> (Value, String) {
     let beside = json(project, "HEAD");
     let markdown = project.run("diff HEAD").code(0).out();
     commit(project);
@@ -86,7 +86,7 @@ fn a_base_change_is_reported_with_all_affected_images() {
 fn unknown_durations_are_reported() {
     let project = shop();
     project.write("docker/agent/new", "x\n");
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     assert_eq!(found["estimate"], Value::Null);
     let said = "**1 of 5 images will be rebuilt**: it changed. The duration is unknown: no past \
                 builds were found.\n\n| image | reason |\n|---|---|\n| `agent` | \
@@ -99,7 +99,7 @@ fn added_and_removed_edges_are_reported() {
     let project = shop();
     project
         .write("docker/dev/Dockerfile", "FROM acme/shop-base\nCOPY --from=acme/shop-agent /a /\n");
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     let edges = |list: &str| lines(&found[list], &["image", "needs", "kind", "at"]);
     assert_eq!(
         edges("new_edges"),
@@ -135,7 +135,7 @@ fn added_removed_and_renamed_images_are_reported() {
     }
     fs::remove_dir_all(root.join("docker/agent")).unwrap();
     project.write(".layers/durations.json", r#"{"images":{"base":[7000]}}"#);
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     assert_eq!(lines(&found["renamed"], &["was", "image"]), ["base ground"]);
     assert_eq!(lines(&found["new"], &["image", "dockerfile"]), ["tool docker/tool/Dockerfile"]);
     assert_eq!(lines(&found["lost"], &["image"]), ["agent"]);
@@ -168,7 +168,7 @@ fn ambiguous_renames_are_not_reported_as_renames() {
     fs::remove_dir_all(project.root().join("docker/agent")).unwrap();
     project.write("docker/one/Dockerfile", &text);
     project.write("docker/two/Dockerfile", &text);
-    let (found, _) = told(&project);
+    let (found, _) = diff(&project);
     assert_eq!(found["renamed"], serde_json::json!([]));
     assert_eq!(lines(&found["new"], &["image"]), ["one", "two"]);
     assert_eq!(lines(&found["lost"], &["image"]), ["agent"]);
@@ -185,7 +185,7 @@ fn changed_externals_are_reported_with_their_images() {
     let moved = |found: &Value| lines(&found["externals"], &["from", "to", "images"]);
     agent("FROM debian:13\nCOPY . /agent\n");
     project.write("docker/base/Dockerfile", "FROM debian:13\nCOPY requirements.txt /\nRUN true\n");
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     assert_eq!(moved(&found), [r#"debian:12 debian:13 ["agent","base"]"#]);
     let row = "\n### Externals\n\n| external | images |\n|---|---|\n| `debian:12` → `debian:13` | `agent` and `base` |\n";
     assert!(markdown.ends_with(row), "{markdown}");
@@ -196,7 +196,7 @@ fn changed_externals_are_reported_with_their_images() {
         "FROM alpine:3\nCOPY --from=node:22@{} /b /\nCOPY --from=redis:8 /a /\nCOPY --from=caddy /c /\n",
         digest('a')
     ));
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     assert_eq!(
         moved(&found),
         [
@@ -212,7 +212,7 @@ fn changed_externals_are_reported_with_their_images() {
         "{markdown}"
     );
     agent("FROM scratch\nCOPY . /\n");
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     assert_eq!(moved(&found).len(), 4);
     assert!(markdown.contains("| `redis:8` is no longer used | `agent` |\n"), "{markdown}");
 }
@@ -233,7 +233,7 @@ fn pin(project: &Project, digest: &str) {
 fn a_changed_pin_in_the_committed_graph_changes_an_external() {
     let project = shop();
     pin(&project, &digest('a'));
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     // The first pin does not change images.
     assert_eq!(found["affected"], serde_json::json!([]));
     let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, pinned in `graph.json` | `agent` \
@@ -243,7 +243,7 @@ fn a_changed_pin_in_the_committed_graph_changes_an_external() {
         "{markdown}"
     );
     pin(&project, &digest('b'));
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     let affected = lines(&found["affected"], &["image", "because"]);
     assert_eq!(affected[..2], ["agent changed", "base changed"]);
     assert!(affected[2..].iter().all(|it| it.ends_with(" parent")), "{affected:?}");
@@ -252,7 +252,7 @@ fn a_changed_pin_in_the_committed_graph_changes_an_external() {
     // Invalid files do not stop the command.
     for text in ["", "{\"images\": 7}", "[[[", "\u{0}"] {
         project.write("graph.json", text);
-        let (found, _) = told(&project);
+        let (found, _) = diff(&project);
         assert_eq!(found["affected"], serde_json::json!([]), "{text}");
     }
 }
@@ -267,14 +267,14 @@ fn an_empty_diff_is_reported_as_empty() {
         .stdout(&format!("## Images: `HEAD` and the work tree\n\n{nothing}"));
     project.write("README.md", "x\n");
     project.write("docker/dev/Dockerfile", "# why\nFROM acme/shop-builder:latest\nRUN make test\n");
-    let (found, markdown) = told(&project);
+    let (found, markdown) = diff(&project);
     assert!(markdown.ends_with(nothing), "{markdown}");
     for list in ["affected", "new", "lost", "renamed", "new_edges", "lost_edges", "externals"] {
         assert_eq!(found[list], serde_json::json!([]), "{list}");
     }
     // A removed image is reported although nothing is rebuilt.
     fs::remove_dir_all(project.root().join("docker/dev")).unwrap();
-    let (_, markdown) = told(&project);
+    let (_, markdown) = diff(&project);
     assert!(markdown.contains("**None of 4 images will be rebuilt**.\n"), "{markdown}");
     assert!(markdown.contains("- removed: `dev` (`docker/dev/Dockerfile`)\n"), "{markdown}");
 }
@@ -377,8 +377,8 @@ fn errors_in_the_head_are_fatal_and_errors_in_the_base_are_noted() {
     project.write("docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRUN make test\n");
     commit(&project);
     let markdown = project.run("diff HEAD~1..HEAD").code(0).out();
-    let told = "\n\nThe files of `HEAD~1` have 1 error. The parts with errors are not compared.\n";
-    assert!(markdown.contains(told), "{markdown}");
+    let note = "\n\nThe files of `HEAD~1` have 1 error. The parts with errors are not compared.\n";
+    assert!(markdown.contains(note), "{markdown}");
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn the_first_images_of_a_repository_are_reported_as_new() {
     let said = project.run("diff HEAD~1..HEAD").code(2).err();
     assert!(said.contains("no Dockerfile found on either side of `HEAD~1..HEAD`"), "{said}");
     let project = project.dockerfile("base", "FROM debian:12\n");
-    let (found, _) = told(&project);
+    let (found, _) = diff(&project);
     assert_eq!(lines(&found["new"], &["image"]), ["base"]);
     fs::remove_dir_all(project.root().join("docker")).unwrap();
     commit(&project);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::diff::{json, shop, told};
+use crate::diff::{diff, json, shop};
 use crate::git::{commit, git_in};
 use crate::harness::Project;
 
@@ -25,7 +25,7 @@ fn odd_names_are_escaped_in_markdown() {
     for (number, name) in ODD.iter().enumerate() {
         project.write(&format!("docker/i{number}/{name}"), "y\n");
     }
-    let (_, markdown) = told(&project);
+    let (_, markdown) = diff(&project);
     for row in [
         "| `i1` | <code>docker&#47;i1&#47;&#96;x&#96;</code> changed |\n",
         "| `i2` | `docker/i2/<img src=x>` changed |\n",
@@ -73,7 +73,7 @@ fn a_diff_of_300_images_fits_in_a_comment() {
     directories.sort();
     // One leaf is drawn with its parents.
     fs::write(directories[299].join("new"), "x").unwrap();
-    let (_, markdown) = told(&project);
+    let (_, markdown) = diff(&project);
     let left =
         "\nThe graph shows 2 of 300 images: the rebuilt images and their direct dependencies.\n";
     assert!(markdown.contains("```mermaid\n") && markdown.contains(left), "{markdown}");

@@ -66,17 +66,17 @@ fn running_and_killed_runs_are_distinguished() {
         )
     };
     assert_same(&table(&project), &expected("running"));
-    let told = project.run("log").code(0).out();
+    let result = project.run("log").code(0).out();
     let end = "base: | half\n[0.0s] base: [1/2] RUN one (0.0s)\n\
                0 built of 5 images in 0.0s\nthe run is still running\n";
-    assert!(told.ends_with(end), "{told}");
+    assert!(result.ends_with(end), "{result}");
     waiting.kill();
     assert_same(&table(&project), &expected("died"));
     assert_eq!(runs(&project)[0]["state"], "died");
-    let told = project.run("log").code(0).out();
+    let result = project.run("log").code(0).out();
     let end = "0 built of 5 images in 0.0s\n\
                the log is incomplete: the run died, or could not write it\n";
-    assert!(told.ends_with(end), "{told}");
+    assert!(result.ends_with(end), "{result}");
     // The current step is the last line in the image's log.
     let log = project.run("log base").code(0).out();
     assert!(log.ends_with("half\n==> [1/2] done in 0.0s\n==> [2/2] RUN two\n"), "{log}");
@@ -122,10 +122,10 @@ fn a_truncated_last_line_is_ignored() {
     project.run("build agent --engine fake").code(0);
     let path = directory(&project).join("events.jsonl");
     let whole = fs::read_to_string(&path).unwrap();
-    let told = project.run("log").code(0).out();
+    let result = project.run("log").code(0).out();
     let built = whole.rfind("{\"at_ms\"").and_then(|end| whole[..end - 1].rfind("{\"at_ms\""));
     fs::write(&path, &whole[..built.unwrap() + 30]).unwrap();
-    let (before, _) = told.split_once("[0.0s] agent: built").unwrap();
+    let (before, _) = result.split_once("[0.0s] agent: built").unwrap();
     let end = "0 built of 1 image in 0.0s\n\
                the log is incomplete: the run died, or could not write it\n";
     project.run("log").code(0).stderr(HEADING).stdout(&format!("{before}{end}"));
@@ -210,9 +210,9 @@ fn a_full_disk_does_not_fail_the_build() {
     assert!(said.contains("agent: | end\n") && said.contains("1 failed of 1 image"), "{said}");
     assert!(!said.contains("whole log"), "it is not whole: {said}");
     assert!(said.contains("warning: can't write the log of this run: File too large"), "{said}");
-    let told = project.run("log").code(0).out();
+    let result = project.run("log").code(0).out();
     let end = "\nthe log is incomplete: the run died, or could not write it\n";
-    assert!(told.contains(": started") && told.ends_with(end), "{told}");
+    assert!(result.contains(": started") && result.ends_with(end), "{result}");
 }
 
 /// Checks that a text does not move the cursor, ring the bell, or reorder text.
@@ -302,6 +302,6 @@ fn a_forged_log_is_sanitized_before_it_is_printed() {
         assert_harmless(&err);
         assert!(!err.contains("panicked"), "{err}");
     }
-    let told = project.run("log").code(0).out();
-    assert!(told.contains("built in ") && told.contains("2 failed"), "{told}");
+    let result = project.run("log").code(0).out();
+    assert!(result.contains("built in ") && result.contains("2 failed"), "{result}");
 }

@@ -145,7 +145,7 @@ fn an_html_graph_needs_no_run() {
     assert_eq!((&shown["title"], &shown["run"]), (&"shop".into(), &Value::Null));
     let release = image(&shown, "release");
     assert_eq!(release["files"]["dockerfile"], "docker/release/Dockerfile");
-    assert_eq!(release["needs"][1]["place"], "docker/release/Dockerfile:2:13");
+    assert_eq!(release["parents"][1]["location"], "docker/release/Dockerfile:2:13");
     assert_eq!(image(&shown, "base")["externals"][0]["name"], "debian:bookworm-slim");
     assert_eq!(image(&shown, "base")["outcome"], Value::Null);
     project.run("graph --output graph.html").code(0).stdout("");

@@ -7,12 +7,12 @@ use crate::harness::Project;
 /// Checks the codes that a check reports, with their positions.
 #[track_caller]
 fn check(project: &Project, expected: &[&str]) {
-    assert_eq!(told(project, "check --format json"), expected);
+    assert_eq!(findings(project, "check --format json"), expected);
 }
 
-fn told(project: &Project, arguments: &str) -> Vec<String> {
-    let told: Vec<Value> = serde_json::from_str(&project.run(arguments).out()).unwrap();
-    let told = told.iter().map(|it| {
+fn findings(project: &Project, arguments: &str) -> Vec<String> {
+    let findings: Vec<Value> = serde_json::from_str(&project.run(arguments).out()).unwrap();
+    let findings = findings.iter().map(|it| {
         let text = |key: &str| it[key].as_str().unwrap_or("-").to_owned();
         format!(
             "{} {} {}:{}:{}",
@@ -23,7 +23,7 @@ fn told(project: &Project, arguments: &str) -> Vec<String> {
             it["column"]
         )
     });
-    told.collect()
+    findings.collect()
 }
 
 /// Whether another command reports a code.
@@ -99,7 +99,7 @@ fn problems_are_printed_as_json() {
         .dockerfile("base", "FROM debian:12\n")
         .dockerfile("dev", "FROM acme/shop-base\nRUN é\nCOPY --from=acme/shop-base:1 / /\n");
     let out = project.run("check --format json").code(0).stderr("").out();
-    let told: Value = serde_json::from_str(&out).unwrap();
+    let findings: Value = serde_json::from_str(&out).unwrap();
     let place = json!({
         "file": "docker/dev/Dockerfile", "line": 3, "column": 13, "end_line": 3, "end_column": 29,
     });
@@ -114,7 +114,7 @@ fn problems_are_printed_as_json() {
     expected["labels"] = json!([label]);
     expected["notes"] = json!(["the image is tagged `latest`"]);
     expected["hint"] = json!("use the tag `latest` to depend on the image of this repository");
-    assert_eq!(told, json!([expected]));
+    assert_eq!(findings, json!([expected]));
     Project::shop().run("check --format json").code(0).stdout("[]\n").stderr("");
 }
 
@@ -166,7 +166,7 @@ fn a_dockerfile_silences_its_own_warnings() {
     let check = |directive: &str, expected: &[(&str, &str)]| {
         let expected: Vec<String> =
             expected.iter().map(|(level, rest)| format!("{level} {rest}")).collect();
-        assert_eq!(told(&with(directive), "check --format json"), expected, "{directive}");
+        assert_eq!(findings(&with(directive), "check --format json"), expected, "{directive}");
     };
     let (warning, error) = ("warning", "error");
     check("skip=all", &[(warning, sibling)]);

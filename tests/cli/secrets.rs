@@ -55,9 +55,9 @@ fn a_secret_is_passed_to_the_build_and_masked_everywhere() {
     let mut said = built.out() + &built.err();
     // The run's log was masked before it was written.
     for words in ["log", "log app"] {
-        let told = project.run(words).code(0).out();
-        assert!(told.contains("token: ***\n"), "{told}");
-        said += &told;
+        let result = project.run(words).code(0).out();
+        assert!(result.contains("token: ***\n"), "{result}");
+        said += &result;
     }
     let words = ["plan --json", "why app", "why app --inputs", "list --json", "graph --json"];
     for words in words.into_iter().chain(["runs --json"]) {

@@ -17,7 +17,7 @@ use layers::engine::{
 };
 use layers::event::Tally;
 use layers::plan::{ParentImage, Plan, Reason};
-use layers::schedule::{BuildRun, ClaimContext, OnFailure, Preparation, Recipes, RunOptions};
+use layers::schedule::{BuildRun, ClaimContext, OnFailure, Preparation, RunOptions, UnitProvider};
 use layers::state::Durations;
 
 use super::dice::Dice;
@@ -292,7 +292,7 @@ impl ImageStore for Clockwork<'_> {
 
 struct Names(Vec<String>);
 
-impl Recipes for Names {
+impl UnitProvider for Names {
     fn name(&self, image: UnitId) -> &str {
         &self.0[image.index()]
     }

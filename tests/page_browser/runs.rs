@@ -63,7 +63,7 @@ pub fn events(recipe: Recipe) -> Vec<TimedEvent> {
     let mut maker = Maker {
         dice: Dice(recipe.seed * 7919 + 1),
         events: Vec::new(),
-        needs: Vec::new(),
+        parents: Vec::new(),
         ends: BTreeMap::new(),
         recipe,
     };
@@ -76,7 +76,7 @@ pub fn events(recipe: Recipe) -> Vec<TimedEvent> {
 struct Maker {
     dice: Dice,
     events: Vec<TimedEvent>,
-    needs: Vec<Vec<(usize, DependencyKind)>>,
+    parents: Vec<Vec<(usize, DependencyKind)>>,
     /// When each image ended, and whether it succeeded.
     ends: BTreeMap<usize, (u64, bool)>,
     recipe: Recipe,
@@ -94,27 +94,27 @@ impl Maker {
 
     fn link(&mut self) {
         for image in 0..self.recipe.images {
-            let mut needs = Vec::new();
+            let mut parents = Vec::new();
             if image > 0 {
                 let near = self.dice.below(image);
-                needs.push((
+                parents.push((
                     if self.dice.below(3) == 0 { near } else { near.min(5) },
                     DependencyKind::From,
                 ));
                 if image > 3 && self.dice.below(4) == 0 {
                     let kind = [DependencyKind::Copy, DependencyKind::Mount][self.dice.below(2)];
-                    needs.push((self.dice.below(image), kind));
+                    parents.push((self.dice.below(image), kind));
                 }
             }
-            self.needs.push(needs);
+            self.parents.push(parents);
         }
-        let edges = self.needs.iter().enumerate().flat_map(|(image, needs)| {
+        let edges = self.parents.iter().enumerate().flat_map(|(image, parents)| {
             let edge = move |(parent, kind): &(usize, DependencyKind)| ImageEdge {
                 image: name(image).into(),
                 parent: name(*parent).into(),
                 kind: *kind,
             };
-            needs.iter().map(edge)
+            parents.iter().map(edge)
         });
         let began = Event::RunStarted {
             engine: "docker 28.5.1".to_owned(),
@@ -129,19 +129,19 @@ impl Maker {
 
     /// Always builds the first possible image in the first free slot.
     fn perform(&mut self) {
-        let mut places = vec![1_u64; self.recipe.jobs];
+        let mut slots = vec![1_u64; self.recipe.jobs];
         let mut last = 1;
         for image in 0..self.recipe.images {
-            let needs = &self.needs[image];
-            let lost = needs.iter().find(|(need, _)| !self.ends[need].1);
-            if let Some((need, _)) = lost {
+            let parents = &self.parents[image];
+            let lost = parents.iter().find(|(parent, _)| !self.ends[parent].1);
+            if let Some((parent, _)) = lost {
                 let (at, because) =
-                    (self.ends[need].0, Skip::ParentFailed { image: name(*need).into() });
+                    (self.ends[parent].0, Skip::ParentFailed { image: name(*parent).into() });
                 self.ends.insert(image, (at, false));
                 self.report_of(image, at, Event::ImageSkipped { because });
                 continue;
             }
-            let ready = needs.iter().map(|(need, _)| self.ends[need].0).max().unwrap_or(1);
+            let ready = parents.iter().map(|(parent, _)| self.ends[parent].0).max().unwrap_or(1);
             if image == 3 {
                 self.ends.insert(image, (ready, true));
                 let image_id = self.id();
@@ -151,10 +151,10 @@ impl Maker {
                 self.report_of(image, ready, fresh);
                 continue;
             }
-            let place = places.iter_mut().min().unwrap();
-            let start = ready.max(*place);
+            let slot = slots.iter_mut().min().unwrap();
+            let start = ready.max(*slot);
             let took = u64::try_from(self.dice.below(9000) + 400).unwrap();
-            *place = start + took + 1;
+            *slot = start + took + 1;
             last = last.max(start + took);
             self.build(image, start, took);
         }
@@ -206,7 +206,7 @@ impl Maker {
             hint: None,
             step: Some(Arc::clone(step)),
             excerpt: Some(Excerpt {
-                place: Location { file, line: 9, column: 1 },
+                location: Location { file, line: 9, column: 1 },
                 text: "RUN make \\\n    wheels".to_owned(),
             }),
             log_tail: vec![

@@ -101,7 +101,10 @@ impl<T> Clone for Watch<'_, T> {
 
 impl<T: Transport> Watch<'_, T> {
     /// Returns once the engine no longer answers; `last_message` is the time of its last message.
-    pub(in crate::engine) async fn until_gone(self, last_message: &Cell<Instant>) -> Status {
+    pub(in crate::engine) async fn until_unresponsive(
+        self,
+        last_message: &Cell<Instant>,
+    ) -> Status {
         loop {
             let ask_at = last_message.get() + self.patience;
             if ask_at > Instant::now() {
@@ -249,7 +252,7 @@ fn solve_request(
     for (name, value) in &request.contexts {
         set(&mut attributes, format!("context:{name}"), value.to_string());
     }
-    for (kind, parameters) in request.attestations.wanted() {
+    for (kind, parameters) in request.attestations.enabled() {
         set(&mut attributes, format!("attest:{kind}"), parameters);
     }
     if let Some(target) = &request.target {
@@ -306,7 +309,7 @@ async fn follow<T: Transport>(
     watch: Watch<'_, T>,
 ) -> Option<Result<Response<SolveResponse>, Status>> {
     let last_message = Cell::new(Instant::now());
-    let mut watchdog = pin!(watch.until_gone(&last_message));
+    let mut watchdog = pin!(watch.until_unresponsive(&last_message));
     let mut updates = pin!(status(control.clone(), request.r#ref.clone()));
     let mut control = control;
     let mut solve = Some(Box::pin(async move { control.solve(request).await }));

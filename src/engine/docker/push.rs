@@ -67,7 +67,7 @@ pub(super) async fn push(
         let mut sending = pin!(send(watch, version, reference, credential.as_ref(), &mut take));
         tokio::select! {
             () = canceled.notified() => return Err(stopped()),
-            silence = watch.until_gone(&last_message) => return Err(lost_connection(watch, silence.message())),
+            silence = watch.until_unresponsive(&last_message) => return Err(lost_connection(watch, silence.message())),
             answered = &mut sending => answered,
         }
     };

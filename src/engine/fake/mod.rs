@@ -243,7 +243,7 @@ fn plan(
 
 /// Returns the attestations for the record.
 fn attested(request: &BuildRequest) -> BTreeMap<String, &str> {
-    request.attestations.wanted().map(|(kind, with)| (kind.to_string(), with)).collect()
+    request.attestations.enabled().map(|(kind, with)| (kind.to_string(), with)).collect()
 }
 
 /// Returns the named contexts for the record.

@@ -1,7 +1,7 @@
 //! Masking of a stream of lines.
 //!
 //! Owns which lines are held back: a line whose end may begin a value is held until the following lines decide.
-//! Each byte is searched once per way of reading, so the time is linear. The held lines never exceed the longest
+//! Each byte is searched once per way of reading, so the time is linear. The pending lines never exceed the longest
 //! value plus [`MOST_PENDING`] bytes.
 
 use std::collections::VecDeque;
@@ -24,13 +24,13 @@ pub struct MaskStream {
     /// The number of bytes received, and the number of those that are held.
     end: u64,
     pending_bytes: usize,
-    /// The ranges to mask in the held lines, in order.
+    /// The ranges to mask in the pending lines, in order.
     hidden: VecDeque<Range<u64>>,
     raw: Cursor,
     shown: Cursor,
     screen: Cursor,
     dense: Cursor,
-    /// How many of the held lines are ready.
+    /// How many of the pending lines are ready.
     decided: usize,
     /// Whether the last line returned was an incomplete piece that ended inside a masked range.
     is_in_hidden: bool,
@@ -61,7 +61,7 @@ impl MaskStream {
         self.decide(words.as_deref());
     }
 
-    /// Makes all held lines ready, because no more will follow.
+    /// Makes all pending lines ready, because no more will follow.
     pub fn finish(&mut self) {
         self.each_cursor().into_iter().for_each(Cursor::reset);
         self.decided = self.pending.len();

@@ -59,7 +59,7 @@ pub struct SvgPage {
     /// Its height.
     pub height: f64,
     /// The position of each node.
-    pub places: Vec<BoxRect>,
+    pub boxes: Vec<BoxRect>,
     /// The path of each edge.
     pub ways: Vec<LinePath>,
 }
@@ -74,7 +74,7 @@ impl SvgPage {
         let widths: Vec<f64> = net.nodes.iter().map(width_of).collect();
         let columns = columns(&layout, &widths);
         let middle = |spot: &LayoutPoint| MARGIN + BOX / 2.0 + spot.row * ROW;
-        let places: Vec<BoxRect> = layout
+        let boxes: Vec<BoxRect> = layout
             .spots
             .iter()
             .zip(net.nodes.iter().zip(&widths))
@@ -93,14 +93,14 @@ impl SvgPage {
             if let Some(last) = points.last_mut() {
                 last.1 += end;
             }
-            let start = places[line.parent].x + places[line.parent].width;
-            curve(&points, start, places[line.child].x, &columns)
+            let start = boxes[line.parent].x + boxes[line.parent].width;
+            curve(&points, start, boxes[line.child].x, &columns)
         });
         SvgPage {
             width: columns.last().map_or(0.0, |last| last.1) + MARGIN,
             height: (layout.rows - 1.0).max(0.0) * ROW + BOX + 2.0 * MARGIN,
             ways: ways.collect(),
-            places,
+            boxes,
         }
     }
 }

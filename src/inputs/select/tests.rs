@@ -115,7 +115,7 @@ fn multiple_sources_are_combined() {
     let uses = [SourceUse::of("a.txt"), SourceUse::of("other/*.md"), SourceUse::of("a.txt")];
     assert_eq!(selected(TREE, &uses), "a.txt other other/y.md");
     assert_eq!(selected(TREE, &[]), "");
-    assert_eq!(selected(TREE, &[SourceUse::of("a.txt"), SourceUse::whole()]), ALL);
+    assert_eq!(selected(TREE, &[SourceUse::of("a.txt"), SourceUse::everything()]), ALL);
 }
 
 #[test]

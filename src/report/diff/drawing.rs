@@ -42,7 +42,7 @@ pub(super) fn draw(graph: &Graph, rows: &[RebuiltImage<'_>]) -> Phrase {
         if images.len() > most {
             continue;
         }
-        let text = mermaid::draw(&View::whole(graph).of(images).marked(marks(graph, rows)));
+        let text = mermaid::draw(&View::new(graph).of(images).marked(marks(graph, rows)));
         let arrows = text.lines().filter(|line| line.contains("-->") || line.contains(".->"));
         if text.len() > MOST_TEXT || arrows.count() > MOST_ARROWS {
             continue;

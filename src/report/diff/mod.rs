@@ -151,7 +151,7 @@ pub fn draw(report: &DiffReport<'_>) -> String {
         after.push_str("\n### Externals\n\n| external | images |\n|---|---|\n");
         after.push_str(&within(&rows, MOST_OF_A_LIST, "external", &all));
     }
-    let edges = [("added", &difference.new_edges), ("removed", &difference.lost_edges)];
+    let edges = [("added", &difference.added_edges), ("removed", &difference.removed_edges)];
     let edges: Vec<String> = edges
         .into_iter()
         .flat_map(|(what, edges)| edges.iter().map(move |edge| describe_edge(what, edge)))
@@ -266,7 +266,7 @@ fn describe_edge(what: &str, edge: &EdgeBetween) -> String {
 fn describe_images(difference: &Difference) -> Vec<String> {
     let renamed = difference.renamed.iter();
     let renamed = renamed.map(|it| format!("- renamed: {} → {}\n", code(&it.was), code(&it.image)));
-    let plain = [("added", &difference.new), ("removed", &difference.lost)];
+    let plain = [("added", &difference.added), ("removed", &difference.removed)];
     let plain = plain.into_iter().flat_map(|(what, images)| {
         images
             .iter()

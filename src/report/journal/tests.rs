@@ -45,7 +45,7 @@ fn every_change() -> Vec<Change> {
         Change::Argument { name, now: None, was: Some(was) },
         Change::Platform { now: Platform::of("linux", "amd64", ""), was: Platform::default() },
         Change::Syntax,
-        Change::External { reference: Reference::parse("debian:12").unwrap(), held: true },
+        Change::External { reference: Reference::parse("debian:12").unwrap(), in_engine: true },
         Change::Parent { image: "base".to_owned() },
     ];
     for change in &changes {
@@ -160,7 +160,7 @@ fn every_event() -> Vec<TimedEvent> {
         message: format!("exit code: 2\n{evil}"),
         hint: Some(evil.clone()),
         step: Some(step()),
-        excerpt: Some(Excerpt { place: location(), text: "RUN make \\\n  all".to_owned() }),
+        excerpt: Some(Excerpt { location: location(), text: "RUN make \\\n  all".to_owned() }),
         log_tail: vec![evil.clone()],
     };
     let (kind, log_tail) = (FailureKind::Machinery, Vec::new());
@@ -194,7 +194,7 @@ fn every_event() -> Vec<TimedEvent> {
     of_image.extend(of_registries(&evil, took));
     let of_run = [
         Event::Interrupted { signal: 15 },
-        Event::Released { moved: vec![evil.clone()], kept: 2 },
+        Event::Released { moved: vec![evil.clone()], unchanged: 2 },
         Event::NotReleased { message: Some(evil) },
         Event::NotReleased { message: None },
         Event::RunFinished,

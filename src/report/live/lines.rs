@@ -85,7 +85,7 @@ pub struct RunProgress {
     /// The time since the start of the run.
     pub time: Duration,
     /// The estimated remaining time, if known.
-    pub left: Option<Duration>,
+    pub remaining: Option<Duration>,
 }
 
 /// Formats the bar: `━━━━────  12/40 images  3 running  25 waiting  1m02s  about 2m10s left`.
@@ -98,7 +98,7 @@ pub fn overall(run: &RunProgress, width: usize, paint: Paint) -> String {
     }
     facts.extend([format!("{} running", run.running), format!("{waiting} waiting")]);
     let time = phrases::duration(run.time);
-    let remaining = run.left.map(|time| format!("about {} left", phrases::rough(time)));
+    let remaining = run.remaining.map(|time| format!("about {} left", phrases::rough(time)));
     let all: Vec<String> =
         facts.iter().chain([&time]).chain(remaining.as_ref()).cloned().collect::<Vec<_>>();
     let short = [facts[..facts.len() - 1].to_vec(), vec![time.clone()]].concat();
@@ -198,7 +198,7 @@ mod tests {
     fn the_progress_line_fits_any_width() {
         let remaining = Some(Duration::from_secs(130));
         let time = Duration::from_secs(62);
-        let run = RunProgress { done: 12, total: 40, running: 3, failed: 0, time, left: remaining };
+        let run = RunProgress { done: 12, total: 40, running: 3, failed: 0, time, remaining };
         let check = |width, expected: &str| {
             assert_eq!(overall(&run, width, Paint::plain()), expected, "{width}");
         };

@@ -20,9 +20,9 @@ const OUTCOMES = {
 const LEAST_WAIT = 20;
 
 // Joins several edges to the same image.
-function gather(needs) {
+function gather(parents) {
   const found = new Map();
-  for (const { image, kind, place } of needs) found.set(image, [...(found.get(image) ?? []), place ? `${kind}, ${place}` : kind]);
+  for (const { image, kind, location } of parents) found.set(image, [...(found.get(image) ?? []), location ? `${kind}, ${location}` : kind]);
   return [...found].map(([image, ways]) => ({ image, words: ways.join("; ") }));
 }
 
@@ -30,7 +30,7 @@ const images = data.images.map((given, index) => {
   // Empty fields are left out of the data.
   const image = {
     index, why: "", changes: [], steps: [], references: [], notes: [], tail: [], externals: [], dependents: [], ...given,
-    needs: gather(given.needs ?? []),
+    parents: gather(given.parents ?? []),
   };
   image.begun = image.start !== undefined;
   // An image without an end is still running, or was running when the process died.
@@ -42,8 +42,8 @@ const images = data.images.map((given, index) => {
 });
 
 for (const image of images) {
-  for (const { image: need, words } of image.needs) {
-    images[need]?.dependents.push({ image: image.index, words });
+  for (const { image: parent, words } of image.parents) {
+    images[parent]?.dependents.push({ image: image.index, words });
   }
 }
 

@@ -44,9 +44,9 @@ function drawLanes() {
   const lanes = byId("lanes");
   lanes.replaceChildren();
   chart.bars.clear();
-  chart.order = images.filter((image) => image.begun).sort((a, b) => a.start - b.start || a.place - b.place);
+  chart.order = images.filter((image) => image.begun).sort((a, b) => a.start - b.start || a.slot - b.slot);
   const rows = chart.byImage ? chart.order.map((image) => [image]) : byPlace(chart.order);
-  lanes.className = chart.byImage ? "by-image" : "by-place";
+  lanes.className = chart.byImage ? "by-image" : "by-slot";
   for (const row of rows) {
     const lane = make("div", { class: "lane" });
     row.forEach((image) => lane.append(...drawBar(image)));
@@ -60,9 +60,9 @@ function drawLanes() {
 }
 
 function byPlace(sorted) {
-  const places = [];
-  sorted.forEach((image) => (places[image.place] ??= []).push(image));
-  return Array.from(places, (place) => place ?? []);
+  const slots = [];
+  sorted.forEach((image) => (slots[image.slot] ??= []).push(image));
+  return Array.from(slots, (lane) => lane ?? []);
 }
 
 function drawBar(image) {
@@ -170,7 +170,7 @@ function tickName(at, step) {
 function drawChain() {
   if (chain.length === 0) return byId("chain").remove();
   const links = chain.flatMap(({ image, waited }, at) => {
-    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "place" ? "queued until its slot was free" : "dependent" }, waited === "place" ? " ⇢ " : " → ")];
+    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "slot" ? "queued until its slot was free" : "dependent" }, waited === "place" ? " ⇢ " : " → ")];
     return [...arrow, nameButton(image, "chain")];
   });
   byId("chain").append(make("span", { class: "soft" }, "Critical path: "), ...links);

@@ -82,7 +82,7 @@ pub(super) struct ImageData {
     /// When all its dependencies were available, if it got a slot.
     pub ready: u64,
     /// Its slot, from 0.
-    #[serde(rename = "place", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<usize>,
     /// Its expected build time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +115,6 @@ pub(super) struct ImageData {
     pub id: Option<String>,
     /// The edges to its parents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[serde(rename = "needs")]
     pub parents: Vec<ParentData>,
     /// Warnings of the engine, failed attempts, and other notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -157,7 +156,7 @@ pub(super) struct ParentData {
     pub kind: DependencyKind,
     /// Its position in the Dockerfile.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub location: Option<String>,
 }
 
 /// An external that an image uses.
@@ -168,7 +167,7 @@ pub(super) struct ExternalData {
     /// The kind of dependency.
     pub kind: DependencyKind,
     /// Its position in the Dockerfile.
-    pub place: String,
+    pub location: String,
 }
 
 /// The files that an image is built from.
@@ -231,7 +230,7 @@ pub(super) struct FailureData {
     pub message: String,
     /// The position in the Dockerfile.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub location: Option<String>,
     /// The instruction as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<ExcerptData>,

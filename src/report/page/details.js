@@ -10,7 +10,7 @@ function drawDetails(index) {
     make("div", { class: "panel-head" },
       make("h2", { tabindex: "-1", id: "details-title" }, image.outcome ? mark(image.outcome) : null, ` ${image.name}`),
       make("button", { type: "button", "aria-label": "Close", onclick: closeDetails }, "✕")),
-    ...[describe(image), failed(image), noted(image), needed(image), stepped(image), logged(image)].flat().filter(Boolean));
+    ...[describe(image), failed(image), noted(image), listParents(image), stepped(image), logged(image)].flat().filter(Boolean));
   panel.scrollTop = 0;
 }
 
@@ -34,11 +34,11 @@ function describe(image) {
   if (image.begun) {
     const expected = image.expected === undefined ? "" : `, expected ${duration(image.expected)}`;
     add("duration", `${duration(image.took)}${expected}`);
-    add("when", `${duration(image.start)} to ${duration(image.end)}, in slot ${image.place + 1}`);
+    add("when", `${duration(image.start)} to ${duration(image.end)}, in slot ${image.slot + 1}`);
     add("queued", image.waited > 0 ? duration(image.waited) : "no");
   }
   const link = chain.find((it) => it.image === image.index);
-  if (link) add("critical path", { nothing: "first image", need: "depends on the previous image", place: "queued until the previous image freed its slot" }[link.waited]);
+  if (link) add("critical path", { nothing: "first image", dependency: "depends on the previous image", slot: "queued until the previous image freed its slot" }[link.waited]);
   const compared = compare(image);
   if (compared.words) add("compared", `${compared.words}${image.prior?.took === undefined ? "" : `, ${duration(image.prior.took)} in the previous run`}`);
   if (image.size !== undefined) add("size", bytes(image.size), image.added === undefined ? "" : `, ${bytes(image.added)} added`);
@@ -61,7 +61,7 @@ function failed(image) {
   const excerpt = lines.map((line, at) => `${String(first + at).padStart(width)} │ ${line}`).join("\n");
   return part("Failure",
     make("p", { class: "bad" }, failure.message),
-    failure.place || failure.step ? make("p", { class: "soft" }, "at ", make("code", {}, failure.place ?? failure.step)) : null,
+    failure.location || failure.step ? make("p", { class: "soft" }, "at ", make("code", {}, failure.location ?? failure.step)) : null,
     excerpt ? make("pre", { tabindex: "0", "aria-label": "Failed instruction" }, excerpt) : null,
     failure.tail.length > 0 ? [make("h4", {}, `last ${count(failure.tail.length, "line")} of the log`), log(failure.tail)] : null);
 }
@@ -75,14 +75,14 @@ function noted(image) {
   return part("Notes", make("ul", {}, image.notes.map((it) => make("li", {}, it))));
 }
 
-function needed(image) {
+function listParents(image) {
   const item = ({ image: other, words }) => make("li", {},
     images[other].outcome ? mark(images[other].outcome) : null, " ", nameButton(other, "details"),
     make("span", { class: "soft" }, ` ${words}`));
-  const external = ({ name, kind, place: at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
+  const external = ({ name, kind, location: at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
   const folded = graph.folded.has(image.index);
   return [
-    image.needs.length > 0 ? part(`Dependencies ${image.needs.length}`, make("ul", { class: "names" }, image.needs.map(item))) : null,
+    image.parents.length > 0 ? part(`Dependencies ${image.parents.length}`, make("ul", { class: "names" }, image.parents.map(item))) : null,
     image.externals.length > 0 ? part("External images", make("ul", { class: "names" }, image.externals.map(external))) : null,
     image.dependents.length > 0 ? part(`Dependents ${image.dependents.length}`, make("ul", { class: "names" }, image.dependents.map(item)),
       make("button", { type: "button", onclick: () => { fold(image.index); drawDetails(image.index); } },

@@ -3,7 +3,7 @@
 // Shows the selected node: moves it into the frame, and highlights everything that belongs to it.
 function showSelectedNode(index, from) {
   graph.nodes.forEach((node, other) => node.classList.toggle("on", other === index));
-  const near = index === null ? null : new Set([index, ...reach(index, "needs"), ...reach(index, "dependents")]);
+  const near = index === null ? null : new Set([index, ...reach(index, "parents"), ...reach(index, "dependents")]);
   graph.nodes.forEach((node, other) => node.classList.toggle("far", near !== null && !near.has(other)));
   graph.lines.forEach(({ line, parent, child }) => {
     line.classList.toggle("far", near !== null && !(near.has(parent) && near.has(child)));
@@ -39,7 +39,7 @@ function walkNodes(event) {
   const nearest = (edges) => edges.map((edge) => images[edge.image]).filter(shown)
     .sort((a, b) => Math.abs(a.row - image.row) - Math.abs(b.row - image.row))[0];
   const ways = {
-    ArrowLeft: () => nearest(image.needs),
+    ArrowLeft: () => nearest(image.parents),
     ArrowRight: () => nearest(image.dependents),
     ArrowUp: () => beside(-1),
     ArrowDown: () => beside(1),

@@ -27,7 +27,7 @@ function drawHeader() {
 }
 
 function describeGraph() {
-  const edges = images.reduce((sum, image) => sum + image.needs.length, 0);
+  const edges = images.reduce((sum, image) => sum + image.parents.length, 0);
   return `${count(images.length, "image")}, ${count(edges, "edge")}`;
 }
 

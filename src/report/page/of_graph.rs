@@ -43,11 +43,11 @@ fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>
     let image = view.image(id);
     let parents = view.parents(id).iter().map(|edge| {
         let location = Some(edge.location().to_string());
-        ParentData { image: index[&edge.parent], kind: edge.kind, place: location }
+        ParentData { image: index[&edge.parent], kind: edge.kind, location }
     });
     let externals = view.externals(id).iter().map(|external| {
         let name = clean::line(&view.reference(external).familiar());
-        ExternalData { name, kind: external.kind, place: external.location().to_string() }
+        ExternalData { name, kind: external.kind, location: external.location().to_string() }
     });
     ImageData {
         name: clean::line(&image.name),

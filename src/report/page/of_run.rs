@@ -151,7 +151,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         parents: track
             .parents
             .iter()
-            .map(|(image, kind)| ParentData { image: *image, kind: *kind, place: None })
+            .map(|(image, kind)| ParentData { image: *image, kind: *kind, location: None })
             .collect(),
         notes: notes(track),
         failure: track.failure.as_ref().map(describe_failure),
@@ -214,9 +214,9 @@ fn describe_failure(failure: &Failure) -> FailureData {
     let excerpt = failure.excerpt.as_ref();
     FailureData {
         message: lines_of(failure.text().lines()).join("\n"),
-        place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
+        location: excerpt.map(|excerpt| clean::line(&excerpt.location.to_string())),
         excerpt: excerpt
-            .map(|it| ExcerptData { line: it.place.line, lines: lines_of(it.text.lines()) }),
+            .map(|it| ExcerptData { line: it.location.line, lines: lines_of(it.text.lines()) }),
         step: failure.step.as_deref().map(phrases::describe_step),
         tail: lines_of(failure.log_tail.iter().map(String::as_str)),
     }

@@ -6,7 +6,7 @@ const byText = (a, b) => a.localeCompare(b, "en", { numeric: true });
 const COLUMNS = [
   { title: "Image", show: (it) => make("span", { class: "name" }, it.name), value: (it) => it.name },
   { title: "Verdict", show: (it) => [mark(it.outcome), ` ${OUTCOMES[it.outcome].word}`], value: (it) => OUTCOMES[it.outcome].order },
-  { title: "Reason", show: (it) => (it.failure ? `${it.failure.place ? `${it.failure.place}: ` : ""}${it.failure.message.split("\n")[0]}` : it.why), value(it) { return this.show(it) || undefined; }, wide: true },
+  { title: "Reason", show: (it) => (it.failure ? `${it.failure.location ? `${it.failure.location}: ` : ""}${it.failure.message.split("\n")[0]}` : it.why), value(it) { return this.show(it) || undefined; }, wide: true },
   { title: "Duration", number: true, show: (it) => (it.begun ? duration(it.took) : ""), value: (it) => it.took },
   { title: "Queued", number: true, show: (it) => (it.waited ? duration(it.waited) : ""), value: (it) => it.waited },
   { title: "Ran", number: true, show: (it) => String(it.counts?.ran ?? ""), value: (it) => it.counts?.ran, hint: "steps that ran" },

@@ -62,7 +62,7 @@ fn build_output_is_sanitized_and_escaped() {
     let failure = &image(&data, "web")["failure"];
     assert_eq!(failure["excerpt"], json!({"line": 3, "lines": ["RUN </script> make"]}));
     assert_eq!(failure["tail"], json!(["no rule <b>"]));
-    assert_eq!(failure["place"], "docker/web/Dockerfile:3:1");
+    assert_eq!(failure["location"], "docker/web/Dockerfile:3:1");
     assert_eq!(image(&data, "base")["tail"], json!(["done"]));
     assert_eq!(escape("<b>&"), "&lt;b&gt;&amp;");
 }
@@ -72,14 +72,14 @@ fn images_have_times_slots_and_sizes() {
     let data = of(&shop(), None);
     let dev = image(&data, "dev");
     assert_eq!(
-        [&dev["start"], &dev["end"], &dev["ready"], &dev["place"]],
+        [&dev["start"], &dev["end"], &dev["ready"], &dev["slot"]],
         [1000, 3000, 1000, 0].map(Value::from).each_ref()
     );
     assert_eq!(dev["outcome"], "built");
     // `dev` is based only on `base`, and copies from `old`.
     assert_eq!((&dev["size"], &dev["added"]), (&json!(130), &json!(30)));
-    let needs = json!([{"image": 1, "kind": "from"}, {"image": 3, "kind": "copy"}]);
-    assert_eq!(dev["needs"], needs);
+    let parents = json!([{"image": 1, "kind": "from"}, {"image": 3, "kind": "copy"}]);
+    assert_eq!(dev["parents"], parents);
     let step = json!({"from": 1100, "took": 0, "cached": true, "text": "[1/3] FROM base"});
     assert_eq!(dev["steps"], json!([step]));
     let tools = image(&data, "tools");
@@ -104,7 +104,7 @@ fn the_run_is_described() {
     assert_eq!(run["began"], "2026-11-27T05:30:00.000Z");
     assert_eq!(run["took"], 4000);
     let link = |image: usize, waited: &str| json!({"image": image, "waited": waited});
-    assert_eq!(run["chain"], json!([link(0, "nothing"), link(4, "place"), link(5, "need")]));
+    assert_eq!(run["chain"], json!([link(0, "nothing"), link(4, "slot"), link(5, "dependency")]));
     assert_eq!(run["prior"], Value::Null);
 }
 

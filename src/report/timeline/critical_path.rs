@@ -24,10 +24,8 @@ pub enum WaitCause {
     /// Nothing: it started with the run.
     Nothing,
     /// A dependency.
-    #[serde(rename = "need")]
-    Parent,
+    Dependency,
     /// A slot, which another image released.
-    #[serde(rename = "place")]
     Slot,
 }
 
@@ -71,7 +69,7 @@ impl Timeline {
         let slot = others.max();
         match (dependency, slot) {
             (Some(dependency), Some(slot)) if dependency < slot => Some((slot.1, WaitCause::Slot)),
-            (Some((_, dependency)), _) => Some((dependency, WaitCause::Parent)),
+            (Some((_, dependency)), _) => Some((dependency, WaitCause::Dependency)),
             (None, Some((_, slot))) => Some((slot, WaitCause::Slot)),
             (None, None) => None,
         }

@@ -81,7 +81,7 @@ pub(in crate::report) fn events() -> Vec<TimedEvent> {
         message: "exit code: 2".to_owned(),
         hint: None,
         step: Some(step(2, "RUN </script> make")),
-        excerpt: Some(Excerpt { place: location, text: "RUN </script> make".to_owned() }),
+        excerpt: Some(Excerpt { location, text: "RUN </script> make".to_owned() }),
         log_tail: vec!["\u{1b}[31mno rule\u{1b}[0m <b>".to_owned()],
     };
     let edges = vec![

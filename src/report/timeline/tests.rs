@@ -51,7 +51,7 @@ fn an_image_is_ready_when_its_last_dependency_ends() {
 fn the_critical_path_follows_dependencies_and_slots() {
     let run = shop();
     let expected =
-        [("agent", WaitCause::Nothing), ("tools", WaitCause::Slot), ("web", WaitCause::Parent)];
+        [("agent", WaitCause::Nothing), ("tools", WaitCause::Slot), ("web", WaitCause::Dependency)];
     assert_eq!(chain(&run), expected);
     assert_eq!(chain(&Timeline::default()), []);
 }
@@ -76,7 +76,7 @@ fn a_killed_run_has_a_critical_path_and_open_steps() {
     let web = run.find("web").unwrap();
     assert_eq!(web.outcome, Outcome::Running);
     assert_eq!(web.steps[0].to, None);
-    assert_eq!(chain(&run).last(), Some(&("web", WaitCause::Parent)));
+    assert_eq!(chain(&run).last(), Some(&("web", WaitCause::Dependency)));
     assert_eq!(run.find("site").unwrap().outcome, Outcome::Waiting);
 }
 

@@ -147,7 +147,7 @@ impl Consents {
         if !at.environment.can_ask() {
             return Err(usage(format!("{}\n{list}", wording::NEEDS_CONSENT)).hint(hint).into());
         }
-        let remembers = self.remembered.place().is_some();
+        let remembers = self.remembered.directory().is_some();
         if !printer::ask(&wording::question(&list, remembers))? {
             return Err(usage("consent was refused").hint(hint).into());
         }

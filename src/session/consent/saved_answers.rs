@@ -66,7 +66,7 @@ impl SavedAnswers {
     }
 
     /// The directory for new answers, or `None` if they cannot be kept.
-    pub(super) fn place(&self) -> Option<&Path> {
+    pub(super) fn directory(&self) -> Option<&Path> {
         self.repository.as_ref().and(self.directory.as_deref())
     }
 
@@ -80,7 +80,7 @@ impl SavedAnswers {
     /// # Errors
     /// Returns an error if the file cannot be written, which leaves it unchanged.
     pub(super) fn add(&self, accesses: &[&OutsideAccess<'_>]) -> anyhow::Result<()> {
-        let Some(directory) = self.place() else { return Ok(()) };
+        let Some(directory) = self.directory() else { return Ok(()) };
         // Another run may have added its own answers meanwhile.
         let mut consents: Vec<Consent<'_>> = read(directory).unwrap_or_default();
         for outside in accesses {
