@@ -229,6 +229,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
+    /// Something outside the process takes long.
+    Waiting {
+        /// What the run waits for, such as "`ghcr.io` to respond".
+        what: String,
+    },
     /// The run was interrupted by a signal.
     Interrupted {
         /// The signal's number.

@@ -9,16 +9,23 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
+use crate::base::waiting::{self, WaitError};
 
 /// The maximum length of the first line of a [`ChildProcess`] program, in bytes.
 const LONGEST_LINE: u64 = 4096;
+
+/// How long the pipes of a program with a time limit are read after it has exited.
+const PIPES_WITHIN: Duration = Duration::from_millis(500);
 
 /// The output and the exit status of a program.
 #[derive(Debug)]
@@ -46,12 +53,15 @@ pub struct ProgramCommand<'a> {
     pub most: usize,
     /// How to install the program: the hint of the error if it is missing.
     pub get: &'a str,
+    /// How long it may run, for programs that depend on something outside this machine.
+    pub limit: Option<Duration>,
 }
 
 /// Runs a program until it exits. A failure status is not an error here.
 ///
 /// # Errors
-/// Returns an error if the program cannot be started, or writes more than allowed. The message names the program.
+/// Returns an error if the program cannot be started, writes more than allowed, or exceeds its time limit. The message
+/// names the program.
 pub fn run(run: ProgramCommand<'_>) -> anyhow::Result<ProgramOutput> {
     let program = run.program;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
@@ -63,28 +73,109 @@ pub fn run(run: ProgramCommand<'_>) -> anyhow::Result<ProgramOutput> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| cannot_start(program, &error, run.get))?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    // All three pipes are served at once: a program that writes before it has read would block
-    // forever.
-    let (result, stdout, stderr) = thread::scope(|scope| {
-        let out = scope.spawn(|| read_bounded(stdout, run.most));
-        let err = scope.spawn(|| read_bounded(stderr, run.most));
-        let result = match (stdin, run.stdin) {
-            (Some(mut pipe), Some(bytes)) => pipe.write_all(bytes),
-            _ => Ok(()),
-        };
-        (result, out.join(), err.join())
+    // All three pipes are served at once: a program that writes before it has read would block forever.
+    let stdout = PipeOutput::read(child.stdout.take(), run.most);
+    let stderr = PipeOutput::read(child.stderr.take(), run.most);
+    let (stdin, input) = (child.stdin.take(), run.stdin.map(<[u8]>::to_vec));
+    let written = in_background(move || match (stdin, input) {
+        (Some(mut pipe), Some(bytes)) => pipe.write_all(&bytes),
+        _ => Ok(()),
     });
-    let status = child.wait()?;
+    let status = match run.limit {
+        None => child.wait()?,
+        Some(limit) => wait_within(&mut child, program, limit)?,
+    };
+    // Another process that the program started may keep its pipes open.
+    let tail = run.limit.map(|_| PIPES_WITHIN);
     // A program may exit without reading all its input. Its status tells whether it succeeded.
-    if let Err(error) = result
+    if let Some(Err(error)) = receive(&written, tail)
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         anyhow::bail!("can't write to `{program}`: {error}");
     }
-    match (stdout, stderr) {
-        (Ok(Some(stdout)), Ok(Some(stderr))) => Ok(ProgramOutput { status, stdout, stderr }),
+    match (stdout.take(tail), stderr.take(tail)) {
+        (stdout, stderr) if stdout.len().max(stderr.len()) <= run.most => {
+            Ok(ProgramOutput { status, stdout, stderr })
+        }
         _ => anyhow::bail!("`{program}` wrote more than {} bytes", run.most),
+    }
+}
+
+/// Waits until a program exits. After the limit, it is killed.
+fn wait_within(child: &mut Child, program: &str, limit: Duration) -> anyhow::Result<ExitStatus> {
+    let process = Pid::from_child(child);
+    let what = format!("`{program}` to finish");
+    // The process is not reaped: its number remains its own until it is.
+    let exited =
+        move || waitid(WaitId::Pid(process), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+    let why = match waiting::wait(&what, limit, exited) {
+        Ok(_) => return Ok(child.wait()?),
+        Err(WaitError::TimedOut) => format!("timed out after {} s", limit.as_secs()),
+        Err(WaitError::Interrupted) => "was interrupted".to_owned(),
+    };
+    // It may have exited in the meantime.
+    child.kill().unwrap_or_default();
+    child.wait()?;
+    let hint = format!("run `{program}` to see what it waits for");
+    Err(permanent(format!("`{program}` {why}")).hint(hint).into())
+}
+
+/// What a program writes to a pipe, which is read on another thread.
+struct PipeOutput {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    end: Receiver<()>,
+}
+
+impl PipeOutput {
+    /// Starts to read, up to the end or until there are more than `most` bytes.
+    fn read(pipe: Option<impl Read + Send + 'static>, most: usize) -> PipeOutput {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&bytes);
+        let mut pipe = pipe;
+        let end = in_background(move || {
+            let mut chunk = [0; 8192];
+            while let Some(count @ 1..) =
+                pipe.as_mut().and_then(|pipe| read_chunk(pipe, &mut chunk))
+            {
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.extend_from_slice(&chunk[..count]);
+                if all.len() > most {
+                    break;
+                }
+            }
+        });
+        PipeOutput { bytes, end }
+    }
+
+    /// Returns what was written, up to the end or until the limit.
+    fn take(self, limit: Option<Duration>) -> Vec<u8> {
+        receive(&self.end, limit);
+        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads some bytes; `None` if the pipe cannot be read.
+fn read_chunk(pipe: &mut impl Read, chunk: &mut [u8]) -> Option<usize> {
+    loop {
+        match pipe.read(chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.ok(),
+        }
+    }
+}
+
+/// Does some work on another thread, which sends its result.
+fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (to_waiter, result) = mpsc::channel();
+    // A waiter that is gone does not need the result.
+    thread::spawn(move || drop(to_waiter.send(work())));
+    result
+}
+
+fn receive<T>(result: &Receiver<T>, limit: Option<Duration>) -> Option<T> {
+    match limit {
+        None => result.recv().ok(),
+        Some(limit) => result.recv_timeout(limit).ok(),
     }
 }
 
@@ -232,6 +323,7 @@ mod tests {
             stdin,
             most,
             get,
+            limit: None,
         })
     }
 
@@ -266,6 +358,29 @@ mod tests {
     }
 
     #[test]
+    fn programs_with_a_time_limit_are_killed_and_their_children_are_not_waited_for() {
+        let within = |script: &str, limit: Duration| {
+            run(ProgramCommand {
+                program: "sh",
+                arguments: &[OsStr::new("-c"), OsStr::new(script)],
+                variables: &[],
+                stdin: Some(b"in"),
+                most: 100,
+                get: "",
+                limit: Some(limit),
+            })
+        };
+        let error = within("exec sleep 600", Duration::from_millis(10)).unwrap_err();
+        assert_eq!(
+            crate::base::error::text(&error),
+            "`sh` timed out after 0 s\nhint: run `sh` to see what it waits for"
+        );
+        // `sleep` keeps the output open after its parent has exited.
+        let leaves = within("sleep 5 & cat; exit 3", Duration::from_secs(600)).unwrap();
+        assert_eq!((leaves.stdout.as_slice(), leaves.status.code()), (b"in".as_slice(), Some(3)));
+    }
+
+    #[test]
     fn environment_variables_are_passed_to_programs() {
         let script = r#"printf %s "$WORD" "${PATH:+ and of all}""#;
         assert_eq!(shell(script, None, 100).unwrap().stdout, b"of ours and of all");
@@ -296,6 +411,7 @@ mod tests {
             stdin: None,
             most: 1,
             get: "get it",
+            limit: None,
         };
         let expected = "program `no-such-program` not found\nhint: get it";
         assert_eq!(crate::base::error::text(&run(missing).unwrap_err()), expected);

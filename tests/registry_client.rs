@@ -406,9 +406,9 @@ fn persistent_errors_are_reported() {
     let long = || Fault::Answer { status: 200, headers: vec![], body: vec![b' '; (4 << 20) + 1] };
     check(long, 1, false, "the response exceeds 4194304 bytes");
     let page = || Fault::Answer { status: 200, headers: vec![], body: b"<html>".to_vec() };
-    check(page, 1, false, "is not a valid image: its manifest is not valid");
+    check(page, 1, false, ":1` is not a manifest (no media type)");
 
-    // After a failure, a registry is not contacted for a second. If the machine stalls for that long, the
+    // After a failure, a registry is not contacted for some seconds. If the machine stalls for that long, the
     // client tries again.
     let is_left_alone = || {
         let faults = Faults::before(registry.address(), |_| Fault::Close);

@@ -19,6 +19,7 @@ mod common;
 use common::between::Between;
 use common::daemon::Daemon;
 use common::{Files, Name, TEST_LABEL, program};
+use layers::engine::ImageStore;
 
 /// The maximum time for an engine to free the space of a failed step.
 const FREED_WITHIN: Duration = Duration::from_secs(60);
@@ -93,6 +94,11 @@ impl Running {
         while !self.said.contains(words) {
             assert!(self.stderr.read_line(&mut self.said).unwrap() > 0, "{}", self.said);
         }
+    }
+
+    fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
     }
 
     fn end(mut self) -> (Option<i32>, String) {
@@ -246,7 +252,7 @@ fn a_parent_removed_between_plan_and_build_is_detected() {
     // The base of `dev` is fresh in the plan. It is removed before `dev` is built.
     let mut running = tree.begin("build dev --progress plain");
     running.until("slow: | up");
-    layers::engine::ImageStore::remove(&engine, &tree.name.reference("/x-base")).unwrap();
+    ImageStore::remove(&engine, &tree.name.reference("/x-base")).unwrap();
     let (code, said) = running.end();
     if common::takes_named_contexts(&engine) {
         // Parents have unique names while images are built on them.
@@ -263,4 +269,41 @@ fn a_parent_removed_between_plan_and_build_is_detected() {
     assert!(by_name || by_id, "{said}");
     let (code, said) = tree.run("build dev --progress plain");
     assert_eq!(code, Some(0), "{said}");
+}
+
+const SILENT: &str = "waiting for the engine to respond";
+
+#[test]
+fn the_first_signal_ends_a_run_that_waits_for_a_silent_engine() {
+    let Some(engine) = common::engine_or_skip() else { return };
+    let between = Between::new(&engine);
+    let tree = Tree::new(Some(format!("unix://{}", between.socket().display())));
+    assert_eq!(tree.run("build base --progress quiet").0, Some(0));
+    let store: &dyn ImageStore = &engine;
+    let reference = tree.name.reference("/x-base");
+    let image = store.inspect(&reference).unwrap().unwrap();
+    store.tag(&image.id, &tree.name.reference("/other")).unwrap();
+    store.remove(&reference).unwrap();
+    // The run begins with the restoration of the reference.
+    between.hang_before("/tag?repo=");
+    let mut running = tree.begin("build base --progress plain");
+    running.until(SILENT);
+    running.interrupt();
+    let (status, said) = running.end();
+    assert_eq!(status, None, "{said}");
+    assert!(said.contains("interrupted") && said.contains("base: canceled"), "{said}");
+}
+
+#[test]
+fn a_silent_engine_does_not_delay_the_end_of_a_run_for_long() {
+    let Some(engine) = common::engine_or_skip() else { return };
+    let between = Between::new(&engine);
+    let tree = Tree::new(Some(format!("unix://{}", between.socket().display())));
+    tree.on_base("dev", "true");
+    // The names that a run uses for itself.
+    between.hang_before("DELETE /");
+    let (code, said) = tree.run("build --all --progress plain");
+    assert_eq!(code, Some(0), "{said}");
+    let (_, after) = said.split_once("2 built of 2 images").expect(&said);
+    assert!(after.contains(SILENT), "{said}");
 }

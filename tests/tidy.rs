@@ -199,7 +199,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("Command::new(", &["src/process.rs"], "process.rs is the only spawner"),
     ("petgraph::", &["src/graph/dag.rs"], "petgraph holds the graph, in one file"),
     ("indicatif::", &["src/report/live"], "indicatif draws, in one place"),
-    ("ureq::", &["src/registry/http.rs"], "one file knows which HTTP client this is"),
+    (
+        "ureq::",
+        &["src/registry/http.rs", "src/registry/tls.rs"],
+        "two files know which HTTP client this is",
+    ),
     (
         "tokio::",
         &["src/engine/docker/", "src/engine/buildkit/"],

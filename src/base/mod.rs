@@ -4,6 +4,7 @@
 //! other module, reads no files, and prints nothing.
 
 pub mod backoff;
+pub mod cancel;
 pub mod clock;
 pub mod diagnostic;
 pub mod error;
@@ -16,7 +17,9 @@ pub mod rule;
 pub mod screen;
 pub mod span;
 pub mod text;
+pub mod waiting;
 
+pub use cancel::{Cancel, CancelGuard};
 pub use diagnostic::{Diagnostic, Label, Level};
 pub use error::{ErrorKind, InfrastructureError};
 pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};

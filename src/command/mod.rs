@@ -3,7 +3,7 @@
 //! Owns how a command line becomes an exit code: reads the environment once, calls the modules in their order, and
 //! passes their results to `report/`.
 
-use crate::base::error;
+use crate::base::{error, waiting};
 use crate::cli::{Cli, Command, GlobalArgs};
 use crate::exit::Exit;
 use crate::report::printer;
@@ -46,6 +46,10 @@ pub fn refuse(error: &clap::Error) -> Exit {
 pub fn run(cli: Cli) -> Exit {
     let Cli { command, global } = cli;
     let at = Invocation::read(global);
+    let _announcer = waiting::announce_to(|what| {
+        // There is no way to report a failure to print.
+        drop(printer::note(&format!("waiting for {what}\n")));
+    });
     let result = match command {
         Command::Build(options) => build::run(&options, &at),
         Command::Plan(options) => plan::run(&options, &at),

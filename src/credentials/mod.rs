@@ -13,6 +13,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use base64::Engine as _;
@@ -32,6 +33,9 @@ const HUB: &str = "https://index.docker.io/v1/";
 
 /// The maximum length of a helper's output in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
+
+/// How long a helper may take. It may ask for a passphrase.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Credentials for one registry. If the username is empty, the secret is an identity token.
 #[derive(Clone, PartialEq, Eq)]
@@ -171,6 +175,7 @@ fn run_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
         stdin: Some(key.as_bytes()),
         most: LONGEST_ANSWER,
         get: &get,
+        limit: Some(ANSWER_WITHIN),
     })?;
     read_answer(&program, key, &finished)
 }

@@ -6,7 +6,6 @@
 
 pub mod attest;
 mod buildkit;
-mod cancel;
 pub mod docker;
 #[cfg(any(debug_assertions, feature = "fake"))]
 pub mod fake;
@@ -23,8 +22,8 @@ pub mod stub;
 use std::borrow::Cow;
 
 use crate::base::Platform;
+pub use crate::base::{Cancel, CancelGuard};
 pub use attest::Attestations;
-pub use cancel::{Cancel, CancelGuard};
 pub use frontend::{Frontend, NamedContexts};
 pub use image::{Evidence, HistoryEntry, LabelFilter, ListedImage, StoredImage};
 pub use progress::{
@@ -147,6 +146,10 @@ pub trait ImageStore: Send + Sync {
     fn watch_references(&self, _marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
         Ok(None)
     }
+
+    /// Announces that all further requests are cleanup at the end of a run: an engine that does not respond is not
+    /// waited for as long.
+    fn begin_cleanup(&self) {}
 
     /// Removes a reference, and the image if it was its last one. Does nothing if the reference does not exist.
     ///

@@ -126,7 +126,7 @@ fn take_flag(line: &str, range: ByteRange, escape: char) -> (Flag, Option<usize>
         }
         at += 1;
     }
-    (Flag { text, range: range, ranges }, None)
+    (Flag { text, range, ranges }, None)
 }
 
 /// Returns the range of the whole characters that contain these bytes, or an empty range between

@@ -1,31 +1,35 @@
 //! One HTTP exchange with one host.
 //!
-//! Owns the HTTP client: the only file that uses `ureq`. It follows no redirects, does not retry, and knows nothing
-//! about registries. It distinguishes transient errors from permanent ones.
+//! Owns the HTTP client: besides `tls`, the only file that uses `ureq`. It follows no redirects, does not retry, and
+//! knows nothing about registries. It distinguishes transient errors from permanent ones.
 
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 pub(super) use ureq::http::Method;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 
 use super::address::Address;
+use super::tls::TlsConnector;
 
 /// How long connecting may take, including the name lookup.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long a read or a write may make no progress.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long one exchange may take in total, however slowly data arrives.
-const LONGEST: Duration = Duration::from_secs(300);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// The message for a host name that does not resolve.
 const UNKNOWN: &str = "host not found";
+
+/// The message for a host that does not respond in time.
+pub(super) const TIMED_OUT: &str = "timed out";
 
 /// A request. It does not implement `Debug`, because it may contain credentials.
 #[derive(Clone)]
@@ -91,18 +95,11 @@ impl Client {
             // The URL is not printed, because it may contain a password.
             HttpError::Lasting("invalid proxy address".into())
         })?;
-        let trusted: Vec<_> =
-            trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&trusted))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy)
-            .tls_config(tls)
             .user_agent(concat!("layers/", env!("CARGO_PKG_VERSION")))
             .max_idle_connections(lines)
             .max_idle_connections_per_host(lines)
@@ -112,7 +109,12 @@ impl Client {
             .timeout_per_write(Some(SILENCE))
             .timeout_global(Some(LONGEST))
             .build();
-        Ok(Client { agent: config.new_agent() })
+        // As ureq's default, except for what TLS accepts.
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector::new(trusted).map_err(lasting)?);
+        Ok(Client { agent: ureq::Agent::with_parts(config, connector, DefaultResolver::default()) })
     }
 
     /// Sends a request once.
@@ -157,7 +159,7 @@ fn broken(error: ureq::Error) -> HttpError {
             None => HttpError::Passing(in_words(&error)),
         },
         ureq::Error::Rustls(error) => of_tls(&error),
-        ureq::Error::Timeout(_) => HttpError::Passing("timed out".into()),
+        ureq::Error::Timeout(_) => HttpError::Passing(TIMED_OUT.into()),
         ureq::Error::HostNotFound => HttpError::Passing(UNKNOWN.into()),
         ureq::Error::ConnectionFailed => HttpError::Passing("connection failed".into()),
         ureq::Error::ConnectProxyFailed(error_text) => {
@@ -195,7 +197,7 @@ pub(super) fn in_words(error: &io::Error) -> Cow<'static, str> {
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "timed out".into(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => TIMED_OUT.into(),
         // The standard library has no error kind for this, but starts the message with its own words.
         _ if error.to_string().starts_with("failed to lookup address") => UNKNOWN.into(),
         _ => error.to_string().into(),

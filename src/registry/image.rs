@@ -72,6 +72,16 @@ pub(super) struct IndexEntry {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// Returns whether this is a manifest of any kind, rather than the page of a proxy: all have a `schemaVersion`.
+pub(super) fn is_manifest(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct AnyManifest {
+        schema_version: u32,
+    }
+    serde_json::from_slice(bytes).is_ok_and(|AnyManifest { schema_version }| schema_version > 0)
+}
+
 /// Parses a manifest or an index. `media_type` is the type that the registry reports.
 ///
 /// A document that could be read as both is rejected (OCI Image Specification, CVE-2021-41190).

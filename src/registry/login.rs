@@ -8,7 +8,7 @@
 //! tokens are exchanged by `POST`).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -71,6 +71,32 @@ impl CachedToken {
     }
 }
 
+/// The credential of a registry. It is looked up when it is first needed, and again only if it is refused, because
+/// helpers are slow.
+#[derive(Default)]
+struct CachedCredential {
+    found: Option<Result<Option<Credential>, InfrastructureError>>,
+    /// How often it was looked up.
+    lookups: usize,
+    /// Whether it is not looked up again, because that did not help.
+    is_final: bool,
+}
+
+impl CachedCredential {
+    /// Returns the credential, which is looked up if it is not known.
+    fn get(
+        &mut self,
+        registry: &str,
+        credentials: &CredentialStore,
+    ) -> &Result<Option<Credential>, InfrastructureError> {
+        self.found.get_or_insert_with(|| {
+            self.lookups += 1;
+            let found = credentials.lookup(registry);
+            found.map_err(|error| InfrastructureError::restate(ErrorKind::Permanent, &error))
+        })
+    }
+}
+
 type TokenScope = (String, Actions);
 
 /// The state of the authentication with one registry.
@@ -78,8 +104,7 @@ type TokenScope = (String, Actions);
 pub(super) struct Login {
     registry: String,
     challenge: Mutex<Option<Challenge>>,
-    /// Looked up only once, because helpers are slow.
-    credential: OnceLock<Result<Option<Credential>, InfrastructureError>>,
+    credential: Mutex<CachedCredential>,
     tickets: Mutex<HashMap<TokenScope, Arc<Mutex<CachedToken>>>>,
 }
 
@@ -191,20 +216,44 @@ impl Login {
         Arc::clone(ticket)
     }
 
-    fn credential(&self, means: LoginContext<'_>) -> anyhow::Result<Option<&Credential>> {
-        let looked_up = self.credential.get_or_init(|| {
-            let found = means.credentials.lookup(&self.registry);
-            found.map_err(|error| InfrastructureError::restate(ErrorKind::Permanent, &error))
-        });
-        match looked_up {
-            Ok(credential) => Ok(credential.as_ref()),
-            Err(error) => Err(error.clone().into()),
+    fn credential(&self, means: LoginContext<'_>) -> anyhow::Result<Option<Credential>> {
+        let mut cached = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(cached.get(&self.registry, means.credentials).clone()?)
+    }
+
+    /// Returns how often the credential was looked up so far.
+    pub(super) fn lookups(&self) -> usize {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).lookups
+    }
+
+    /// Looks up the credential again after a request with it was refused: the tokens of clouds expire during a
+    /// long run. Returns whether it is another one. `before` is the number of lookups before the request: a
+    /// credential that was looked up for it is not looked up again.
+    pub(super) fn renew_credential(&self, before: usize, means: LoginContext<'_>) -> bool {
+        let mut cached = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
+        if before == 0 || cached.lookups > before || cached.is_final {
+            // Another thread may have looked it up in the meantime.
+            return before > 0 && cached.lookups > before;
         }
+        let Some(Ok(Some(refused))) = cached.found.take() else { return false };
+        let found = cached.get(&self.registry, means.credentials).as_ref();
+        let is_new = found.is_ok_and(|it| it.as_ref().is_some_and(|it| *it != refused));
+        cached.is_final = !is_new;
+        drop(cached);
+        if is_new {
+            self.tickets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        is_new
+    }
+
+    /// Records that a credential was refused although it had just been looked up.
+    pub(super) fn give_up(&self) {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).is_final = true;
     }
 
     fn basic(&self, means: LoginContext<'_>) -> anyhow::Result<String> {
         match self.credential(means)? {
-            Some(credential) if !credential.username.is_empty() => Ok(basic_of(credential)),
+            Some(credential) if !credential.username.is_empty() => Ok(basic_of(&credential)),
             // Only a token server accepts an identity token.
             _ => Err(permanent(format!("`{}` requires a username and password", self.registry))
                 .hint(format!("run `docker login {}`", self.registry))
@@ -221,39 +270,19 @@ impl Login {
         means: LoginContext<'_>,
     ) -> anyhow::Result<(String, Instant)> {
         let why = "the address of its token server is not valid";
-        let mut address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;
-        let mut fields: Vec<(&str, &str)> = Vec::new();
-        fields.extend(service.map(|service| ("service", service)));
-        let credential = self.credential(means)?;
-        let identity = credential.filter(|credential| credential.username.is_empty());
-        let (mut method, mut content, mut authorization) = (Method::GET, None, None);
-        // A registry may request several scopes, separated by spaces.
-        let scopes = scope.split(' ').filter(|scope| !scope.is_empty());
-        if let Some(identity) = identity {
-            method = Method::POST;
-            fields.extend([
-                ("grant_type", "refresh_token"),
-                ("client_id", "layers"),
-                ("scope", scope),
-                ("refresh_token", &identity.secret),
-            ]);
-            content =
-                Some(("application/x-www-form-urlencoded".into(), form_of(&fields).into_bytes()));
-        } else {
-            fields.extend(scopes.map(|scope| ("scope", scope)));
-            if let Some(credential) = credential {
-                fields.extend([("account", credential.username.as_str()), ("client_id", "layers")]);
-                authorization = Some(basic_of(credential));
-            }
-            let joint = if address.path.contains('?') { '&' } else { '?' };
-            address.path = format!("{}{joint}{}", address.path, form_of(&fields));
-        }
-        let start = Instant::now();
+        let address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;
         let host = address.authority.clone();
-        let accept = Some("application/json".into());
-        let most = LONGEST_ANSWER;
-        let request = Request { method, address, authorization, accept, content, most };
-        let response = means.network.send(request)?;
+        let send = || -> anyhow::Result<_> {
+            let credential = self.credential(means)?;
+            let request = token_request(address.clone(), service, scope, credential.as_ref());
+            let start = Instant::now();
+            Ok((means.network.send(request)?, start))
+        };
+        let before = self.lookups();
+        let (mut response, mut start) = send()?;
+        if is_denied(&response) && self.renew_credential(before, means) {
+            (response, start) = send()?;
+        }
         self.read_token(&response, &host, start)
     }
 
@@ -265,7 +294,7 @@ impl Login {
     ) -> anyhow::Result<(String, Instant)> {
         match response.status {
             200 => {}
-            400 | 401 | 403 => {
+            _ if is_denied(response) => {
                 let who = if host == self.registry { "" } else { &format!(" by `{host}`") };
                 let (registry, status) = (&self.registry, response.status);
                 return Err(permanent(format!("login to `{registry}` was denied{who} ({status})"))
@@ -287,6 +316,45 @@ impl Login {
         let end = start + life.saturating_sub(MARGIN.min(life / 2));
         Ok((format!("Bearer {token}"), end))
     }
+}
+
+/// Returns whether a token server refused the credential.
+fn is_denied(response: &Response) -> bool {
+    matches!(response.status, 400 | 401 | 403)
+}
+
+/// Returns the request for a token. A registry may require several scopes, separated by spaces.
+fn token_request(
+    mut address: Address,
+    service: Option<&str>,
+    scope: &str,
+    credential: Option<&Credential>,
+) -> Request {
+    let mut fields: Vec<(&str, &str)> = Vec::new();
+    fields.extend(service.map(|service| ("service", service)));
+    let (mut method, mut content, mut authorization) = (Method::GET, None, None);
+    if let Some(identity) = credential.filter(|credential| credential.username.is_empty()) {
+        method = Method::POST;
+        fields.extend([
+            ("grant_type", "refresh_token"),
+            ("client_id", "layers"),
+            ("scope", scope),
+            ("refresh_token", &identity.secret),
+        ]);
+        let form = form_of(&fields).into_bytes();
+        content = Some(("application/x-www-form-urlencoded".into(), form));
+    } else {
+        let scopes = scope.split(' ').filter(|scope| !scope.is_empty());
+        fields.extend(scopes.map(|scope| ("scope", scope)));
+        if let Some(credential) = credential {
+            fields.extend([("account", credential.username.as_str()), ("client_id", "layers")]);
+            authorization = Some(basic_of(credential));
+        }
+        let joint = if address.path.contains('?') { '&' } else { '?' };
+        address.path = format!("{}{joint}{}", address.path, form_of(&fields));
+    }
+    let accept = Some("application/json".into());
+    Request { method, address, authorization, accept, content, most: LONGEST_ANSWER }
 }
 
 fn basic_of(credential: &Credential) -> String {

@@ -33,13 +33,14 @@ mod proxies;
 pub mod release_record;
 mod request_limit;
 mod retry;
+mod tls;
 mod trust;
 
 pub use proxies::Proxies;
 
 use address::{Address, authority_of};
 use digest::{check_bytes, check_form, digest_of, is_digest};
-use error_response::{error_text, has_errors, is_nothing};
+use error_response::{error_text, error_text_in, has_errors, is_nothing};
 use http::{Method, Request, Response};
 use image::{Configuration, Descriptor, Document, ImageManifest};
 use login::{Actions, Login, LoginContext};
@@ -183,6 +184,11 @@ impl Registries {
         }
         let media_type = response.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_lowercase();
+        if !image::is_manifest(&response.body) {
+            let media_type = if media_type.is_empty() { "no media type" } else { &media_type };
+            let why = format!("the response for `{at}` is not a manifest ({media_type})");
+            return Err(odd_answer(&at.registry, &why));
+        }
         Ok(Some(Manifest { digest, media_type, bytes: response.body }))
     }
 
@@ -329,22 +335,45 @@ impl Registries {
             _ => None,
         };
         let most = if kind == "blobs" { LONGEST_CONFIGURATION } else { LONGEST_MANIFEST };
-        let authorization = login.ahead(&at.repository, actions, means)?;
         let address = self.address(at, kind)?;
-        let mut request = Request { method, address, authorization, accept, content, most };
+        let request = Request { method, address, authorization: None, accept, content, most };
+        let before = login.lookups();
+        let mut response = self.authorized(&request, &login, &at.repository, actions)?;
+        let is_refused = |response: &Response| matches!(response.status, 401 | 403);
+        if is_refused(&response) && login.renew_credential(before, means) {
+            response = self.authorized(&request, &login, &at.repository, actions)?;
+            if is_refused(&response) {
+                login.give_up();
+            }
+        }
+        match response.status {
+            401 => Err(login.refused(&at.repository, &error_text(&response))),
+            _ => Ok(response),
+        }
+    }
+
+    /// Sends a request with the authorization that the registry requires.
+    fn authorized(
+        &self,
+        request: &Request,
+        login: &Login,
+        repository: &str,
+        actions: Actions,
+    ) -> anyhow::Result<Response> {
+        let means = LoginContext { network: &self.network, credentials: &self.credentials };
+        let authorization = login.ahead(repository, actions, means)?;
+        let mut request = Request { authorization, ..request.clone() };
         let response = self.network.send(request.clone())?;
         if response.status != 401 {
             return Ok(response);
         }
         let refused = request.authorization.take();
-        let fresh = login.answer(&response, refused.as_deref(), &at.repository, actions, means)?;
-        let is_new = refused.as_deref() != Some(fresh.as_str());
-        request.authorization = Some(fresh);
-        let response = if is_new { self.network.send(request)? } else { response };
-        match response.status {
-            401 => Err(login.refused(&at.repository, &error_text(&response))),
-            _ => Ok(response),
+        let fresh = login.answer(&response, refused.as_deref(), repository, actions, means)?;
+        if refused.as_deref() == Some(fresh.as_str()) {
+            return Ok(response);
         }
+        request.authorization = Some(fresh);
+        self.network.send(request)
     }
 
     fn address(&self, at: &Remote, kind: &str) -> anyhow::Result<Address> {
@@ -398,7 +427,7 @@ fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
         404 if !has_errors(response) => odd_answer(registry, &format!("404 for `{at}`")),
         status => permanent(format!(
             "`{registry}` rejected the request for `{at}` with {status}{}",
-            error_text(response)
+            error_text_in(&response.body).unwrap_or_default()
         ))
         .hint("correct the name, or contact the registry's operator")
         .into(),

@@ -12,19 +12,20 @@ use crate::base::clock;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent, transient};
 use crate::base::screen::visible_path;
 use crate::base::text::count;
+use crate::base::waiting::{self, WaitError};
 
 use super::RegistrySettings;
 use super::address::{Address, is_loopback};
 use super::error_response::error_text_in;
-use super::http::{Client, HttpError, Method, Request, Response, in_words};
+use super::http::{Client, HttpError, LONGEST, Method, Request, Response, TIMED_OUT, in_words};
 use super::probe::speaks_tls;
 use super::proxies::Proxies;
 use super::request_limit::RequestLimit;
-use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, retry_after};
+use super::retry::{PATIENCE, TOTAL, TRIES, chance, pause_after, retry_after};
 use super::trust::Trust;
 
 /// How long an unreachable host is not contacted again: other requests fail immediately with the same error.
-const LEFT_ALONE: Duration = Duration::from_secs(1);
+const LEFT_ALONE: Duration = Duration::from_secs(10);
 
 /// The maximum number of redirects.
 const REDIRECTS: usize = 5;
@@ -54,6 +55,8 @@ enum AttemptOutcome {
     Again(String, Option<Duration>),
     /// There was no response.
     Broken(String),
+    /// A signal interrupted the run.
+    Interrupted,
 }
 
 impl Network {
@@ -94,19 +97,24 @@ impl Network {
             return Ok(support);
         }
         self.refuse_down(authority)?;
+        let start = Instant::now();
         for attempt in 1.. {
-            match speaks_tls(authority) {
-                Ok(speaks) => {
+            let (host, limit) = (authority.to_owned(), TOTAL.saturating_sub(start.elapsed()));
+            let why = match waiting::wait(&to_respond(authority), limit, move || speaks_tls(&host))
+            {
+                Ok(Ok(speaks)) => {
                     *support = Some(speaks);
                     return Ok(speaks);
                 }
-                Err(error) if attempt >= TRIES => {
-                    let error_text = format!("is unreachable: {}", in_words(&error));
-                    let hint = format!("check the connection: `curl -v http://{authority}/v2/`");
-                    return Err(self.goes_down(authority, &error_text, &hint));
-                }
-                Err(_) => pause(pause_after(attempt, chance())),
+                Ok(Err(error)) => in_words(&error),
+                Err(WaitError::TimedOut) => TIMED_OUT.into(),
+                Err(WaitError::Interrupted) => return Err(self.interrupted(authority)),
+            };
+            if attempt >= TRIES || start.elapsed() >= TOTAL {
+                let hint = format!("check the connection: `curl -v http://{authority}/v2/`");
+                return Err(self.goes_down(authority, &unreachable(&why, attempt), &hint));
             }
+            self.pause(authority, pause_after(attempt, chance()))?;
         }
         Ok(true)
     }
@@ -124,11 +132,21 @@ impl Network {
 
     /// Records a host as unreachable, and returns the error.
     fn goes_down(&self, authority: &str, why: &str, hint: &str) -> anyhow::Error {
-        let message = format!("`{authority}` {why} ({TRIES} attempts)");
+        let message = format!("`{authority}` {why}");
         let error = InfrastructureError::new(ErrorKind::Unreachable, message).hint(hint);
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         down.insert(authority.to_owned(), (Instant::now(), error.clone()));
         error.into()
+    }
+
+    /// Returns the error of a request that a signal interrupted. Requests that wait for the same host end with it.
+    fn interrupted(&self, authority: &str) -> anyhow::Error {
+        self.goes_down(authority, "was not waited for: interrupted", "run the command again")
+    }
+
+    /// Pauses before another request to a host.
+    fn pause(&self, authority: &str, time: Duration) -> anyhow::Result<()> {
+        waiting::pause(&to_respond(authority), time).map_err(|_| self.interrupted(authority))
     }
 
     /// Sends a request, follows redirects, and retries after transient errors.
@@ -136,6 +154,7 @@ impl Network {
     /// # Errors
     /// Returns an error if there is no response, or only one that calls for a retry.
     pub(super) fn send(&self, mut request: Request) -> anyhow::Result<Response> {
+        let first = request.address.clone();
         for _ in 0..=REDIRECTS {
             let response = self.request(&request)?;
             let follows = matches!(request.method, Method::GET | Method::HEAD)
@@ -149,7 +168,7 @@ impl Network {
                 return Err(odd_answer(host, "the redirect's location is not valid"));
             };
             if request.address.tls && !next.tls {
-                let why = format!("it redirects from HTTPS to `{next}`");
+                let why = format!("it redirects from HTTPS to `{}`", next.origin());
                 return Err(odd_answer(&request.address.authority, &why));
             }
             if !next.is_at(&request.address) {
@@ -157,7 +176,9 @@ impl Network {
             }
             request.address = next;
         }
-        Err(odd_answer(&request.address.authority, "too many redirects"))
+        let last = request.address.origin();
+        let why = format!("too many redirects (more than {REDIRECTS}, the last one to `{last}`)");
+        Err(odd_answer(&first.authority, &why))
     }
 
     /// Sends a request to one host until it responds.
@@ -169,43 +190,77 @@ impl Network {
                 format!("`{host}` must use HTTPS, but the registry refers to `{address}`");
             return Err(permanent(message).hint("serve it over HTTPS").into());
         }
-        self.refuse_down(host)?;
         let at = self.host(&request.address)?;
+        let (mut took, mut granted) = (Duration::ZERO, Duration::ZERO);
         for attempt in 1.. {
-            let (why, delay) = match self.try_once(&at, request)? {
+            let (why, delay) = match self.try_once(&at, request, &mut took)? {
                 AttemptOutcome::Answered(response) => return Ok(response),
+                AttemptOutcome::Interrupted => return Err(self.interrupted(host)),
                 AttemptOutcome::Again(why, delay) => (why, delay),
-                AttemptOutcome::Broken(why) if attempt >= TRIES => {
+                AttemptOutcome::Broken(why) if attempt >= TRIES || took >= TOTAL => {
                     let hint = reach_hint(&request.address);
-                    return Err(self.goes_down(host, &why, &hint));
+                    return Err(self.goes_down(host, &unreachable(&why, attempt), &hint));
                 }
                 AttemptOutcome::Broken(why) => (why, None),
             };
-            if let Some(delay) = delay.filter(|delay| *delay > PATIENCE) {
+            granted = granted.saturating_add(delay.unwrap_or_default());
+            if let Some(delay) = delay.filter(|_| granted > PATIENCE) {
                 let seconds = usize::try_from(delay.as_secs()).unwrap_or(usize::MAX);
                 let seconds = count(seconds, "second");
                 let message = format!("`{host}` {why}; retry after {seconds}");
                 return Err(transient(message).hint(rate_hint(host)).into());
             }
-            if attempt >= TRIES {
-                return Err(transient(format!("`{host}` {why} ({TRIES} attempts)"))
+            if attempt >= TRIES || took >= TOTAL {
+                return Err(transient(format!("`{host}` {why} ({})", attempts(attempt)))
                     .hint(match delay {
                         Some(_) => rate_hint(host),
                         None => reach_hint(&request.address),
                     })
                     .into());
             }
-            pause(delay.unwrap_or_else(|| pause_after(attempt, chance())));
+            let pause = delay.unwrap_or_else(|| {
+                let pause = pause_after(attempt, chance());
+                took += pause;
+                pause
+            });
+            self.pause(host, pause)?;
         }
         Err(odd_answer(host, "no response"))
     }
 
-    fn try_once(&self, host: &Host, request: &Request) -> anyhow::Result<AttemptOutcome> {
+    /// Sends a request once. Adds the time that it takes to `took`, without the time until it can be sent.
+    fn try_once(
+        &self,
+        host: &Arc<Host>,
+        request: &Request,
+        took: &mut Duration,
+    ) -> anyhow::Result<AttemptOutcome> {
         let name = &request.address.authority;
         let answer = {
             let _passed = host.gate.acquire();
-            host.client.exchange(request)
+            // The host may have turned out to be unreachable in the meantime.
+            self.refuse_down(name)?;
+            let (start, limit) = (Instant::now(), LONGEST.min(TOTAL.saturating_sub(*took)));
+            let (host, request) = (Arc::clone(host), request.clone());
+            let answer =
+                waiting::wait(&to_respond(name), limit, move || host.client.exchange(&request));
+            *took += start.elapsed();
+            match answer {
+                Ok(answer) => answer,
+                Err(WaitError::TimedOut) => Err(HttpError::Passing(TIMED_OUT.into())),
+                Err(WaitError::Interrupted) => return Ok(AttemptOutcome::Interrupted),
+            }
         };
+        self.outcome(answer, request)
+    }
+
+    /// Returns what follows from the result of an exchange.
+    fn outcome(
+        &self,
+        answer: Result<Response, HttpError>,
+        request: &Request,
+    ) -> anyhow::Result<AttemptOutcome> {
+        let name = &request.address.authority;
         match answer {
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 let header = response.header("retry-after");
@@ -218,9 +273,7 @@ impl Network {
                 Ok(AttemptOutcome::Again(why, delay))
             }
             Ok(response) => Ok(AttemptOutcome::Answered(response)),
-            Err(HttpError::Passing(why)) => {
-                Ok(AttemptOutcome::Broken(format!("is unreachable: {why}")))
-            }
+            Err(HttpError::Passing(why)) => Ok(AttemptOutcome::Broken(why.into_owned())),
             Err(HttpError::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
                 let path = self.trust.certificate_path(name);
@@ -263,6 +316,19 @@ impl Network {
     }
 }
 
+/// Returns what is announced while a host does not respond.
+fn to_respond(host: &str) -> String {
+    format!("`{host}` to respond")
+}
+
+fn attempts(attempt: u32) -> String {
+    count(usize::try_from(attempt).unwrap_or(usize::MAX), "attempt")
+}
+
+fn unreachable(why: &str, attempt: u32) -> String {
+    format!("is unreachable: {why} ({})", attempts(attempt))
+}
+
 fn reach_hint(address: &Address) -> String {
     format!("check the connection: `curl -v {}/v2/`", address.origin())
 }
@@ -273,7 +339,8 @@ fn rate_hint(host: &str) -> String {
 
 /// Returns the error for a response that makes no sense.
 pub(super) fn odd_answer(host: &str, why: &str) -> anyhow::Error {
+    let scheme = if is_loopback(host) { "http" } else { "https" };
     permanent(format!("unexpected response from `{host}`: {why}"))
-        .hint(format!("check that this is a registry: `curl -v https://{host}/v2/`"))
+        .hint(format!("check that this is a registry: `curl -v {scheme}://{host}/v2/`"))
         .into()
 }

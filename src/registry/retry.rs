@@ -2,7 +2,6 @@
 //!
 //! Owns the length of the pauses and the parsing of `Retry-After` (RFC 9110, 10.2.3). It sends no requests.
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::base::clock::UnixTime;
@@ -18,8 +17,11 @@ const FIRST: Duration = Duration::from_millis(200);
 /// The maximum pause, unless a registry requests a longer one.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The maximum pause that is granted to a registry.
+/// The maximum sum of the pauses that a registry requests during one request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a request may take with all its attempts and pauses, except those that the registry requests.
+pub(super) const TOTAL: Duration = Duration::from_secs(60);
 
 /// Returns the pause after an attempt, which doubles each time. Part of it is random (`chance` out of 255), so that
 /// requests that failed together are not retried together.
@@ -45,13 +47,6 @@ pub(super) fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
     }
     let date = UnixTime::of(httpdate::parse_http_date(value).ok()?)?;
     Some(date.since(now))
-}
-
-/// Waits for this long.
-pub(super) fn pause(time: Duration) {
-    // Nothing is ever sent on this channel: the wait depends on the registry alone.
-    let (_silent, never) = mpsc::channel::<()>();
-    never.recv_timeout(time).unwrap_or_default();
 }
 
 #[cfg(test)]

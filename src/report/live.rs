@@ -218,6 +218,7 @@ impl Screen {
                     phrases::interrupted(*signal)
                 ));
             }
+            (Event::Waiting { what }, _) => self.line(&phrases::waiting(what)),
             (event, Some(image)) => self.take_of(image, event),
             _ => {}
         }

@@ -183,6 +183,11 @@ pub fn size(bytes: u64) -> String {
     format!("{number} {}", UNITS[unit])
 }
 
+/// Says what a run waits for.
+pub(super) fn waiting(what: &str) -> Phrase {
+    format!("waiting for {}", clean::line(what)).into()
+}
+
 /// Describes the first signal, which stops a run.
 pub(super) fn interrupted(signal: i32) -> Phrase {
     match signal {

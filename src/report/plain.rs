@@ -78,6 +78,7 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
         }
         Event::ImageSkipped { because } => format!("skipped: {}", phrases::why_skipped(because)),
         Event::ImageCanceled { took } => format!("canceled after {}", phrases::duration(*took)),
+        Event::Waiting { what } => return Some(phrases::waiting(what)),
         Event::Interrupted { signal } => return Some(phrases::interrupted(*signal)),
     };
     Some(words.into())

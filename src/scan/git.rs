@@ -137,6 +137,7 @@ impl Caller {
             stdin,
             most: LONGEST_ANSWER,
             get: "install git",
+            limit: None,
         })
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crate::base::{IdMap, UnitId};
+use crate::base::{IdMap, UnitId, waiting};
 use crate::engine::{Builder, Cancel};
 use crate::event::{
     Event, EventSink, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, TimedEvent,
@@ -75,10 +75,10 @@ pub struct Interrupter {
 }
 
 impl Interrupter {
-    /// Stops the run: nothing new starts, and running builds are canceled in the engine.
-    pub fn interrupt(&self, signal: i32) {
-        // The receiver is gone once the run is over. Then nothing is left to stop.
-        drop(self.to_loop.send(LoopMessage::Signal(signal)));
+    /// Stops the run: nothing new starts, and running builds are canceled in the engine. Returns whether there is
+    /// anything to stop: not once the run is over.
+    pub fn interrupt(&self, signal: i32) -> bool {
+        self.to_loop.send(LoopMessage::Signal(signal)).is_ok()
     }
 }
 
@@ -145,7 +145,12 @@ impl<'a> BuildRun<'a> {
                 clock: Instant::now(),
                 listener,
             };
-            the_loop.run(&messages);
+            // What takes long is reported as an event, because a live view owns the terminal.
+            let _announcer = waiting::announce_to({
+                let to_loop = to_loop.clone();
+                move |what| drop(to_loop.send(LoopMessage::Waiting(what.to_owned())))
+            });
+            the_loop.run(&messages, to_loop);
         });
     }
 }
@@ -208,7 +213,7 @@ struct ActiveBuild {
 }
 
 impl Loop<'_, '_> {
-    fn run(&mut self, messages: &Receiver<LoopMessage>) {
+    fn run(&mut self, messages: &Receiver<LoopMessage>, to_loop: &Sender<LoopMessage>) {
         self.emit(self.beginning());
         for image in self.plan.order() {
             self.report_decided(*image);
@@ -222,7 +227,7 @@ impl Loop<'_, '_> {
             }
             self.start_what_can();
         }
-        self.move_tags();
+        self.move_tags(messages, to_loop);
         self.emit(Event::RunFinished);
         self.listener.flush();
     }
@@ -298,7 +303,10 @@ impl Loop<'_, '_> {
                 }
                 self.finish_upload(image, result);
             }
+            LoopMessage::Waiting(what) => self.emit(Event::Waiting { what }),
             LoopMessage::Signal(signal) => self.interrupt(signal),
+            // They are moved after everything else, by `move_tags`.
+            LoopMessage::TagsMoved(_) => {}
         }
     }
 
@@ -441,6 +449,7 @@ impl Loop<'_, '_> {
             self.cancel_where(|_| true);
             self.uploads.cancel();
             self.stop();
+            waiting::interrupt();
         }
     }
 

@@ -1,10 +1,12 @@
 //! How the loop uses the upload queue.
 //!
 //! Owns that tags move last, once, and only when every image of the run that is to be pushed was pushed. A run in which
-//! anything failed,
-//! that was stopped, or whose pushes failed leaves all tags as they were.
+//! anything failed, that was stopped, or whose pushes failed leaves all tags as they were.
+
+use std::sync::mpsc::{Receiver, Sender};
 
 use super::upload_queue::{PublishedImage, UploadResult};
+use super::worker::{LoopMessage, or_panicked};
 use super::{Loop, OnFailure, RegistryImage};
 use crate::base::UnitId;
 use crate::base::error;
@@ -57,14 +59,34 @@ impl Loop<'_, '_> {
     }
 
     /// Moves the tags, or reports that they were not moved.
-    pub(super) fn move_tags(&mut self) {
+    pub(super) fn move_tags(
+        &mut self,
+        messages: &Receiver<LoopMessage>,
+        to_loop: &Sender<LoopMessage>,
+    ) {
         let Some(publisher) = self.publisher else { return };
         let images = self.plan.order().iter().copied().filter(|image| publisher.pushes(*image));
         let all = self.uploads.all_of(images);
         let Some(all) = all.filter(|_| self.signal.is_none()) else {
             return self.emit(Event::NotReleased { message: None });
         };
-        match publisher.move_tags(&all) {
+        let result = std::thread::scope(|scope| {
+            // The loop outlives this thread.
+            scope.spawn(|| {
+                let result = or_panicked(|| publisher.move_tags(&all));
+                let result = result.unwrap_or_else(|fault| Err(anyhow::anyhow!(fault)));
+                drop(to_loop.send(LoopMessage::TagsMoved(result)));
+            });
+            loop {
+                match messages.recv() {
+                    Ok(LoopMessage::TagsMoved(result)) => return result,
+                    Ok(message) => self.handle(message),
+                    Err(_) => return Ok(None),
+                }
+                self.listener.flush();
+            }
+        });
+        match result {
             Ok(Some(released)) => {
                 self.emit(Event::Released { moved: released.moved, unchanged: released.unchanged });
             }

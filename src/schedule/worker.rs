@@ -21,7 +21,7 @@ use crate::plan::{FreshImage, ParentImage, Reason, RegistryImage};
 
 use super::lines::BuildOutput;
 use super::pull::{RequiredImage, pull_image};
-use super::upload_queue::UploadResult;
+use super::upload_queue::{PublishedTags, UploadResult};
 
 /// What workers need to know about images, requested when an image starts.
 pub trait UnitProvider: Sync {
@@ -121,6 +121,10 @@ pub(super) enum LoopMessage {
     Ended { worker: usize, image: UnitId, result: TaskResult },
     /// The push of an image ended, and the upload thread is free.
     Uploaded { uploader: usize, image: UnitId, result: UploadResult },
+    /// The tags were moved, or not.
+    TagsMoved(anyhow::Result<Option<PublishedTags>>),
+    /// Something outside this process takes long to respond.
+    Waiting(String),
     /// The process received a signal.
     Signal(i32),
 }

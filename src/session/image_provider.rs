@@ -320,6 +320,7 @@ impl Drop for ImageProvider<'_> {
     /// Removes the aliases of a run, however the run ends.
     fn drop(&mut self) {
         let store = self.engine.images();
+        store.begin_cleanup();
         self.parent_aliases.remove_all(store);
         self.shared_names.end(store);
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::base::UnitId;
+use crate::base::{ErrorKind, UnitId, error};
 use crate::engine::{ContextSource, ImageStore, StoredImage};
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
@@ -89,11 +89,14 @@ impl ParentAliases {
         }
     }
 
-    /// Removes all aliases. A later run removes those that stay.
+    /// Removes all aliases, unless the engine does not respond. A later run removes those that stay.
     pub fn remove_all(&self, store: &dyn ImageStore) {
         let AliasNames { of, promised } = std::mem::take(&mut *self.names());
         for name in of.into_values().chain(promised) {
-            drop(store.remove(&name));
+            let removed = store.remove(&name);
+            if removed.is_err_and(|error| error::kind(&error) == ErrorKind::Unreachable) {
+                return;
+            }
         }
     }
 }

@@ -83,7 +83,7 @@ impl SharedNames {
         }
         // An engine removes an image along with its last name, so the marker first moves to an
         // image with another name. A later run removes a marker that stays.
-        let marked = store.inspect(&self.marker).ok().flatten();
+        let Ok(marked) = store.inspect(&self.marker) else { return };
         if let Some(marked) = marked.filter(|marked| marked.references.len() < 2) {
             let mut named =
                 store.list(LabelFilter::named(KEY_LABEL)).unwrap_or_default().into_iter();

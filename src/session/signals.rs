@@ -1,6 +1,7 @@
 //! Signals that end a run.
 //!
-//! Owns what each of them does: the first interrupts the run, the next terminates the process.
+//! Owns what each of them does: the first interrupts the run, the next terminates the process, as does the first after
+//! the run.
 
 use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -18,9 +19,8 @@ pub fn listen(interrupter: Interrupter) -> anyhow::Result<()> {
     let mut signals = signals.context("can't listen for signals")?;
     std::thread::spawn(move || {
         for (count, signal) in signals.forever().enumerate() {
-            if count == 0 {
-                interrupter.interrupt(signal);
-            } else {
+            // Once the run is over, only cleanup is left, which a later run can do.
+            if count > 0 || !interrupter.interrupt(signal) {
                 drop(emulate_default_handler(signal));
             }
         }

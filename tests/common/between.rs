@@ -97,6 +97,12 @@ impl Between {
         engine_at(self.socket())
     }
 
+    /// Stops forwarding at the first request that contains this text.
+    pub fn hang_before(&self, text: &'static str) {
+        let hangs = Arc::clone(&self.hangs);
+        self.before_request(text, move || hangs.store(true, Ordering::SeqCst));
+    }
+
     /// Stops forwarding without closing any connection.
     pub fn hang(&self) {
         self.hangs.store(true, Ordering::SeqCst);

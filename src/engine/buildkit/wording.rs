@@ -171,8 +171,8 @@ const LASTING: [&str; 10] = [
 pub(in crate::engine) fn is_rate_limited(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let says = |words: &&str| message.contains(*words);
-    ["toomanyrequests", "429 too many requests", "http 429 "].iter().any(|words| says(words))
-        || message.starts_with(WITHOUT_CODE) && !LASTING.iter().any(|words| says(words))
+    ["toomanyrequests", "429 too many requests", "http 429 "].iter().any(says)
+        || message.starts_with(WITHOUT_CODE) && !LASTING.iter().any(says)
 }
 
 /// What may help after a build that failed for reasons outside its control.

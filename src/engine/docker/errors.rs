@@ -10,6 +10,7 @@ use super::connection::ExchangeError;
 use super::endpoint::{Endpoint, EndpointAddress};
 use crate::base::error::{ErrorKind, InfrastructureError, denied, permanent};
 use crate::base::screen::visible;
+use crate::base::waiting::WaitError;
 
 /// Returns the error for a failed exchange with the engine.
 pub(super) fn explain(broken: &ExchangeError, endpoint: &Endpoint) -> anyhow::Error {
@@ -102,6 +103,20 @@ pub(super) fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
 }
 
 /// Returns the error for an engine that does not answer in time.
+/// Returns the error for a request without a response.
+pub(super) fn silent(endpoint: &Endpoint, why: WaitError) -> anyhow::Error {
+    match why {
+        WaitError::TimedOut => never_answers(endpoint),
+        WaitError::Interrupted => {
+            let address = &endpoint.address;
+            unreachable(format!("the engine at `{address}` was not waited for: interrupted"))
+                .hint("run the command again")
+                .into()
+        }
+    }
+}
+
+/// Returns the error for an engine that does not respond.
 pub(super) fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
     let Endpoint { address, named_by, .. } = endpoint;
     unreachable(format!("the engine at `{address}` ({named_by}) does not respond"))

@@ -15,12 +15,12 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use self::connection::{EngineConnector, EngineResponse, ExchangeError, PlainConnection};
 use self::endpoint::{Endpoint, EndpointEnvironment};
-use self::errors::{explain, never_answers, no_buildkit};
+use self::errors::{explain, no_buildkit, silent};
 use self::moves::ReferenceMoves;
+use self::patience::Patience;
 use super::buildkit::connections::{ConnectionPool, ConnectionState};
 use super::buildkit::{self, Watch};
 use super::{
@@ -36,6 +36,7 @@ mod connection;
 pub mod endpoint;
 mod errors;
 mod moves;
+mod patience;
 mod pull;
 mod push;
 mod responses;
@@ -74,6 +75,7 @@ pub struct Docker {
     version: OnceLock<Version>,
     features: OnceLock<Features>,
     answer_within: Duration,
+    patience: Patience,
 }
 
 impl Docker {
@@ -87,6 +89,7 @@ impl Docker {
             version: OnceLock::new(),
             features: OnceLock::new(),
             answer_within: ANSWER_WITHIN,
+            patience: Patience::default(),
         }
     }
 
@@ -130,9 +133,10 @@ impl Docker {
         connections: &mut ConnectionState<PlainConnection>,
         method: Method,
         path: &str,
+        within: Duration,
     ) -> anyhow::Result<EngineResponse> {
         let path = format!("{}{path}", self.version_path(connections).await?);
-        self.call(connections, method, &path, LOOKUP_WITHIN).await
+        self.call(connections, method, &path, within).await
     }
 
     /// Returns the path prefix of requests in the negotiated API version.
@@ -151,9 +155,11 @@ impl Docker {
         path: &str,
         within: Duration,
     ) -> anyhow::Result<EngineResponse> {
-        timeout(within, self.wire.call(&mut connections.plain, method, path))
+        let request = self.wire.call(&mut connections.plain, method, path);
+        self.patience
+            .wait(within, self.answer_within, request)
             .await
-            .map_err(|_| never_answers(self.endpoint()))?
+            .map_err(|error| silent(self.endpoint(), error))?
             .map_err(|broken| explain(&broken, self.endpoint()))
     }
 
@@ -162,8 +168,9 @@ impl Docker {
         &self,
         connections: &mut ConnectionState<PlainConnection>,
         path: &str,
+        within: Duration,
     ) -> anyhow::Result<Option<T>> {
-        let answer = self.request(connections, Method::GET, path).await?;
+        let answer = self.request(connections, Method::GET, path, within).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -184,8 +191,8 @@ impl Docker {
         }
         // A daemon whose containerd hangs answers the ping, but not this request. `/info` would count all images
         // and containers first, and contains nothing needed here.
-        let version = timeout(self.answer_within, self.request_json(connections, "/version")).await;
-        let version: Option<Version> = version.map_err(|_| never_answers(self.endpoint()))??;
+        let version: Option<Version> =
+            self.request_json(connections, "/version", self.answer_within).await?;
         Ok(self.version.get_or_init(|| version.unwrap_or_default()))
     }
 
@@ -245,7 +252,8 @@ impl Builder for Docker {
             if self.api(connections).await? < FIRST_WITH_MANIFESTS {
                 return Ok(false);
             }
-            let info: Option<Value> = self.request_json(connections, "/info").await?;
+            let info: Option<Value> =
+                self.request_json(connections, "/info", LOOKUP_WITHIN).await?;
             Ok(responses::is_containerd(&info.unwrap_or_default()))
         })?;
         let features = Features { annotations: keeps_manifests, attestations: keeps_manifests };
@@ -270,15 +278,17 @@ impl Builder for Docker {
 impl ImageStore for Docker {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         let path = format!("/images/{}/json", responses::path_of(reference));
-        let image =
-            self.pool.call(async |connections| self.request_json(connections, &path).await)?;
+        let image = self
+            .pool
+            .call(async |connections| self.request_json(connections, &path, LOOKUP_WITHIN).await)?;
         image.map(responses::read_image).transpose()
     }
 
     fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
         let path = format!("/images/{}/history", responses::path_of(id));
-        let history =
-            self.pool.call(async |connections| self.request_json(connections, &path).await)?;
+        let history = self
+            .pool
+            .call(async |connections| self.request_json(connections, &path, LOOKUP_WITHIN).await)?;
         Ok(history.map(responses::read_history))
     }
 
@@ -286,8 +296,9 @@ impl ImageStore for Docker {
         let filters = serde_json::json!({ "label": [label.to_string()] }).to_string();
         let path = format!("/images/json?filters={}", responses::query_of(&filters));
         for _ in 0..LISTINGS {
-            let images =
-                self.pool.call(async |connections| self.request_json(connections, &path).await)?;
+            let images = self.pool.call(async |connections| {
+                self.request_json(connections, &path, LOOKUP_WITHIN).await
+            })?;
             if let Some(images) = images {
                 return Ok(responses::read_list(images));
             }
@@ -305,9 +316,9 @@ impl ImageStore for Docker {
         let (repository, tag) = responses::split_reference(reference);
         let (repository, tag) = (responses::query_of(repository), responses::query_of(tag));
         let path = format!("/images/{}/tag?repo={repository}&tag={tag}", responses::path_of(id));
-        let answer = self
-            .pool
-            .call(async |connections| self.request(connections, Method::POST, &path).await)?;
+        let answer = self.pool.call(async |connections| {
+            self.request(connections, Method::POST, &path, LOOKUP_WITHIN).await
+        })?;
         if answer.status == StatusCode::NOT_FOUND {
             return Err(permanent(format!("the engine no longer has `{id}`"))
                 .hint("run the command again; another process removed the image")
@@ -325,7 +336,7 @@ impl ImageStore for Docker {
         self.pool.call(async |connections| {
             let version = self.version_path(connections).await?;
             let what = (reference, platform);
-            pull::pull(&self.wire, &self.credentials, &version, what, on_start).await
+            pull::pull(self.watch(), &self.credentials, &version, what, on_start).await
         })
     }
 
@@ -347,11 +358,15 @@ impl ImageStore for Docker {
         Ok(Some(Box::new(ReferenceMoves::watch(self, &version, marker)?)))
     }
 
+    fn begin_cleanup(&self) {
+        self.patience.begin_cleanup();
+    }
+
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
         let path = format!("/images/{}?force=true", responses::path_of(reference));
-        let answer = self
-            .pool
-            .call(async |connections| self.request(connections, Method::DELETE, &path).await)?;
+        let answer = self.pool.call(async |connections| {
+            self.request(connections, Method::DELETE, &path, LOOKUP_WITHIN).await
+        })?;
         if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
             return Ok(());
         }

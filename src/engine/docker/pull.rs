@@ -3,19 +3,26 @@
 //! Owns `POST /images/create` of the Docker Engine API: its query, its credentials, and the interpretation of its
 //! result. The response's status is sent before the pull begins, so it does not tell how the pull ends.
 
+use std::cell::Cell;
+use std::pin::pin;
+
 use hyper::{Method, StatusCode};
+use tokio::time::Instant;
 
 use super::connection::{EngineConnector, ExchangeError, message_of};
-use super::errors::explain;
+use super::errors::{explain, silent};
+use super::patience::interruptible;
 use super::responses::{query_of, split_reference};
 use super::transfer::{MessageStream, encode, registry_of};
 use crate::base::Platform;
 use crate::base::error::permanent;
+use crate::base::waiting::WaitError;
 use crate::credentials::CredentialStore;
+use crate::engine::buildkit::Watch;
 
-/// Pulls an image. Takes as long as the registry does.
+/// Pulls an image. Takes as long as the registry does, unless the run is interrupted or the engine hangs.
 pub(super) async fn pull(
-    wire: &EngineConnector,
+    watch: Watch<'_, EngineConnector>,
     credentials: &CredentialStore,
     version: &str,
     (reference, platform): (&str, Option<&Platform>),
@@ -30,8 +37,25 @@ pub(super) async fn pull(
     let credential = credentials.lookup(registry_of(repository))?;
     let header = credential.map(|it| encode(Some(&it)));
     let headers: Vec<_> = header.iter().map(|value| ("X-Registry-Auth", value.as_str())).collect();
+    let wire = watch.transport;
     let mut lines = MessageStream::new(on_start);
-    let answered = wire.stream(Method::POST, &path, &headers, &mut |bytes| lines.take(bytes)).await;
+    let last_message = Cell::new(Instant::now());
+    let mut take = |bytes: &[u8]| {
+        last_message.set(Instant::now());
+        lines.take(bytes);
+    };
+    let answered = {
+        let mut receiving = pin!(wire.stream(Method::POST, &path, &headers, &mut take));
+        let either = async {
+            tokio::select! {
+                _ = watch.until_unresponsive(&last_message) => Err(WaitError::TimedOut),
+                answered = &mut receiving => Ok(answered),
+            }
+        };
+        // The start of a pull is announced elsewhere.
+        interruptible(None, either).await.and_then(|ended| ended)
+    };
+    let answered = answered.map_err(|error| silent(&wire.endpoint, error))?;
     let status = answered.map_err(|broken| explain(&broken, &wire.endpoint))?;
     let result = lines.finish();
     if status.is_success() && result.error.is_none() {

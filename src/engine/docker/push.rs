@@ -196,73 +196,77 @@ mod tests {
     use super::*;
     use crate::base::error::{self, is_transient};
 
-    #[test]
-    fn rejected_pushes_have_a_hint_and_are_classified_for_retries() {
-        let check = |why: &str, hint: &str, passes: bool| {
+    #[track_caller]
+    fn check_refusals(hint: &str, passes: bool, all: &[&str]) {
+        for why in all {
             let error = refused("host:5000/a/b:1", why);
             let text = error::text(&error);
             let (result, hinted) = text.split_once("\nhint: ").unwrap();
             assert_eq!(result, format!("can't push `host:5000/a/b:1`: {why}"));
             assert_eq!((hinted, is_transient(&error)), (hint, passes), "{why}");
-        };
+        }
+    }
+
+    #[test]
+    fn rejected_pushes_have_a_hint_and_are_classified_for_retries() {
         let login = "run `docker login host:5000` with an account that may push to `host:5000/a/b`";
-        check("no basic auth credentials", login, false);
-        check("denied: requested access to the resource is denied", login, false);
-        check("unauthorized: authentication required", login, false);
-        check(
+        let denials = [
+            "no basic auth credentials",
+            "denied: requested access to the resource is denied",
+            "unauthorized: authentication required",
             "unknown: unexpected status from HEAD request to http://h/v2/: 401 Unauthorized",
-            login,
-            false,
-        );
-        check(
             "push access denied, repository does not exist or may require authorization: \
              authorization failed: no basic auth credentials",
-            login,
-            false,
-        );
-        check("error from registry: unauthorized\nunauthorized", login, false);
-        check("error from registry: denied\ndenied", login, false);
+            "error from registry: unauthorized\nunauthorized",
+            "error from registry: denied\ndenied",
+        ];
+        check_refusals(login, false, &denials);
         let reach = "check that the engine can reach `host:5000`, and push again";
-        check(
+        let failures = [
             "Get \"http://h/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
-            reach,
-            true,
-        );
-        check("failed to do request: Head \"https://h/v2/\": EOF", reach, true);
-        check("Put \"http://h/v2/\": EOF", reach, true);
-        let later = "`host:5000` limits the rate of requests; push again later";
-        check("toomanyrequests: slow down", later, true);
-        check(
-            "unexpected status from PUT request to http://h/v2/: 429 Too Many Requests",
-            later,
-            true,
-        );
-        check("received unexpected HTTP status: 429 Too Many Requests", later, true);
-        check("error parsing HTTP 429 response body: invalid character 's'", later, true);
-        // containerd's store passes on the registry's message without its code.
-        for message in ["slow down", "Rate exceeded", "toomanyrequests\ntoomanyrequests"] {
-            check(&format!("error from registry: {message}"), later, true);
-        }
-        check("received unexpected HTTP status: 503 Service Unavailable", reach, true);
-        check("unexpected status from PUT request to https://h/v2/: 520 ", reach, true);
-        check("write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe", reach, true);
-        check(
+            "failed to do request: Head \"https://h/v2/\": EOF",
+            "Put \"http://h/v2/\": EOF",
+            "received unexpected HTTP status: 503 Service Unavailable",
+            "unexpected status from PUT request to https://h/v2/: 520 ",
+            "write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe",
             "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
-            reach,
-            true,
-        );
+        ];
+        check_refusals(reach, true, &failures);
         let name = "check the name, or run `docker login host:5000`";
-        check("name invalid: invalid repository name", name, false);
-        check("manifest invalid: manifest invalid", name, false);
-        check("error from registry: invalid repository name", name, false);
-        check("error from registry: the tag is immutable", name, false);
+        let mistakes = [
+            "name invalid: invalid repository name",
+            "manifest invalid: manifest invalid",
+            "error from registry: invalid repository name",
+            "error from registry: the tag is immutable",
+        ];
+        check_refusals(name, false, &mistakes);
+    }
+
+    #[test]
+    fn rate_limits_are_recognized_on_both_image_stores() {
+        let later = "`host:5000` limits the rate of requests; push again later";
+        let limits = [
+            "toomanyrequests: slow down",
+            "unexpected status from PUT request to http://h/v2/: 429 Too Many Requests",
+            "received unexpected HTTP status: 429 Too Many Requests",
+            "error parsing HTTP 429 response body: invalid character 's'",
+            // containerd's store passes on the registry's message without its code.
+            "error from registry: slow down",
+            "error from registry: Rate exceeded",
+            "error from registry: toomanyrequests\ntoomanyrequests",
+        ];
+        check_refusals(later, true, &limits);
+    }
+
+    #[test]
+    fn refusals_name_the_setting_that_helps() {
         let text = error::text(&refused("acme/b", "denied: no"));
         assert!(
             text.ends_with("\nhint: run `docker login` with an account that may push to `acme/b`")
         );
         let insecure = "add `host:5000` to `insecure-registries` in the engine's `daemon.json`";
         let why = "failed to do request: Head \"https://h/v2/\": http: server gave HTTP response to HTTPS client";
-        check(why, insecure, false);
+        check_refusals(insecure, false, &[why]);
         let error = refused("host:5000/a", "tls: failed to verify certificate: x509: unknown");
         let text = error::text(&error);
         assert!(text.ends_with("`/etc/docker/certs.d/host:5000/ca.crt`"), "{text}");

@@ -115,6 +115,7 @@ fn must_be_listed(event: &Event) {
         | Event::PushCanceled
         | Event::Released { .. }
         | Event::NotReleased { .. }
+        | Event::Waiting { .. }
         | Event::Interrupted { .. }
         | Event::RunFinished => {}
     }
@@ -194,6 +195,7 @@ fn every_event() -> Vec<TimedEvent> {
     of_image.extend(of_registries(&evil, took));
     let of_run = [
         Event::Interrupted { signal: 15 },
+        Event::Waiting { what: evil.clone() },
         Event::Released { moved: vec![evil.clone()], unchanged: 2 },
         Event::NotReleased { message: Some(evil) },
         Event::NotReleased { message: None },

@@ -322,6 +322,7 @@ impl ImageTimeline {
             | Event::Released { .. }
             | Event::NotReleased { .. }
             | Event::RunStarted { .. }
+            | Event::Waiting { .. }
             | Event::Interrupted { .. }
             | Event::RunFinished => {}
         }

@@ -7,6 +7,7 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::base::error::usage;
 use crate::process::{self, ChildProcess, ProgramCommand};
@@ -26,6 +27,9 @@ ssh-agent -k > /dev/null
 
 /// The maximum length of the output of `ssh-add`, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
+
+/// How long `ssh-add` may take. It may ask for a passphrase.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running agent, which ends when it is dropped.
 pub struct KeyAgent {
@@ -59,6 +63,7 @@ impl KeyAgent {
             stdin: Some(&key.content),
             most: LONGEST_ANSWER,
             get: GET,
+            limit: Some(ANSWER_WITHIN),
         })?;
         if finished.status.success() {
             return Ok(());

@@ -1,11 +1,11 @@
-//! Cancellation of running builds: a shared flag, and the callbacks that run when it is set.
+//! Cancellation: a shared flag, and the callbacks that run when it is set.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A flag that stops running builds. Cheap to clone; once set, it stays set.
+/// A flag that stops work. Cheap to clone; once set, it stays set.
 #[derive(Clone, Default)]
 pub struct Cancel {
     inner: Arc<CancelState>,
