@@ -360,6 +360,61 @@ fn credentials_are_sent_only_to_their_own_registry() {
 }
 
 #[test]
+fn refused_credentials_are_looked_up_again() {
+    let Some(registry) = Registry::start() else { return };
+    registry.push("a/b", "1", "one");
+    let basic = |secret: &str| format!("Basic {}", STANDARD.encode(format!("user:{secret}")));
+    let check = |status: u16, with_token: bool| {
+        let now = Arc::new(Mutex::new(basic("one")));
+        let accepted = Arc::clone(&now);
+        let faults = Faults::before(registry.address(), move |asked| {
+            let sent = asked.header("authorization").unwrap_or_default();
+            let accepted = accepted.lock().unwrap();
+            let token = format!("Bearer {}", STANDARD.encode(&*accepted));
+            let expected = if with_token { &token } else { &*accepted };
+            let realm = format!("realm=\"http://{}/token\"", asked.header("host").unwrap());
+            match () {
+                () if asked.path.starts_with("/token") && sent == *accepted => {
+                    Fault::json(200, &format!(r#"{{"token":"{}"}}"#, &token[7..]))
+                }
+                () if asked.path.starts_with("/token") => Fault::status(status),
+                () if sent == expected => Fault::Pass,
+                () if with_token => {
+                    Fault::header(401, "WWW-Authenticate", format!("Bearer {realm}"))
+                }
+                () if sent.is_empty() => {
+                    Fault::header(401, "WWW-Authenticate", "Basic realm=\"x\"")
+                }
+                () => Fault::header(status, "WWW-Authenticate", "Basic realm=\"x\""),
+            }
+        });
+        let write = |client: &Client, secret| {
+            let config = login(faults.address(), ("user", secret));
+            fs::write(client.directory.path().join("config.json"), config).unwrap();
+        };
+        let client = Client::new();
+        write(&client, "one");
+        assert!(client.digest(faults.address(), "1").unwrap().is_some());
+        // The token of a cloud expires during a long build; its helper then returns another one.
+        *now.lock().unwrap() = basic("two");
+        write(&client, "two");
+        assert!(client.digest(faults.address(), "1").unwrap().is_some(), "{status} {with_token}");
+        // One that is refused although it was just looked up is not looked up each time.
+        *now.lock().unwrap() = basic("three");
+        faults.forget();
+        let error = error::text(&client.fault(faults.address(), "1"));
+        assert!(error.contains("denied") && error.contains("docker login"), "{error}");
+        let first = faults.seen().len();
+        client.fault(faults.address(), "1");
+        assert!(faults.seen().len() <= 2 * first, "{:?}", faults.seen());
+    };
+    for status in [401, 403] {
+        check(status, false);
+        check(status, true);
+    }
+}
+
+#[test]
 fn transient_errors_are_retried() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
