@@ -8,6 +8,8 @@
 
 #[path = "registry_engine/affected.rs"]
 mod affected;
+#[path = "common/expect.rs"]
+mod expect;
 #[path = "registry_engine/faulty.rs"]
 mod faulty;
 #[path = "registry_engine/foreign.rs"]
@@ -18,6 +20,8 @@ mod identities;
 mod killed;
 #[path = "registry_engine/logins.rs"]
 mod logins;
+#[path = "registry_engine/misbehavior.rs"]
+mod misbehavior;
 #[path = "registry_engine/pipeline.rs"]
 mod pipeline;
 #[path = "registry_engine/releases.rs"]

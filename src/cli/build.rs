@@ -43,8 +43,8 @@ pub struct BuildArgs {
 
     /// Retry up to N times after a registry, network, or engine failure.
     ///
-    /// A failing RUN instruction is never retried. Pushes are retried at least 2 times, and 6 times
-    /// while the registry limits the rate of requests.
+    /// A failing RUN instruction is never retried. Pushes are retried at least 2 times, unless the
+    /// engine itself retries, and 6 times while the registry limits the rate of requests.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
 

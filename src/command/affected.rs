@@ -8,7 +8,7 @@ use crate::graph::Image;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::since::Cause;
-use crate::plan::Verdict;
+use crate::plan::{Reason, Verdict};
 use crate::report::affected::{self, AffectedRow};
 use crate::report::printer;
 use crate::session::image_provider::{ImageRequest, connect};
@@ -25,8 +25,8 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         None => IdMap::from_fn(workspace.graph.images.len(), |_| None),
     };
     if options.missing {
-        for image in missing(&mut workspace, at)? {
-            causes[image].get_or_insert(Cause::Missing);
+        for (image, cause) in missing(&mut workspace, at)? {
+            causes[image].get_or_insert(cause);
         }
     }
     if options.moved {
@@ -85,8 +85,8 @@ fn moved(
     Ok(found)
 }
 
-/// Returns the images that the registry does not have under their current keys.
-fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<ImageId>> {
+/// Returns the images that the registry does not have under their current keys, and those for which that is not known.
+fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<(ImageId, Cause)>> {
     if workspace.home.is_none() {
         return Err(usage("`--missing` needs a registry, but none is set")
             .hint("set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry")
@@ -101,7 +101,13 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
     let plan = Session::open(workspace, request, engine.as_ref(), at)?.plan;
     // The key of an image that waits for another one is not known yet.
     let is_known = |unit: &UnitId| plan.parents(*unit).iter().all(|parent| plan.is_fresh(*parent));
-    let is_built = |unit: &UnitId| matches!(plan.verdict(*unit), Some(Verdict::Build { .. }));
-    let missing = plan.order().iter().filter(|unit| is_built(unit) && is_known(unit));
-    Ok(missing.map(|unit| plan.units().image(*unit)).collect())
+    let cause = |unit: &UnitId| match plan.verdict(*unit)? {
+        Verdict::Build { reason: Reason::Unknown { message } } => {
+            Some(Cause::Unknown { message: message.clone() })
+        }
+        Verdict::Build { .. } => Some(Cause::Missing),
+        _ => None,
+    };
+    let known = plan.order().iter().filter(|unit| is_known(unit));
+    Ok(known.filter_map(|unit| Some((plan.units().image(*unit), cause(unit)?))).collect())
 }

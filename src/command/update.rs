@@ -22,8 +22,9 @@ pub fn run(options: &UpdateArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let before = lock::pins(&workspace, at)?;
     let selected = choose(&workspace.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
-    let found =
-        parallel::each(&selected, AT_ONCE, |reference| outdated::look(&registries, reference));
+    let found = parallel::each(&selected, AT_ONCE, |reference| {
+        outdated::look_for_pin(&registries, reference)
+    });
     let mut after = before.clone();
     let mut failures = Vec::new();
     for (reference, found) in selected.iter().zip(found) {

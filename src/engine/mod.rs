@@ -76,6 +76,11 @@ impl dyn Builder + '_ {
 
 /// The image store of an engine. Every call blocks the calling thread; several threads may call at once.
 pub trait ImageStore: Send + Sync {
+    /// Returns whether this is the store of an engine, which knows what it does not have.
+    fn is_queried(&self) -> bool {
+        true
+    }
+
     /// Returns the image with a reference or ID; `None` if the store does not have it.
     ///
     /// # Errors

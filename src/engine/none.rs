@@ -59,6 +59,10 @@ fn absent() -> anyhow::Error {
 }
 
 impl ImageStore for EmptyStore {
+    fn is_queried(&self) -> bool {
+        false
+    }
+
     fn inspect(&self, _: &str) -> anyhow::Result<Option<StoredImage>> {
         Ok(None)
     }

@@ -70,6 +70,11 @@ pub enum Cause {
     },
     /// The registry has no image with its key.
     Missing,
+    /// Whether the registry has an image with its key is not known.
+    Unknown {
+        /// Why it is not known.
+        message: String,
+    },
     /// The tag of an external that it depends on no longer points to the pinned digest.
     ExternalMoved {
         /// The external's name.

@@ -24,7 +24,9 @@ impl FreshnessCheck<'_> {
         let key = match self.snapshot.target_of(&self.image(unit).references) {
             ReferenceTarget::One(image) => &image.key,
             ReferenceTarget::Missing(reference) | ReferenceTarget::Several(reference) => {
-                return self.explain_missing(unit, reference).map(Some);
+                // Without an engine, an image with the key may be in the registry, whatever the key turns out to be.
+                let is_known = self.store.is_queried();
+                return is_known.then(|| self.explain_missing(unit, reference)).transpose();
             }
         };
         let was = self.state.recall(&self.name(unit), key);
@@ -78,6 +80,25 @@ impl FreshnessCheck<'_> {
             return Ok(Reason::TagMoved { reference });
         }
         Ok(Reason::NoImage)
+    }
+
+    /// Returns why an image is built that neither the registry has, as far as it was queried, nor an engine, which was
+    /// not queried at all.
+    pub(super) fn explain_without_engine(&self, unit: UnitId, own: &OwnInputs) -> Reason {
+        let Some(shared) = &self.shared else {
+            return Reason::Unknown { message: "no engine or registry was queried".into() };
+        };
+        // Without its externals, the image has no key.
+        let mut dependencies = own.inputs.dependencies.iter();
+        if let Some(external) = dependencies.find(|it| it.layers.is_none()) {
+            let name = external.reference.familiar();
+            let why = shared.why_unknown(&name).unwrap_or_else(|| "not found".to_owned());
+            return Reason::Unknown { message: format!("external `{name}`: {why}") };
+        }
+        match shared.why_unknown(&self.image(unit).name) {
+            Some(message) => Reason::Unknown { message },
+            None => Reason::NotInRegistry,
+        }
     }
 }
 

@@ -358,6 +358,7 @@ impl FreshnessCheck<'_> {
         let references = &self.image(unit).references;
         let reason = match self.snapshot.target_of(references) {
             _ if self.forced.contains(&unit) => Reason::Forced,
+            _ if !self.store.is_queried() => self.explain_without_engine(unit, &own),
             ReferenceTarget::One(image) => self.explain(unit, &own, &key, &image.key),
             ReferenceTarget::Missing(reference) | ReferenceTarget::Several(reference) => {
                 self.explain_missing(unit, reference)?

@@ -4,7 +4,7 @@
 //! has nothing to build. An image that is found is used only if it proves its origin, by the same rule as in an
 //! engine's own store (`origin`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::origin;
@@ -62,6 +62,8 @@ pub struct SharedStore {
     lost: LostImages,
     trouble: OnceLock<String>,
     denied: OnceLock<String>,
+    /// Why it is not known whether the registry has something, by the name of the image or the external.
+    unknown: Mutex<BTreeMap<String, String>>,
 }
 
 impl RegistryNamespace {
@@ -122,6 +124,7 @@ impl SharedStore {
             lost,
             trouble: OnceLock::new(),
             denied: OnceLock::new(),
+            unknown: Mutex::default(),
         }
     }
 
@@ -139,6 +142,19 @@ impl SharedStore {
     /// usable.
     pub fn denied(&self) -> Option<&str> {
         self.denied.get().map(String::as_str)
+    }
+
+    /// Returns why it is not known whether a registry has an image or an external with this name; `None` if that is
+    /// known.
+    pub fn why_unknown(&self, name: &str) -> Option<String> {
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = || self.trouble()?.lines().next().map(str::to_owned);
+        unknown.get(name).cloned().or_else(trouble)
+    }
+
+    fn note_unknown(&self, name: &str, error: &anyhow::Error) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.insert(name.to_owned(), error.to_string());
     }
 
     /// Returns where a reference of an image is in the registry.
@@ -183,6 +199,7 @@ impl SharedStore {
             // Registries also deny access to repositories that do not exist yet, which the first
             // push creates. That push finds out which it is.
             Err(error) if error::kind(&error) == ErrorKind::Denied => {
+                self.note_unknown(&image.name, &error);
                 if !self.is_needed {
                     drop(self.denied.set(error::text(&error)));
                 }
@@ -200,7 +217,9 @@ impl SharedStore {
     /// Returns an external as its registry describes it, and its reference by digest. Returns `None` if the registry
     /// cannot be reached: the external is then pulled, and the engine reports the error.
     pub fn external(&self, reference: &Reference) -> Option<(ExternalDescription, String)> {
-        let found = self.registries.image(&remote(reference), &self.platform).ok()??;
+        let found = self.registries.image(&remote(reference), &self.platform);
+        let found = found.inspect_err(|error| self.note_unknown(&reference.familiar(), error));
+        let found = found.ok()??;
         let digest = Some(found.digest.clone());
         let by_digest = Reference { tag: None, digest, ..reference.clone() }.familiar();
         let outside = ExternalDescription {

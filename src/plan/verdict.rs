@@ -39,6 +39,13 @@ pub enum Verdict {
 pub enum Reason {
     /// The engine's store has no image under any of its references.
     NoImage,
+    /// No engine was queried, and the registry has no image with its key.
+    NotInRegistry,
+    /// Whether there is an image with its key is not known: no engine was queried, and no registry answered.
+    Unknown {
+        /// Why it is not known.
+        message: String,
+    },
     /// One of its references points elsewhere, or nowhere.
     TagMoved {
         /// The reference.

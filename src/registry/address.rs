@@ -71,6 +71,9 @@ impl Address {
 
     /// Resolves the `Location` of a response from this URL (RFC 9110, 10.2.2).
     pub(super) fn join(&self, location: &str) -> Option<Address> {
+        if location.is_empty() {
+            return None;
+        }
         if location.contains("://") {
             return Address::parse(location);
         }

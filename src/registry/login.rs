@@ -168,7 +168,11 @@ impl Login {
         means: LoginContext<'_>,
     ) -> anyhow::Result<String> {
         let Some(challenge) = read_challenges(&response.headers("www-authenticate")) else {
-            return Err(odd_answer(&self.registry, "unsupported authentication scheme"));
+            let why = match response.header("www-authenticate") {
+                None => "401 without a `WWW-Authenticate` header",
+                Some(_) => "unsupported authentication scheme",
+            };
+            return Err(odd_answer(&self.registry, why));
         };
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
         let Challenge::Bearer { realm, service, scope } = challenge else {

@@ -21,7 +21,7 @@ use super::http::{Client, HttpError, LONGEST, Method, Request, Response, TIMED_O
 use super::probe::speaks_tls;
 use super::proxies::Proxies;
 use super::request_limit::RequestLimit;
-use super::retry::{PATIENCE, TOTAL, TRIES, chance, pause_after, retry_after};
+use super::retry::{LIMITED, PATIENCE, TOTAL, TRIES, chance, pause_after, retry_after};
 use super::trust::Trust;
 
 /// How long an unreachable host is not contacted again: other requests fail immediately with the same error.
@@ -51,8 +51,14 @@ struct Host {
 /// The result of one attempt.
 enum AttemptOutcome {
     Answered(Response),
-    /// A retry may succeed; contains the pause that the host requested, if any.
-    Again(String, Option<Duration>),
+    /// A retry may succeed.
+    Again {
+        why: String,
+        /// Whether there were too many requests.
+        is_limited: bool,
+        /// The pause that the host requested.
+        delay: Option<Duration>,
+    },
     /// There was no response.
     Broken(String),
     /// A signal interrupted the run.
@@ -193,15 +199,15 @@ impl Network {
         let at = self.host(&request.address)?;
         let (mut took, mut granted) = (Duration::ZERO, Duration::ZERO);
         for attempt in 1.. {
-            let (why, delay) = match self.try_once(&at, request, &mut took)? {
+            let (why, is_limited, delay) = match self.try_once(&at, request, &mut took)? {
                 AttemptOutcome::Answered(response) => return Ok(response),
                 AttemptOutcome::Interrupted => return Err(self.interrupted(host)),
-                AttemptOutcome::Again(why, delay) => (why, delay),
+                AttemptOutcome::Again { why, is_limited, delay } => (why, is_limited, delay),
                 AttemptOutcome::Broken(why) if attempt >= TRIES || took >= TOTAL => {
                     let hint = reach_hint(&request.address);
                     return Err(self.goes_down(host, &unreachable(&why, attempt), &hint));
                 }
-                AttemptOutcome::Broken(why) => (why, None),
+                AttemptOutcome::Broken(why) => (why, false, None),
             };
             granted = granted.saturating_add(delay.unwrap_or_default());
             if let Some(delay) = delay.filter(|_| granted > PATIENCE) {
@@ -212,14 +218,15 @@ impl Network {
             }
             if attempt >= TRIES || took >= TOTAL {
                 return Err(transient(format!("`{host}` {why} ({})", attempts(attempt)))
-                    .hint(match delay {
-                        Some(_) => rate_hint(host),
-                        None => reach_hint(&request.address),
+                    .hint(match is_limited {
+                        true => rate_hint(host),
+                        false => reach_hint(&request.address),
                     })
                     .into());
             }
             let pause = delay.unwrap_or_else(|| {
                 let pause = pause_after(attempt, chance());
+                let pause = if is_limited { pause * LIMITED } else { pause };
                 took += pause;
                 pause
             });
@@ -270,7 +277,8 @@ impl Network {
                     429 => format!("returned 429 Too Many Requests{error_text}"),
                     status => format!("returned {status}{error_text}"),
                 };
-                Ok(AttemptOutcome::Again(why, delay))
+                let is_limited = response.status == 429;
+                Ok(AttemptOutcome::Again { why, is_limited, delay })
             }
             Ok(response) => Ok(AttemptOutcome::Answered(response)),
             Err(HttpError::Passing(why)) => Ok(AttemptOutcome::Broken(why.into_owned())),

@@ -17,6 +17,9 @@ const FIRST: Duration = Duration::from_millis(200);
 /// The maximum pause, unless a registry requests a longer one.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How many times longer the pauses are if a registry limits the rate of requests without saying for how long.
+pub(super) const LIMITED: u32 = 5;
+
 /// The maximum sum of the pauses that a registry requests during one request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -50,6 +50,10 @@ pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Phra
             format!("external {} moved", quote(external)).into()
         }
         Cause::Missing => "is not in the registry".into(),
+        Cause::Unknown { message } => {
+            let why = message.lines().next().unwrap_or_default();
+            format!("may not be in the registry: {}", quote(why)).into()
+        }
         Cause::Renamed => "has different references".into(),
         Cause::Unreadable { message } => quote(message.lines().next().unwrap_or_default()).into(),
         Cause::Changed { changes } => match changes.as_slice() {

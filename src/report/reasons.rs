@@ -14,6 +14,8 @@ use super::{Phrase, clean};
 pub fn describe(reason: &Reason) -> Phrase {
     match reason {
         Reason::NoImage => "no image in the engine".into(),
+        Reason::NotInRegistry => "not in the registry".into(),
+        Reason::Unknown { message } => format!("unknown: {}", clean::line(message)).into(),
         Reason::TagMoved { reference } => {
             format!("`{}` points to a different image", clean::visible(reference)).into()
         }
@@ -97,6 +99,8 @@ mod tests {
         let argument = Change::Argument { name, now: Some("3.12".to_owned()), was };
         let external = Reference::parse("debian:bookworm-slim").unwrap();
         check(Reason::NoImage, "no image in the engine");
+        check(Reason::NotInRegistry, "not in the registry");
+        check(Reason::Unknown { message: "no answer".into() }, "unknown: no answer");
         check(Reason::OtherInputs, "built from different inputs");
         check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");
         check(Reason::Changed { changes: vec![argument] }, "ARG PY is 3.12, was 3.11");

@@ -54,6 +54,16 @@ pub fn compare(
     rows.collect()
 }
 
+/// Returns the digest that a tag points to, after the manifest was read and verified against it: what is pinned must
+/// exist.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_for_pin(registries: &Registries, reference: &Reference) -> anyhow::Result<String> {
+    let manifest = registries.manifest(&remote(reference))?;
+    Ok(manifest.context("tag not found in its registry")?.digest)
+}
+
 /// Returns the digest that a tag points to.
 ///
 /// # Errors
@@ -85,6 +95,7 @@ fn connect_now(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
 
 /// Returns the digests that an image in the engine's store has in its registry.
 fn stored_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<Vec<String>> {
+    ensure!(engine.images().is_queried(), "no engine was queried");
     let stored = engine.images().inspect(&reference.familiar())?;
     let digests = digests_of(&stored.context("not found in the engine")?.digests, reference);
     ensure!(!digests.is_empty(), "the engine's image was not pulled from its registry");

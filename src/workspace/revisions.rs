@@ -186,6 +186,7 @@ pub fn add_moved_pins(
                 Cause::New
                 | Cause::Unreadable { .. }
                 | Cause::Missing
+                | Cause::Unknown { .. }
                 | Cause::ExternalMoved { .. },
             ) => {}
             cause => *cause = Some(Cause::Changed { changes: pinned.collect() }),

@@ -26,6 +26,12 @@ pub enum Fault {
     Lie,
     /// It is forwarded, and the response arrives without this header.
     Without(&'static str),
+    /// It is forwarded, and the body of the response arrives at one byte per second.
+    Drip,
+    /// The proxy responds with these bytes, and closes the connection.
+    Raw(&'static str),
+    /// The proxy responds with a body that does not end.
+    Endless,
 }
 
 impl Fault {
@@ -360,6 +366,16 @@ fn respond(
             }
             return Ok(true);
         }
+        Fault::Raw(text) => {
+            pass_body(near, &mut io::sink(), frame, usize::MAX)?;
+            back.write_all(text.as_bytes())?;
+            return Ok(false);
+        }
+        Fault::Endless => {
+            pass_body(near, &mut io::sink(), frame, usize::MAX)?;
+            write_head(&mut back, "HTTP/1.1 200 Scripted", &[])?;
+            io::copy(&mut io::repeat(b' '), &mut back)?;
+        }
         Fault::Late(time) => thread::sleep(time),
         _ => {}
     }
@@ -392,6 +408,14 @@ fn answer(far: &TcpStream, mut back: &TcpStream, method: &str, fault: &Fault) ->
     write_head(&mut back, &head.first, &head.without(&hidden))?;
     match fault {
         Fault::CutAfter(most) => pass_body(&mut far, &mut back, frame, *most)?,
+        Fault::Drip => {
+            let mut body = Vec::new();
+            pass_body(&mut far, &mut body, frame, usize::MAX)?;
+            for byte in body {
+                back.write_all(&[byte])?;
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
         Fault::Lie => {
             let mut body = Vec::new();
             pass_body(&mut far, &mut body, frame, usize::MAX)?;

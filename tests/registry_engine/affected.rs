@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::common::faults::{Fault, Faults};
 use crate::common::registry::Registry;
 use crate::world::{Machine, Tree};
 
@@ -79,4 +80,35 @@ fn dependents_of_a_moved_external_are_affected() {
     let (code, out, err) = without_engine(&tree, address, "affected --moved");
     assert_eq!((code, out.as_str()), (0, "0 of 3 images affected\n"));
     assert!(err.contains("can't check whether `") && err.contains("` has moved: "), "{err}");
+}
+
+#[test]
+fn what_cannot_be_queried_is_unknown_and_not_missing() {
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("outside", "", &[])]);
+    tree.write("docker/outside/Dockerfile", "FROM 127.0.0.1:1/x\nCOPY file /\n");
+    let (code, out, _) = without_engine(&tree, "", "plan --engine none");
+    let expected = "base     build  unknown: no engine or registry was queried\n\
+                    dev      waits  for base\n\
+                    outside  build  unknown: no engine or registry was queried\n\
+                    2 to build, 1 waiting, 0 fresh of 3 images\n";
+    assert_eq!((code, out.as_str()), (0, expected));
+
+    let denied = r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#;
+    let registry = Faults::alone(|_| Fault::json(403, denied));
+    let name = tree.repository("base");
+    let why = format!("access to `{name}` on `{}` was denied: not yours", registry.address());
+    let outside = "external `127.0.0.1:1/x:latest`: `127.0.0.1:1` is unreachable: connection refused (5 attempts)";
+    let (code, out, _) = without_engine(&tree, registry.address(), "plan --engine none --check");
+    assert!(out.contains(&format!("base     build  unknown: {why}\n")), "{out}");
+    assert!(out.contains(&format!("outside  build  unknown: {outside}\n")), "{out}");
+    assert_eq!(code, 1);
+    let (code, out, _) = without_engine(&tree, registry.address(), "affected --missing");
+    assert!(out.contains(&format!("base     may not be in the registry: {why}\n")), "{out}");
+    assert!(out.contains(&format!("outside  may not be in the registry: {outside}\n")), "{out}");
+    assert!(out.contains("dev      depends on base\n"), "{out}");
+    assert_eq!(code, 0);
+
+    let (code, _, err) = without_engine(&tree, "", "outdated --engine none");
+    assert!(err.contains("not pinned, and no engine was queried\n"), "{err}");
+    assert_eq!(code, 0);
 }

@@ -20,7 +20,8 @@ use super::connection::{EngineConnector, ExchangeError, message_of};
 use super::errors::explain;
 use super::responses::{path_of, query_of, split_reference};
 use super::transfer::{MessageStream, TransferResult, encode, registry_of};
-use crate::base::error::{ErrorKind, InfrastructureError, permanent, transient};
+use crate::base::error::{self, ErrorKind, InfrastructureError, permanent, transient};
+use crate::base::waiting;
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::buildkit::Watch;
 use crate::engine::buildkit::wording::{is_passing, is_rate_limited};
@@ -54,6 +55,7 @@ pub(super) async fn push(
         found = found => found.context("the credential lookup failed")??,
     };
     let last_message = Cell::new(Instant::now());
+    let accepts = format!("`{}` to accept the upload of `{reference}`", registry_of(repository));
     let mut on_start = || ();
     let mut lines = MessageStream::new(&mut on_start);
     let mut take = |bytes: &[u8]| {
@@ -61,6 +63,9 @@ pub(super) async fn push(
         lines.take(bytes);
         if let Some(progress) = lines.progress() {
             on_progress(progress);
+        }
+        if lines.was_retried() {
+            waiting::announce(&accepts);
         }
     };
     let answered = {
@@ -108,6 +113,7 @@ fn check_response(
     credential: Option<&Credential>,
     watch: Watch<'_, EngineConnector>,
 ) -> anyhow::Result<String> {
+    let was_retried = result.was_retried;
     let why = match (result.error, status.is_success()) {
         (Some(error), _) => error,
         (None, false) => message_of(&result.last),
@@ -128,7 +134,12 @@ fn check_response(
     if status.is_server_error() && !why.starts_with("invalid reference format") {
         return Err(explain(&ExchangeError::Refused(status, why), &watch.transport.endpoint));
     }
-    Err(refused(reference, &why))
+    let error = refused(reference, &why);
+    // The engine has retried for long enough.
+    match was_retried && error::is_transient(&error) {
+        true => Err(InfrastructureError::restate(ErrorKind::Permanent, &error).into()),
+        false => Err(error),
+    }
 }
 
 /// Returns the error for a push that the engine or the registry refused, with a matching hint.

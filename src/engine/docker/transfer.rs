@@ -92,6 +92,8 @@ pub(super) struct TransferResult {
     pub(super) digest: Option<String>,
     /// The last line, for responses that are not streams.
     pub(super) last: Vec<u8>,
+    /// Whether the engine itself has retried the transfer of a layer: the classic store does so for more than a minute.
+    pub(super) was_retried: bool,
 }
 
 impl<'a> MessageStream<'a> {
@@ -118,6 +120,11 @@ impl<'a> MessageStream<'a> {
         let sum = |of: fn(&TransferProgress) -> u64| self.layers.values().map(of).sum();
         let progress = TransferProgress { sent: sum(|it| it.sent), total: sum(|it| it.total) };
         std::mem::take(&mut self.has_progress).then_some(progress)
+    }
+
+    /// Returns whether the engine itself has retried the transfer of a layer.
+    pub(super) fn was_retried(&self) -> bool {
+        self.result.was_retried
     }
 
     /// Ends the response and returns its content.
@@ -149,6 +156,8 @@ impl<'a> MessageStream<'a> {
                 layer.sent = layer.total;
                 self.has_progress = true;
             }
+            let is_retry = status.as_deref().is_some_and(|it| it.starts_with("Retrying in "));
+            self.result.was_retried |= is_retry;
             // The first error is the cause of those that follow.
             if self.result.error.is_none() {
                 self.result.error = error.or_else(|| text_at(&error_detail, "message"));

@@ -70,6 +70,8 @@ fn every_change() -> Vec<Change> {
 fn every_reason() -> Vec<Reason> {
     let reasons = vec![
         Reason::NoImage,
+        Reason::NotInRegistry,
+        Reason::Unknown { message: "no\nanswer".to_owned() },
         Reason::TagMoved { reference: "acme/shop-dev:latest".to_owned() },
         Reason::Changed { changes: every_change() },
         Reason::OtherInputs,
@@ -79,6 +81,8 @@ fn every_reason() -> Vec<Reason> {
     for reason in &reasons {
         match reason {
             Reason::NoImage
+            | Reason::NotInRegistry
+            | Reason::Unknown { .. }
             | Reason::TagMoved { .. }
             | Reason::Changed { .. }
             | Reason::OtherInputs
