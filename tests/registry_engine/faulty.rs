@@ -1,5 +1,8 @@
 //! A registry that fails, returns wrong data, or does not exist.
 
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -182,4 +185,30 @@ fn a_key_whose_name_is_taken_gets_the_next_name() {
     assert!(held(registry.address(), &repository, &format!("layers-{key}-2")).is_some());
     let said = machine.build(&tree, before.address(), "--all --push").well();
     assert!(said.err.contains("0 images pushed"), "{}", said.err);
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_registry() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    // The key of `dev` is known, and looked up, after `base` was built.
+    let silent = Faults::before(registry.address(), |asked| {
+        match asked.path.contains("/shop-dev/manifests/") {
+            true => Fault::Late(Duration::from_secs(3600)),
+            false => Fault::Pass,
+        }
+    });
+    let tree = tree();
+    let mut run = machine.command(&tree, silent.address(), "build --all --progress plain");
+    let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains(&format!("waiting for `{}` to respond", silent.address())) {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2), "{said}");
+    assert!(said.contains("dev: canceled") && said.contains("1 built"), "{said}");
 }
