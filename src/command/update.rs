@@ -55,30 +55,30 @@ pub fn run(options: &UpdateArgs, at: &Invocation) -> anyhow::Result<Exit> {
 }
 
 /// Returns the externals with a tag that the arguments specify, or all if there are none.
-fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Reference>> {
+fn choose<'a>(graph: &'a Graph, names: &[String]) -> anyhow::Result<Vec<&'a Reference>> {
     let externals = graph.externals_by_tag().into_iter();
     let externals: Vec<&Reference> = externals.map(|(_, reference)| reference).collect();
-    if words.is_empty() {
+    if names.is_empty() {
         return Ok(externals);
     }
-    for word in words {
-        if !externals.iter().any(|external| means(word, external)) {
+    for name in names {
+        if !externals.iter().any(|external| is_named_by(name, external)) {
             let names: Vec<String> = externals.iter().map(|it| it.familiar()).collect();
-            let hint = suggest(word, names.iter().map(String::as_str));
+            let hint = suggest(name, names.iter().map(String::as_str));
             let hint = hint.as_deref().unwrap_or("`layers graph` shows the external images");
-            return Err(usage(format!("no external image with a tag matches `{word}`"))
+            return Err(usage(format!("no external image with a tag matches `{name}`"))
                 .hint(hint)
                 .into());
         }
     }
-    Ok(externals.into_iter().filter(|it| words.iter().any(|word| means(word, it))).collect())
+    Ok(externals.into_iter().filter(|it| names.iter().any(|name| is_named_by(name, it))).collect())
 }
 
 /// Returns whether an argument specifies an external: by its name in any form, or by its repository for all tags.
-fn means(word: &str, external: &Reference) -> bool {
-    let parsed = Reference::parse(word);
+fn is_named_by(name: &str, external: &Reference) -> bool {
+    let parsed = Reference::parse(name);
     let is_it = parsed.is_ok_and(|parsed| parsed.same_image(external));
-    is_it || word == external.familiar_repository() || word == external.repository()
+    is_it || name == external.familiar_repository() || name == external.repository()
 }
 
 /// Returns how the pins of externals in the graph changed.

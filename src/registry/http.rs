@@ -68,11 +68,11 @@ impl Response {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HttpError {
     /// A transient error.
-    Passing(Cow<'static, str>),
+    Transient(Cow<'static, str>),
     /// The certificate is not trusted.
     Untrusted(Cow<'static, str>),
     /// A permanent error.
-    Lasting(Cow<'static, str>),
+    Permanent(Cow<'static, str>),
 }
 
 /// A client for one host; keeps its connections open.
@@ -93,7 +93,7 @@ impl Client {
     ) -> Result<Client, HttpError> {
         let proxy = proxy.map(ureq::Proxy::new).transpose().map_err(|_| {
             // The URL is not printed, because it may contain a password.
-            HttpError::Lasting("invalid proxy address".into())
+            HttpError::Permanent("invalid proxy address".into())
         })?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -113,7 +113,7 @@ impl Client {
         let connector =
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
-                .chain(TlsConnector::new(trusted).map_err(lasting)?);
+                .chain(TlsConnector::new(trusted).map_err(permanent)?);
         Ok(Client { agent: ureq::Agent::with_parts(config, connector, DefaultResolver::default()) })
     }
 
@@ -135,8 +135,8 @@ impl Client {
             }
         }
         let answer = match &request.content {
-            Some((_, bytes)) => self.agent.run(builder.body(bytes.as_slice()).map_err(lasting)?),
-            None => self.agent.run(builder.body(()).map_err(lasting)?),
+            Some((_, bytes)) => self.agent.run(builder.body(bytes.as_slice()).map_err(permanent)?),
+            None => self.agent.run(builder.body(()).map_err(permanent)?),
         };
         let (parts, body) = answer.map_err(broken)?.into_parts();
         let mut bytes = Vec::new();
@@ -145,7 +145,7 @@ impl Client {
             body.into_with_config().limit(u64::MAX).reader().take(most.saturating_add(1));
         reader.read_to_end(&mut bytes).map_err(|error| broken(ureq::Error::from(error)))?;
         if bytes.len() > request.most {
-            return Err(lasting(format!("the response exceeds {most} bytes")));
+            return Err(permanent(format!("the response exceeds {most} bytes")));
         }
         Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
     }
@@ -156,24 +156,24 @@ fn broken(error: ureq::Error) -> HttpError {
     match error {
         ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(tls) => of_tls(tls),
-            None => HttpError::Passing(in_words(&error)),
+            None => HttpError::Transient(in_words(&error)),
         },
         ureq::Error::Rustls(error) => of_tls(&error),
-        ureq::Error::Timeout(_) => HttpError::Passing(TIMED_OUT.into()),
-        ureq::Error::HostNotFound => HttpError::Passing(UNKNOWN.into()),
-        ureq::Error::ConnectionFailed => HttpError::Passing("connection failed".into()),
+        ureq::Error::Timeout(_) => HttpError::Transient(TIMED_OUT.into()),
+        ureq::Error::HostNotFound => HttpError::Transient(UNKNOWN.into()),
+        ureq::Error::ConnectionFailed => HttpError::Transient("connection failed".into()),
         ureq::Error::ConnectProxyFailed(error_text) => {
-            HttpError::Passing(format!("the proxy failed to connect: {error_text}").into())
+            HttpError::Transient(format!("the proxy failed to connect: {error_text}").into())
         }
         ureq::Error::Protocol(error) => {
-            HttpError::Passing(format!("invalid response: {error}").into())
+            HttpError::Transient(format!("invalid response: {error}").into())
         }
-        other => lasting(other),
+        other => permanent(other),
     }
 }
 
-fn lasting(why: impl Display) -> HttpError {
-    HttpError::Lasting(why.to_string().into())
+fn permanent(why: impl Display) -> HttpError {
+    HttpError::Permanent(why.to_string().into())
 }
 
 fn of_tls(error: &rustls::Error) -> HttpError {
@@ -183,9 +183,9 @@ fn of_tls(error: &rustls::Error) -> HttpError {
             other => other.to_string().into(),
         }),
         rustls::Error::InvalidMessage(_) => {
-            HttpError::Lasting("the server does not use TLS".into())
+            HttpError::Permanent("the server does not use TLS".into())
         }
-        other => lasting(other),
+        other => permanent(other),
     }
 }
 
@@ -267,12 +267,12 @@ mod tests {
             assert_eq!(broken.err(), Some(expected), "{answer}");
             served.join().unwrap();
         };
-        let broke = || HttpError::Passing("the connection was closed".into());
+        let broke = || HttpError::Transient("the connection was closed".into());
         check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nContent-Le", broke());
         check("", broke());
         let long = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890";
-        check(long, HttpError::Lasting("the response exceeds 10 bytes".into()));
+        check(long, HttpError::Permanent("the response exceeds 10 bytes".into()));
     }
 }

@@ -105,7 +105,7 @@ pub(super) struct Login {
     registry: String,
     challenge: Mutex<Option<Challenge>>,
     credential: Mutex<CachedCredential>,
-    tickets: Mutex<HashMap<TokenScope, Arc<Mutex<CachedToken>>>>,
+    tokens: Mutex<HashMap<TokenScope, Arc<Mutex<CachedToken>>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -137,18 +137,20 @@ impl Login {
         &self,
         repository: &str,
         actions: Actions,
-        means: LoginContext<'_>,
+        context: LoginContext<'_>,
     ) -> anyhow::Result<Option<String>> {
         let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match challenge {
             None => Ok(None),
-            Some(Challenge::Basic) => self.basic(means).map(Some),
+            Some(Challenge::Basic) => self.basic(context).map(Some),
             Some(Challenge::Bearer { realm, service, .. }) => {
-                let ticket = self.ticket(repository, actions);
-                let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
-                match ticket.valid(None) {
+                let cached = self.cached_token(repository, actions);
+                let mut cached = cached.lock().unwrap_or_else(PoisonError::into_inner);
+                match cached.valid(None) {
                     Some(token) => Ok(Some(token)),
-                    None => self.renew(&mut ticket, (&realm, service.as_deref()), means).map(Some),
+                    None => {
+                        self.renew(&mut cached, (&realm, service.as_deref()), context).map(Some)
+                    }
                 }
             }
         }
@@ -165,7 +167,7 @@ impl Login {
         refused: Option<&str>,
         repository: &str,
         actions: Actions,
-        means: LoginContext<'_>,
+        context: LoginContext<'_>,
     ) -> anyhow::Result<String> {
         let Some(challenge) = read_challenges(&response.headers("www-authenticate")) else {
             let why = match response.header("www-authenticate") {
@@ -176,28 +178,28 @@ impl Login {
         };
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
         let Challenge::Bearer { realm, service, scope } = challenge else {
-            return self.basic(means);
+            return self.basic(context);
         };
-        let ticket = self.ticket(repository, actions);
-        let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = self.cached_token(repository, actions);
+        let mut cached = cached.lock().unwrap_or_else(PoisonError::into_inner);
         // Another thread may already have obtained a token.
-        if let Some(token) = ticket.valid(refused) {
+        if let Some(token) = cached.valid(refused) {
             return Ok(token);
         }
         let scope = scope.filter(|scope| !scope.is_empty());
-        ticket.scope = scope.unwrap_or_else(|| scope_of(repository, actions));
-        self.renew(&mut ticket, (&realm, service.as_deref()), means)
+        cached.scope = scope.unwrap_or_else(|| scope_of(repository, actions));
+        self.renew(&mut cached, (&realm, service.as_deref()), context)
     }
 
-    /// Obtains another token for a ticket.
+    /// Replaces a cached token by another one.
     fn renew(
         &self,
-        ticket: &mut CachedToken,
+        cached: &mut CachedToken,
         (realm, service): (&str, Option<&str>),
-        means: LoginContext<'_>,
+        context: LoginContext<'_>,
     ) -> anyhow::Result<String> {
-        let (token, end) = self.fetch(realm, service, &ticket.scope, means)?;
-        ticket.token = Some((token.clone(), end));
+        let (token, end) = self.fetch(realm, service, &cached.scope, context)?;
+        cached.token = Some((token.clone(), end));
         Ok(token)
     }
 
@@ -211,18 +213,18 @@ impl Login {
             .into()
     }
 
-    fn ticket(&self, repository: &str, actions: Actions) -> Arc<Mutex<CachedToken>> {
-        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = tickets.entry((repository.to_owned(), actions)).or_insert_with(|| {
+    fn cached_token(&self, repository: &str, actions: Actions) -> Arc<Mutex<CachedToken>> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = tokens.entry((repository.to_owned(), actions)).or_insert_with(|| {
             let scope = scope_of(repository, actions);
             Arc::new(Mutex::new(CachedToken { token: None, scope }))
         });
-        Arc::clone(ticket)
+        Arc::clone(cached)
     }
 
-    fn credential(&self, means: LoginContext<'_>) -> anyhow::Result<Option<Credential>> {
+    fn credential(&self, context: LoginContext<'_>) -> anyhow::Result<Option<Credential>> {
         let mut cached = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(cached.get(&self.registry, means.credentials).clone()?)
+        Ok(cached.get(&self.registry, context.credentials).clone()?)
     }
 
     /// Returns how often the credential was looked up so far.
@@ -233,19 +235,19 @@ impl Login {
     /// Looks up the credential again after a request with it was refused: the tokens of clouds expire during a
     /// long run. Returns whether it is another one. `before` is the number of lookups before the request: a
     /// credential that was looked up for it is not looked up again.
-    pub(super) fn renew_credential(&self, before: usize, means: LoginContext<'_>) -> bool {
+    pub(super) fn renew_credential(&self, before: usize, context: LoginContext<'_>) -> bool {
         let mut cached = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
         if before == 0 || cached.lookups > before || cached.is_final {
             // Another thread may have looked it up in the meantime.
             return before > 0 && cached.lookups > before;
         }
         let Some(Ok(Some(refused))) = cached.found.take() else { return false };
-        let found = cached.get(&self.registry, means.credentials).as_ref();
+        let found = cached.get(&self.registry, context.credentials).as_ref();
         let is_new = found.is_ok_and(|it| it.as_ref().is_some_and(|it| *it != refused));
         cached.is_final = !is_new;
         drop(cached);
         if is_new {
-            self.tickets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         is_new
     }
@@ -255,8 +257,8 @@ impl Login {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).is_final = true;
     }
 
-    fn basic(&self, means: LoginContext<'_>) -> anyhow::Result<String> {
-        match self.credential(means)? {
+    fn basic(&self, context: LoginContext<'_>) -> anyhow::Result<String> {
+        match self.credential(context)? {
             Some(credential) if !credential.username.is_empty() => Ok(basic_of(&credential)),
             // Only a token server accepts an identity token.
             _ => Err(permanent(format!("`{}` requires a username and password", self.registry))
@@ -271,20 +273,20 @@ impl Login {
         realm: &str,
         service: Option<&str>,
         scope: &str,
-        means: LoginContext<'_>,
+        context: LoginContext<'_>,
     ) -> anyhow::Result<(String, Instant)> {
         let why = "the address of its token server is not valid";
         let address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;
         let host = address.authority.clone();
         let send = || -> anyhow::Result<_> {
-            let credential = self.credential(means)?;
+            let credential = self.credential(context)?;
             let request = token_request(address.clone(), service, scope, credential.as_ref());
             let start = Instant::now();
-            Ok((means.network.send(request)?, start))
+            Ok((context.network.send(request)?, start))
         };
         let before = self.lookups();
         let (mut response, mut start) = send()?;
-        if is_denied(&response) && self.renew_credential(before, means) {
+        if is_denied(&response) && self.renew_credential(before, context) {
             (response, start) = send()?;
         }
         self.read_token(&response, &host, start)

@@ -329,7 +329,7 @@ impl Registries {
             _ => Actions::PullAndPush,
         };
         let login = self.login(&at.registry);
-        let means = LoginContext { network: &self.network, credentials: &self.credentials };
+        let context = LoginContext { network: &self.network, credentials: &self.credentials };
         let accept = match kind {
             "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ").into()),
             _ => None,
@@ -340,7 +340,7 @@ impl Registries {
         let before = login.lookups();
         let mut response = self.authorized(&request, &login, &at.repository, actions)?;
         let is_refused = |response: &Response| matches!(response.status, 401 | 403);
-        if is_refused(&response) && login.renew_credential(before, means) {
+        if is_refused(&response) && login.renew_credential(before, context) {
             response = self.authorized(&request, &login, &at.repository, actions)?;
             if is_refused(&response) {
                 login.give_up();
@@ -360,15 +360,15 @@ impl Registries {
         repository: &str,
         actions: Actions,
     ) -> anyhow::Result<Response> {
-        let means = LoginContext { network: &self.network, credentials: &self.credentials };
-        let authorization = login.ahead(repository, actions, means)?;
+        let context = LoginContext { network: &self.network, credentials: &self.credentials };
+        let authorization = login.ahead(repository, actions, context)?;
         let mut request = Request { authorization, ..request.clone() };
         let response = self.network.send(request.clone())?;
         if response.status != 401 {
             return Ok(response);
         }
         let refused = request.authorization.take();
-        let fresh = login.answer(&response, refused.as_deref(), repository, actions, means)?;
+        let fresh = login.answer(&response, refused.as_deref(), repository, actions, context)?;
         if refused.as_deref() == Some(fresh.as_str()) {
             return Ok(response);
         }

@@ -45,7 +45,7 @@ pub(super) struct Network {
 /// One host with a scheme and a port.
 struct Host {
     client: Client,
-    gate: RequestLimit,
+    limit: RequestLimit,
 }
 
 /// The result of one attempt.
@@ -244,7 +244,7 @@ impl Network {
     ) -> anyhow::Result<AttemptOutcome> {
         let name = &request.address.authority;
         let answer = {
-            let _passed = host.gate.acquire();
+            let _permit = host.limit.acquire();
             // The host may have turned out to be unreachable in the meantime.
             self.refuse_down(name)?;
             let (start, limit) = (Instant::now(), LONGEST.min(TOTAL.saturating_sub(*took)));
@@ -254,7 +254,7 @@ impl Network {
             *took += start.elapsed();
             match answer {
                 Ok(answer) => answer,
-                Err(WaitError::TimedOut) => Err(HttpError::Passing(TIMED_OUT.into())),
+                Err(WaitError::TimedOut) => Err(HttpError::Transient(TIMED_OUT.into())),
                 Err(WaitError::Interrupted) => return Ok(AttemptOutcome::Interrupted),
             }
         };
@@ -281,7 +281,7 @@ impl Network {
                 Ok(AttemptOutcome::Again { why, is_limited, delay })
             }
             Ok(response) => Ok(AttemptOutcome::Answered(response)),
-            Err(HttpError::Passing(why)) => Ok(AttemptOutcome::Broken(why.into_owned())),
+            Err(HttpError::Transient(why)) => Ok(AttemptOutcome::Broken(why.into_owned())),
             Err(HttpError::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
                 let path = self.trust.certificate_path(name);
@@ -290,7 +290,7 @@ impl Network {
                     format!("save its authority's certificate as `{path}`, or set SSL_CERT_FILE");
                 Err(permanent(message).hint(hint).into())
             }
-            Err(HttpError::Lasting(why)) => {
+            Err(HttpError::Permanent(why)) => {
                 Err(permanent(format!("request to `{name}` failed: {why}"))
                     .hint(reach_hint(&request.address))
                     .into())
@@ -311,14 +311,14 @@ impl Network {
         };
         let client = Client::new(&trusted, self.proxies.of(address), super::AT_ONCE);
         let client = client.map_err(|broken| match broken {
-            HttpError::Passing(why) | HttpError::Untrusted(why) | HttpError::Lasting(why) => {
+            HttpError::Transient(why) | HttpError::Untrusted(why) | HttpError::Permanent(why) => {
                 permanent(why).hint(
                     "set HTTPS_PROXY and HTTP_PROXY to an address such as \
                      `http://proxy.example.com:3128`",
                 )
             }
         })?;
-        let host = Arc::new(Host { client, gate: RequestLimit::new(super::AT_ONCE) });
+        let host = Arc::new(Host { client, limit: RequestLimit::new(super::AT_ONCE) });
         hosts.insert(key, Arc::clone(&host));
         Ok(host)
     }

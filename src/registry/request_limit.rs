@@ -14,7 +14,7 @@ pub(super) struct RequestLimit {
 pub(super) struct RequestPermit<'a>(&'a RequestLimit);
 
 impl RequestLimit {
-    /// Creates a gate with this many permits.
+    /// Creates a limit with this many permits.
     pub(super) fn new(permits: usize) -> RequestLimit {
         RequestLimit { free: Mutex::new(permits), release: Condvar::new() }
     }
@@ -47,14 +47,14 @@ mod tests {
 
     #[test]
     fn concurrent_requests_never_exceed_the_limit() {
-        let gate = RequestLimit::new(3);
+        let limit = RequestLimit::new(3);
         let (inside, most, passed) =
             (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..20 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let _passed = gate.acquire();
+                        let _permit = limit.acquire();
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);

@@ -117,7 +117,7 @@ impl<'a> BuildRun<'a> {
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
             let (to_loop, retries) = (&to_loop, options.retries);
-            let workers_desks = channels(scope, workers, move |number, orders| {
+            let worker_channels = channels(scope, workers, move |number, orders| {
                 worker::work(number, orders, to_loop, engine, provider, retries);
             });
             let uploaders = publisher.map_or_else(Vec::new, |publisher| {
@@ -140,7 +140,7 @@ impl<'a> BuildRun<'a> {
                 images: name_images(plan, provider),
                 signal: None,
                 stopping: false,
-                channels: workers_desks,
+                channels: worker_channels,
                 idle,
                 clock: Instant::now(),
                 listener,
@@ -161,12 +161,12 @@ fn channels<'s, T: Send + 's>(
     count: usize,
     work: impl Fn(usize, &Receiver<T>) + Copy + Send + 's,
 ) -> Vec<Sender<T>> {
-    let desk = |number| {
-        let (desk, from_loop) = mpsc::channel();
+    let start = |number| {
+        let (to_thread, from_loop) = mpsc::channel();
         scope.spawn(move || work(number, &from_loop));
-        desk
+        to_thread
     };
-    (0..count).map(desk).collect()
+    (0..count).map(start).collect()
 }
 
 /// Returns the images of a run as events name them: numbered in the order of the plan.
@@ -328,7 +328,7 @@ impl Loop<'_, '_> {
                 is_needed: !self.plan.children(image).is_empty(),
                 cancel,
             };
-            self.channels[worker].send(order).expect("a worker ends when its desk does");
+            self.channels[worker].send(order).expect("a worker ends when its channel does");
         }
     }
 

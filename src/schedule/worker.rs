@@ -210,7 +210,7 @@ fn build(work: ImageBuild<'_>, retries: u32) -> TaskResult {
         if order.cancel.is_set() && fault.failure.kind == FailureKind::Machinery {
             return TaskResult::Canceled;
         }
-        if !fault.may_pass || attempt > retries {
+        if !fault.is_transient || attempt > retries {
             return TaskResult::Failed(fault.failure);
         }
         let wait = pause_after(attempt);
@@ -225,7 +225,7 @@ fn build(work: ImageBuild<'_>, retries: u32) -> TaskResult {
 /// Why an attempt failed, and whether the error is transient.
 struct AttemptFailure {
     failure: Failure,
-    may_pass: bool,
+    is_transient: bool,
 }
 
 /// The pause after an attempt: one second, then doubled each time, up to 30 seconds.
@@ -333,7 +333,7 @@ fn perform(
         BuildOutcome::Failed(failure) => {
             let step = failure.step.as_ref();
             Err(Box::new(AttemptFailure {
-                may_pass: failure.cause == FailureCause::Engine { may_retry: true },
+                is_transient: failure.cause == FailureCause::Engine { may_retry: true },
                 failure: Failure {
                     kind: match failure.cause {
                         FailureCause::Image => FailureKind::Build,
@@ -387,5 +387,5 @@ fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<AttemptFailure> {
     let message = mask.hide_in(format!("{error:#}"));
     let hint = error::hint(error).map(|hint| mask.hide_in(hint.to_owned()));
     let failure = Failure { hint, ..Failure::new(FailureKind::Machinery, message) };
-    Box::new(AttemptFailure { failure, may_pass: error::is_transient(error) })
+    Box::new(AttemptFailure { failure, is_transient: error::is_transient(error) })
 }

@@ -1,10 +1,10 @@
-//! Lines to the engine: each is a runtime with its open connections.
+//! A pool of connections to the engine. Each entry is a runtime with its open connections.
 //!
-//! Owns which calls share a line. A call has a line to itself from start to end and runs on the calling thread.
-//! After a call that succeeds, its line waits for the next one and keeps its connections, so that a run of many
-//! builds opens only a few. After a call that fails, or that may have left something running, the line is closed,
-//! which ends everything that the call started. Each call also closes the lines that have been idle for a while: an
-//! idle line answers nothing, and the engine would consider its session dead.
+//! Owns which calls share an entry. A call has an entry to itself from start to end, and runs on the calling thread.
+//! After a call that succeeds, the entry is kept with its connections for the next call, so that a run of many builds
+//! opens only a few. After a call that fails, or that may have left something running, its connections are closed,
+//! which ends everything that the call started. Each call also closes those that have been idle for a while: nothing
+//! answers on them, and the engine would consider their session dead.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,23 +13,23 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::solve::BuildConnection;
 
-/// How long an idle line is kept. BuildKit checks the health of a session every five seconds.
-const WAITS: Duration = Duration::from_secs(2);
+/// How long an idle entry is kept. BuildKit checks the health of a session every five seconds.
+const KEPT_FOR: Duration = Duration::from_secs(2);
 
-/// The idle lines.
+/// The idle entries.
 #[derive(Default)]
 pub(in crate::engine) struct ConnectionPool<P> {
     idle: Mutex<Vec<PooledConnection<P>>>,
 }
 
-/// The connections of a line; `P` is what an engine keeps in addition to those of a build.
+/// The connections of an entry; `P` is what an engine keeps in addition to those of a build.
 #[derive(Default)]
 pub(in crate::engine) struct ConnectionState<P> {
     /// The connection for plain requests.
     pub(in crate::engine) plain: P,
     /// The connections for builds.
     pub(super) open: Option<BuildConnection>,
-    /// Whether something may still run on the line that must end with the call.
+    /// Whether something may still run that must end with the call.
     pub(super) is_spent: bool,
 }
 
@@ -52,29 +52,29 @@ impl<P: Default> ConnectionPool<P> {
         &self,
         call: impl AsyncFnOnce(&mut ConnectionState<P>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let mut line = match self.youngest() {
-            Some(line) => line,
+        let mut entry = match self.take_newest() {
+            Some(entry) => entry,
             None => PooledConnection {
                 runtime: Some(Builder::new_current_thread().enable_io().enable_time().build()?),
                 connections: ConnectionState::default(),
                 since: Instant::now(),
             },
         };
-        let PooledConnection { runtime: Some(runtime), connections, .. } = &mut line else {
-            anyhow::bail!("a line without a runtime")
+        let PooledConnection { runtime: Some(runtime), connections, .. } = &mut entry else {
+            anyhow::bail!("a connection without a runtime")
         };
         let result = runtime.block_on(call(connections));
-        if result.is_ok() && !line.connections.is_spent {
-            line.since = Instant::now();
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        if result.is_ok() && !entry.connections.is_spent {
+            entry.since = Instant::now();
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
         result
     }
 
-    /// Returns the line that was used last. Closes those that were idle for too long.
-    fn youngest(&self) -> Option<PooledConnection<P>> {
+    /// Takes the entry that was used last. Closes those that were idle for too long.
+    fn take_newest(&self) -> Option<PooledConnection<P>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|line| line.since.elapsed() < WAITS);
+        idle.retain(|entry| entry.since.elapsed() < KEPT_FOR);
         idle.pop()
     }
 }

@@ -42,7 +42,7 @@ pub(in crate::engine) fn keyword_of(created_by: &str) -> &str {
 }
 
 /// What the engine reports when a session that it was reading from is gone.
-const SESSION_BROKE: [&str; 4] = [
+const SESSION_ERRORS: [&str; 4] = [
     "transport is closing",
     "error reading from server",
     "client connection is closing",
@@ -51,11 +51,11 @@ const SESSION_BROKE: [&str; 4] = [
 
 /// Returns whether a message says that a session is gone.
 pub(super) fn is_broken_session(message: &str) -> bool {
-    SESSION_BROKE.iter().any(|words| message.contains(words))
+    SESSION_ERRORS.iter().any(|words| message.contains(words))
 }
 
 /// Parts of messages from engines that could not reach a registry or a server, or that were rate-limited.
-const PASSING: [&str; 19] = [
+const TRANSIENT_ERRORS: [&str; 19] = [
     "429 Too Many Requests",
     "500 Internal Server Error",
     "502 Bad Gateway",
@@ -78,7 +78,7 @@ const PASSING: [&str; 19] = [
 ];
 
 /// Parts of messages about the engine's own state, disk, and memory.
-const OWN_STATE: [&str; 12] = [
+const STATE_ERRORS: [&str; 12] = [
     "cannot allocate memory",
     "disk quota exceeded",
     "failed to extract layer",
@@ -114,7 +114,11 @@ pub(super) fn cause_of_failure(step: Option<&BuildStep>, message: &str) -> Failu
     let is_archive = (does("ADD") || does("COPY")) && said.ends_with("unexpected EOF");
     let is_of_engine = !is_archive
         && (is_of_server
-            || PASSING.iter().chain(&OWN_STATE).chain(&SESSION_BROKE).any(|it| said.contains(it)));
+            || TRANSIENT_ERRORS
+                .iter()
+                .chain(&STATE_ERRORS)
+                .chain(&SESSION_ERRORS)
+                .any(|it| said.contains(it)));
     match is_of_engine && !plain.starts_with("exit code: ") {
         true => FailureCause::Engine { may_retry: !does("RUN") },
         false => FailureCause::Image,
@@ -127,7 +131,7 @@ fn without_quotes(message: &str) -> String {
 }
 
 /// Further parts of messages about failed pushes, which depend more than pulls on connections that stay open.
-const PASSING_ON: [&str; 6] = [
+const TRANSIENT_PUSH_ERRORS: [&str; 6] = [
     ": EOF",
     "Client.Timeout exceeded",
     "broken pipe",
@@ -137,14 +141,17 @@ const PASSING_ON: [&str; 6] = [
 ];
 
 /// Returns whether retrying a failed exchange with a registry may succeed.
-pub(in crate::engine) fn is_passing(message: &str) -> bool {
+pub(in crate::engine) fn is_transient(message: &str) -> bool {
     // A 5xx status has no name in the message if a proxy invented it.
     let is_status = |(at, _): (usize, &str)| {
         let code = message[at + 2..].split(' ').next().unwrap_or_default();
         code.len() == 3 && code.starts_with('5') && code.bytes().all(|byte| byte.is_ascii_digit())
     };
     message.match_indices(": ").any(is_status)
-        || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
+        || TRANSIENT_ERRORS
+            .iter()
+            .chain(&TRANSIENT_PUSH_ERRORS)
+            .any(|words| message.contains(words))
 }
 
 /// What the API of containerd's image store puts before a registry's own message; the registry's error code and the
@@ -152,7 +159,7 @@ pub(in crate::engine) fn is_passing(message: &str) -> bool {
 const WITHOUT_CODE: &str = "error from registry: ";
 
 /// Parts of registries' messages about requests that fail however often they are repeated.
-const LASTING: [&str; 10] = [
+const PERMANENT_ERRORS: [&str; 10] = [
     "denied",
     "exist",
     "forbidden",
@@ -172,7 +179,7 @@ pub(in crate::engine) fn is_rate_limited(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let says = |words: &&str| message.contains(*words);
     ["toomanyrequests", "429 too many requests", "http 429 "].iter().any(says)
-        || message.starts_with(WITHOUT_CODE) && !LASTING.iter().any(says)
+        || message.starts_with(WITHOUT_CODE) && !PERMANENT_ERRORS.iter().any(says)
 }
 
 /// What may help after a build that failed for reasons outside its control.

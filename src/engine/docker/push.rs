@@ -24,7 +24,7 @@ use crate::base::error::{self, ErrorKind, InfrastructureError, permanent, transi
 use crate::base::waiting;
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::buildkit::Watch;
-use crate::engine::buildkit::wording::{is_passing, is_rate_limited};
+use crate::engine::buildkit::wording::{self, is_rate_limited};
 use crate::engine::mask::Mask;
 use crate::engine::{Cancel, TransferProgress};
 
@@ -164,7 +164,7 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
     } else if is_rate_limited(why) {
         let hint = format!("`{registry}` limits the rate of requests; push again later");
         return InfrastructureError::new(ErrorKind::RateLimited, message).hint(hint).into();
-    } else if is_passing(why) {
+    } else if wording::is_transient(why) {
         let hint = format!("check that the engine can reach `{registry}`, and push again");
         return transient(message).hint(hint).into();
     } else {

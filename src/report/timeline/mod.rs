@@ -42,7 +42,7 @@ pub struct Timeline {
     /// The slots that are in use.
     slots: Vec<bool>,
     /// The number of events so far.
-    heard: usize,
+    events_seen: usize,
 }
 
 /// The outcome of an image.
@@ -183,8 +183,8 @@ impl Timeline {
 
     /// Records an event.
     pub fn take(&mut self, event: &TimedEvent) {
-        let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
-        self.heard += 1;
+        let now = Moment { order: self.events_seen, at: as_written(event.at).max(self.took) };
+        self.events_seen += 1;
         self.tally.take(event);
         self.took = now.at;
         let at = event.at;
