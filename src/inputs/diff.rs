@@ -212,20 +212,20 @@ fn changed_dependencies(
     name: &dyn Fn(UnitId) -> String,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (dependency, of) in own.resolved_dependencies() {
+    for (dependency, named) in own.named_dependencies() {
         let same = |old: &&DependencyInputs| {
-            (&old.reference, &old.kind, &old.platform)
-                == (&dependency.reference, &dependency.kind, &dependency.platform)
+            (&old.name, &old.kind, &old.platform)
+                == (&dependency.name, &dependency.kind, &dependency.platform)
         };
         // A new dependency is reported as the instruction that adds it.
-        let Some(old) = was.dependencies.iter().find(same).filter(|old| *old != dependency) else {
+        if was.dependencies.iter().find(same).is_none_or(|old| old == dependency) {
             continue;
-        };
-        let change = match of {
+        }
+        let change = match named.of {
             Dependency::Image(unit) => Change::Parent { image: name(unit) },
             Dependency::External(_) => {
-                let (reference, held) = (old.reference.clone(), dependency.layers.is_some());
-                Change::External { reference, held }
+                let reference = named.reference.clone();
+                Change::External { reference, held: dependency.layers.is_some() }
             }
         };
         if !changes.contains(&change) {

@@ -43,8 +43,8 @@ pub trait FileDigests: Sync {
 pub struct OwnInputs {
     /// All inputs; dependencies do not have identities yet.
     pub inputs: Inputs,
-    /// What each of the dependencies in `inputs` refers to.
-    pub dependencies: Vec<Dependency<UnitId>>,
+    /// The dependencies as the Dockerfile names them, each once per reference, kind, and platform.
+    pub dependencies: Vec<NamedDependency>,
     /// The files, ready to send.
     pub archive: Arc<ContextArchive>,
     /// The locations of the instructions, for each stage in `inputs`.
@@ -53,18 +53,29 @@ pub struct OwnInputs {
     pub context: RelPath,
 }
 
+/// A dependency as a Dockerfile names it.
+#[derive(Debug, Clone)]
+pub struct NamedDependency {
+    /// The reference.
+    pub reference: Reference,
+    /// The image that it refers to.
+    pub of: Dependency<UnitId>,
+    /// The index in the dependencies of the inputs. Different references to one image of the repository share it.
+    pub index: usize,
+}
+
 impl OwnInputs {
-    /// Returns the dependencies in the inputs with what they refer to.
-    pub fn resolved_dependencies(
+    /// Returns the dependencies as the Dockerfile names them, with their inputs.
+    pub fn named_dependencies(
         &self,
-    ) -> impl Iterator<Item = (&DependencyInputs, Dependency<UnitId>)> {
-        self.inputs.dependencies.iter().zip(self.dependencies.iter().copied())
+    ) -> impl Iterator<Item = (&DependencyInputs, &NamedDependency)> {
+        self.dependencies.iter().map(|named| (&self.inputs.dependencies[named.index], named))
     }
 
     /// Returns the base that a `FROM` names.
     pub fn base(&self, reference: &Reference) -> Option<Dependency<UnitId>> {
-        let mut bases = self.resolved_dependencies().filter(|(it, _)| it.kind.is_base());
-        bases.find(|(it, _)| it.reference == *reference).map(|(_, of)| of)
+        let mut bases = self.named_dependencies().filter(|(it, _)| it.kind.is_base());
+        bases.find(|(_, named)| named.reference == *reference).map(|(_, named)| named.of)
     }
 }
 
@@ -171,10 +182,11 @@ impl<'a> ContextReader<'a> {
         files: FileList,
         archive: Arc<ContextArchive>,
     ) -> OwnInputs {
-        let with = (request.units.platform(self.unit), request.attestations);
+        let GatherRequest { graph, units, attestations, .. } = request;
+        let with = (units.platform(self.unit), attestations);
         OwnInputs {
-            inputs: own::inputs_of(self.image, with, files, self.doubt),
-            dependencies: own::dependencies_of(self.image, self.unit, request.units),
+            inputs: own::inputs_of((graph, self.image), with, files, self.doubt),
+            dependencies: own::dependencies_of((graph, self.image), self.unit, units),
             archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),

@@ -60,7 +60,7 @@ pub fn draw_fresh(name: &str, location: &str, inputs: &Inputs) -> String {
             (Some(_), None) => "layers",
             _ => "not in the engine",
         };
-        text.push_str(&format!("{} {}: {what}\n", dependency.kind.word(), dependency.reference));
+        text.push_str(&format!("{} {}: {what}\n", dependency.kind.word(), dependency.name));
     }
     text.push_str(&format!("hint: layers why --inputs {name}\n"));
     text

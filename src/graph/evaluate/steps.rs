@@ -42,7 +42,8 @@ impl Evaluator<'_> {
         }
         for name in std::mem::take(&mut self.stages[index].used) {
             let value = self.globals.value(&name).map(str::to_owned);
-            self.use_argument(index, &name, value);
+            self.note_argument(index, &name, value.as_ref());
+            self.stages[index].view.from_arguments.push((name, value));
         }
         let steps = std::mem::take(&mut self.stages[index].steps);
         for step in &steps {
@@ -113,12 +114,11 @@ impl Evaluator<'_> {
 
     /// Records the value of an argument that a stage uses. If another stage has recorded a
     /// different value, this one gets an entry of its own.
-    fn use_argument(&mut self, stage: usize, name: &str, value: Option<String>) {
-        self.stages[stage].view.arguments.push((name.to_owned(), value.clone()));
+    fn note_argument(&mut self, stage: usize, name: &str, value: Option<&String>) {
         match self.found.used_args.get(name) {
-            None => self.found.used_args.insert(name.to_owned(), value),
-            Some(first) if *first == value => None,
-            Some(_) => self.found.used_args.insert(format!("{name}#{stage}"), value),
+            None => self.found.used_args.insert(name.to_owned(), value.cloned()),
+            Some(first) if first.as_ref() == value => None,
+            Some(_) => self.found.used_args.insert(format!("{name}#{stage}"), value.cloned()),
         };
     }
 
@@ -247,7 +247,9 @@ impl Evaluator<'_> {
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
                 run.scope.set_argument(name, text, *certain);
             }
-            self.use_argument(run.index, name, value.map(|(text, _)| text));
+            let value = value.map(|(text, _)| text);
+            self.note_argument(run.index, name, value.as_ref());
+            self.stages[run.index].view.arguments.push((name.to_owned(), value));
         }
     }
 

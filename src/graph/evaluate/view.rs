@@ -165,9 +165,12 @@ pub struct StageView {
     pub froms: Vec<StageFrom>,
     /// The triggers of its base, which run after its `FROM`.
     pub triggers: Vec<Trigger>,
-    /// The values of the arguments that the stage declares or its FROM uses, in order. Empty if the
-    /// stage is not reached.
+    /// The values of the arguments that the stage declares, in order. Empty if the stage is not
+    /// reached.
     pub arguments: Vec<(String, Option<String>)>,
+    /// The values of the global arguments that its FROM uses, in order. Empty if the stage is not
+    /// reached.
+    pub from_arguments: Vec<(String, Option<String>)>,
     /// The arguments and the environment at the end of the stage, including inherited ones. Empty
     /// if the stage is not reached.
     pub values: Scope,

@@ -1,0 +1,173 @@
+//! What does not count as an input of an image: after such a change, the image is up to date, and a build by hand of
+//! the same files and arguments results in the same image, entirely from the engine's cache. And the opposite: what
+//! looks similar and counts.
+//!
+//! Needs an engine and Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use layers::engine::docker::Docker;
+use layers::engine::{
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
+    LabelFilter, StoredImage,
+};
+
+mod common;
+
+use common::{Files, Name, TEST_LABEL, program};
+
+/// A directory as the context of a build by hand: everything in it, with its modes.
+struct Directory(PathBuf);
+
+impl ContextFiles for Directory {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut tar = tar::Builder::new(to);
+        tar.follow_symlinks(false);
+        tar.append_dir_all("", &self.0)?;
+        tar.finish()
+    }
+}
+
+/// A repository with the images `base`, which contains a shell, and `app`.
+struct Repository<'a> {
+    docker: &'a Docker,
+    name: Name,
+    root: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+/// Build arguments and the variable `VERSION`, separated by spaces.
+type Arguments = &'static str;
+
+impl<'a> Repository<'a> {
+    /// Creates a repository. `{NS}` in the Dockerfile of `app` is the namespace.
+    fn new(docker: &'a Docker, dockerfile: &str) -> Repository<'a> {
+        let (name, directory) = (Name::new(), tempfile::tempdir().unwrap());
+        let root = directory.path().canonicalize().unwrap();
+        let namespace = name.label();
+        let config = format!("namespace = \"{namespace}\"\napp = \"x\"\n");
+        fs::write(root.join("layers.toml"), config).unwrap();
+        let base = format!("FROM scratch\nLABEL {TEST_LABEL}={namespace}\nCOPY bin /bin\n");
+        let files = Files::with_busybox().and("Dockerfile", base);
+        files.write_below(&root.join("docker/base"));
+        let label = format!("LABEL {TEST_LABEL}={namespace}\n");
+        let text = format!("{}{label}", dockerfile.replace("{NS}", namespace));
+        Files::new().and("Dockerfile", text).write_below(&root.join("docker/app"));
+        Repository { docker, name, root, _directory: directory }
+    }
+
+    fn app(&self) -> PathBuf {
+        self.root.join("docker/app")
+    }
+
+    /// Runs the program. Returns its output.
+    fn layers(&self, words: &str, arguments: Arguments) -> String {
+        let mut command = program::layers();
+        command.args(words.split(' ')).arg("-C").arg(&self.root);
+        for argument in arguments.split_whitespace() {
+            command.args(["--build-arg", argument]);
+            let version = argument.strip_prefix("VERSION=");
+            command.envs(version.map(|version| ("VERSION", version)));
+        }
+        let output = command.output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{err}");
+        String::from_utf8(output.stdout).unwrap() + &err
+    }
+
+    /// Returns the verdict on `app` in a plan.
+    fn verdict(&self, arguments: Arguments) -> String {
+        let plan = self.layers("plan", arguments);
+        let line = plan.lines().find(|line| line.starts_with("app")).unwrap_or(&plan);
+        line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+    }
+
+    /// Returns the image of `app`.
+    fn held(&self) -> StoredImage {
+        let prefix = self.name.reference("/x-app:");
+        let listed = self.docker.list(LabelFilter::named(TEST_LABEL)).unwrap();
+        let is_app = |name: &&String| name.starts_with(&prefix);
+        let reference = listed.iter().flat_map(|image| &image.references).find(is_app).unwrap();
+        self.docker.inspect(reference).unwrap().unwrap()
+    }
+
+    /// Builds `app` by hand. Returns the image and the steps that ran.
+    fn build_by_hand(
+        &self,
+        arguments: Arguments,
+        labels: &BTreeMap<String, String>,
+    ) -> (StoredImage, Vec<String>) {
+        let arguments = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
+        let request = BuildRequest {
+            dockerfile: fs::read_to_string(self.app().join("Dockerfile")).unwrap(),
+            build_args: arguments.map(|(name, value)| (name.into(), value.into())).collect(),
+            labels: labels.clone(),
+            context: Arc::new(Directory(self.app())),
+            ..BuildRequest::default()
+        };
+        let mut ran = Vec::new();
+        let mut sink = |updates: Vec<layers::engine::TimedUpdate>| {
+            for update in updates {
+                if let BuildUpdate::StepFinished { step, cached: false, .. } = update.update
+                    && step.number > 0
+                    && !step.text.starts_with("FROM ")
+                {
+                    ran.push(step.text);
+                }
+            }
+        };
+        let outcome = self.docker.build(&request, &mut sink, &Cancel::default()).unwrap();
+        let BuildOutcome::Built { image_id } = outcome else { panic!("{outcome:?}") };
+        (self.docker.inspect(&image_id).unwrap().unwrap(), ran)
+    }
+
+    /// Builds everything, and checks whether `app` is up to date after a change of its files and with other arguments.
+    /// A build by hand must agree.
+    fn check(&self, [before, after]: [Arguments; 2], change: &dyn Fn(&Path), is_same: bool) {
+        self.layers("build --all --progress quiet", before);
+        let held = self.held();
+        change(&self.app());
+        let text = fs::read_to_string(self.app().join("Dockerfile")).unwrap();
+        let expected = if is_same { "fresh" } else { "build" };
+        assert_eq!(self.verdict(after), expected, "{text}");
+        let labels = held.labels.clone().into_iter();
+        let labels =
+            labels.filter(|(name, _)| name.starts_with("dev.layers.") && name != TEST_LABEL);
+        // A build by hand finds the parents under the names of this version.
+        self.layers("build base --progress quiet", after);
+        let (built, ran) = self.build_by_hand(after, &labels.collect());
+        let facts = |image: &StoredImage| (image.diff_ids.clone(), image.config.clone());
+        let is_equal = ran.is_empty() && facts(&built) == facts(&held);
+        assert_eq!(is_equal, is_same, "{text}steps that ran: {ran:?}\n{held:?}\n{built:?}");
+    }
+}
+
+#[test]
+fn the_version_of_a_parent_is_not_an_input() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let check = |text: &str, is_same| {
+        let versions = ["VERSION=1", "VERSION=2"];
+        Repository::new(&docker, text).check(versions, &|_| {}, is_same);
+    };
+    check("ARG VERSION\nFROM {NS}/x-base:$VERSION\nRUN echo a > /a\n", true);
+    check(
+        "ARG VERSION\nFROM {NS}/x-base:$VERSION AS a\nFROM scratch\nCOPY --from=a /bin /bin\n",
+        true,
+    );
+    let mount = "RUN --mount=from=a,target=/m cp /m/bin/busybox /b\n";
+    check(
+        &format!(
+            "ARG VERSION\nFROM {{NS}}/x-base:$VERSION AS a\nFROM {{NS}}/x-base:$VERSION\n{mount}"
+        ),
+        true,
+    );
+    check("ARG VERSION\nFROM {NS}/x-base:$VERSION\nARG VERSION\nRUN echo a > /a\n", false);
+    check("ARG VERSION\nFROM {NS}/x-base:$VERSION\nARG VERSION\nENV V=$VERSION\n", false);
+}
