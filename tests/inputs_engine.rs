@@ -5,17 +5,19 @@
 //! Needs an engine and Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layers::engine::docker::Docker;
 use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, Frontend, ImageStore,
     LabelFilter, StoredImage,
 };
 
@@ -59,7 +61,12 @@ impl<'a> Repository<'a> {
         files.write_below(&root.join("docker/base"));
         let label = format!("LABEL {TEST_LABEL}={namespace}\n");
         let text = format!("{}{label}", dockerfile.replace("{NS}", namespace));
-        Files::new().and("Dockerfile", text).write_below(&root.join("docker/app"));
+        let app = root.join("docker/app");
+        // The engine has no results for these files from other tests, which would have other times.
+        let files = ["dir/file", "dir/run.sh", "dir/sub/x", "dir/sub/run.sh"];
+        let files = files.iter().fold(Files::new(), |files, path| files.and(path, namespace));
+        files.and("Dockerfile", text).write_below(&app);
+        symlink("dir", app.join("link")).unwrap();
         Repository { docker, name, root, _directory: directory }
     }
 
@@ -129,8 +136,13 @@ impl<'a> Repository<'a> {
     }
 
     /// Builds everything, and checks whether `app` is up to date after a change of its files and with other arguments.
-    /// A build by hand must agree.
-    fn check(&self, [before, after]: [Arguments; 2], change: &dyn Fn(&Path), is_same: bool) {
+    /// A build by hand must agree: it results in the same image. Returns the steps that it ran.
+    fn check(
+        &self,
+        [before, after]: [Arguments; 2],
+        change: &dyn Fn(&Path),
+        is_same: bool,
+    ) -> Vec<String> {
         self.layers("build --all --progress quiet", before);
         let held = self.held();
         change(&self.app());
@@ -144,8 +156,19 @@ impl<'a> Repository<'a> {
         self.layers("build base --progress quiet", after);
         let (built, ran) = self.build_by_hand(after, &labels.collect());
         let facts = |image: &StoredImage| (image.diff_ids.clone(), image.config.clone());
-        let is_equal = ran.is_empty() && facts(&built) == facts(&held);
-        assert_eq!(is_equal, is_same, "{text}steps that ran: {ran:?}\n{held:?}\n{built:?}");
+        let is_equal = facts(&built) == facts(&held);
+        if is_same {
+            assert!(is_equal, "{text}steps that ran: {ran:?}\n{held:?}\n{built:?}");
+            // What the program sends does not depend on what does not count.
+            let forced = self.layers("build app --force --progress plain", after);
+            assert!(
+                forced.contains(" app: built in ") && !forced.contains(", 0 cached)"),
+                "{forced}"
+            );
+        } else {
+            assert!(!is_equal || !ran.is_empty(), "{text}{held:?}");
+        }
+        ran
     }
 }
 
@@ -154,7 +177,8 @@ fn the_version_of_a_parent_is_not_an_input() {
     let Some(docker) = common::engine_or_skip() else { return };
     let check = |text: &str, is_same| {
         let versions = ["VERSION=1", "VERSION=2"];
-        Repository::new(&docker, text).check(versions, &|_| {}, is_same);
+        let ran = Repository::new(&docker, text).check(versions, &|_| {}, is_same);
+        assert!(ran.is_empty() || !is_same, "{text}{ran:?}");
     };
     check("ARG VERSION\nFROM {NS}/x-base:$VERSION\nRUN echo a > /a\n", true);
     check(
@@ -170,4 +194,89 @@ fn the_version_of_a_parent_is_not_an_input() {
     );
     check("ARG VERSION\nFROM {NS}/x-base:$VERSION\nARG VERSION\nRUN echo a > /a\n", false);
     check("ARG VERSION\nFROM {NS}/x-base:$VERSION\nARG VERSION\nENV V=$VERSION\n", false);
+}
+
+/// A change of the files of `app`.
+type Change = fn(&Path);
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn modes_of_directories_on_the_path_are_not_inputs() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let check = |lines: &str, change: Change, is_same| {
+        let text = format!("FROM {{NS}}/x-base\n{lines}\n");
+        let ran = Repository::new(&docker, &text).check([""; 2], &change, is_same);
+        assert!(ran.is_empty() || !is_same, "{lines}: {ran:?}");
+    };
+    let dir: Change = |app| set_mode(&app.join("dir"), 0o700);
+    let sub: Change = |app| set_mode(&app.join("dir/sub"), 0o700);
+    let mount = |source: &str| format!("RUN --mount=source={source},target=/m cat /m/x > /x");
+    check("COPY dir/file /x", dir, true);
+    check("ADD dir/* link/sub/x d?r/sub /x/", dir, true);
+    check(&mount("dir/sub"), dir, true);
+    check("COPY dir/* /x/", sub, false);
+    check("COPY dir/file dir /x/", dir, false);
+    check(&mount("dir/sub"), sub, false);
+}
+
+#[test]
+fn permissions_that_chmod_replaces_are_not_inputs() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let check = |lines: &str, change: Change, is_same| {
+        let text = format!("FROM {{NS}}/x-base\n{lines}\n");
+        Repository::new(&docker, &text).check([""; 2], &change, is_same);
+    };
+    let file: Change = |app| set_mode(&app.join("dir/file"), 0o755);
+    // BuildKit runs the step again, and copies the same.
+    check("COPY --chmod=644 dir/file /x", file, true);
+    check("ADD --chmod=4755 dir/file /x", file, true);
+    check("COPY --chmod=755 dir/file /x\nCOPY dir/file /y", file, false);
+    // Docker 20.10 ignores a mode with variables.
+    check("ARG M=4755\nADD --chmod=$M dir/file /x", file, false);
+    // It keeps the other bits, and rejects symbolic modes.
+    let setuid: Change = |app| set_mode(&app.join("dir/file"), 0o4644);
+    check("COPY --chmod=644 dir/file /x", setuid, false);
+    let own: Change = |app| set_mode(&app.join("dir"), 0o700);
+    check("COPY --chmod=755 dir /x", own, false);
+    if is_at_least(&docker, Frontend::new(1, 14), "symbolic modes") {
+        check("COPY --chmod=u+w dir/file /x", file, false);
+    }
+}
+
+#[test]
+fn files_that_patterns_leave_out_are_not_inputs() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let check = |lines: &str, change: Change, is_same| {
+        let text = format!("FROM {{NS}}/x-base\n{lines}\n");
+        let ran = Repository::new(&docker, &text).check([""; 2], &change, is_same);
+        assert!(ran.is_empty() || !is_same, "{lines}: {ran:?}");
+    };
+    let script: Change = |app| fs::write(app.join("dir/run.sh"), "other").unwrap();
+    let deep: Change = |app| fs::write(app.join("dir/sub/run.sh"), "other").unwrap();
+    check("COPY **/*.sh /x/", deep, true);
+    check("ADD d**/run.sh /x/", deep, true);
+    check("COPY **/*.sh /x/", script, false);
+    check("COPY **/**/*.sh /x/", deep, false);
+    check("COPY ** /x/", deep, false);
+    if is_at_least(&docker, Frontend::new(1, 19), "`--exclude`") {
+        check("COPY --exclude=*.sh dir /x", script, true);
+        check("COPY --exclude=*.sh dir /x", deep, false);
+        check("ADD --exclude=sub d* /x/", deep, true);
+        check("COPY --exclude=**/*.sh link /x/", deep, true);
+        check("COPY --exclude=dir/*.sh dir /x", script, false);
+        check("COPY --exclude=*.sh dir/* /x/", script, false);
+        check("COPY --exclude=* --exclude=!run.sh dir /x", script, false);
+    }
+}
+
+/// Returns whether the engine's frontend has a version, and otherwise prints what is not tested.
+fn is_at_least(docker: &Docker, version: Frontend, what: &str) -> bool {
+    let is_newer = docker.info().unwrap().frontend.is_none_or(|own| own >= version);
+    if !is_newer {
+        eprintln!("skipped: {what} needs a newer engine");
+    }
+    is_newer
 }

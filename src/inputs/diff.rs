@@ -188,8 +188,9 @@ fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
                 changes.push((0, Change::FileChanged { path: path_shown }));
             }
             Some(old) if old.mode != file.mode => {
-                let (now, was) = (file.mode.clone().into_owned(), old.mode.into_owned());
-                let path = path_shown;
+                // If a mode begins or ends to count, the instruction has changed.
+                let (Some(now), Some(was)) = (file.mode.clone(), old.mode) else { continue };
+                let (path, now, was) = (path_shown, now.into_owned(), was.into_owned());
                 changes.push((1, Change::ModeChanged { path, now, was }));
             }
             Some(_) => {}

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
+use super::select::{EntryPart, SelectedEntry};
 use super::{ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, own, select};
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
@@ -199,8 +200,8 @@ struct ContextWalk<'a> {
     /// The readers, each with the index of its choice.
     readers: Vec<(ContextReader<'a>, usize)>,
     context: Result<Arc<Context>, InfrastructureError>,
-    /// The indexes of the entries that are read, ascending. Images with the same sources share a choice.
-    choices: Vec<Vec<usize>>,
+    /// The entries that are read, in the order of the context. Images with the same sources share a choice.
+    choices: Vec<Vec<SelectedEntry>>,
 }
 
 impl ContextWalk<'_> {
@@ -227,21 +228,29 @@ impl ContextWalk<'_> {
 /// Returns the chosen files of a context, as inputs and ready to send.
 fn take(
     context: &Arc<Context>,
-    selected: Vec<usize>,
+    selected: Vec<SelectedEntry>,
     read: &ReadFiles,
 ) -> Result<(FileList, Arc<ContextArchive>), InfrastructureError> {
-    if let Some(message) = selected.iter().find_map(|number| read.failures.get(number)) {
+    if let Some(message) = selected.iter().find_map(|one| read.failures.get(&one.index)) {
         return Err(message.clone());
     }
-    let digests: Vec<Option<blake3::Hash>> =
-        selected.iter().map(|number| read.digests[*number]).collect();
-    let entries = selected.iter().map(|number| &context.entries[*number]);
-    let files = FileList::of(entries.zip(digests.iter().copied()));
-    let content = |(at, number)| Some((at, Arc::clone(read.contents.get(number)?)));
-    let contents = selected.iter().enumerate().filter_map(content).collect();
-    let archive = ContextArchive::of(Arc::clone(context), selected);
+    let counted = selected.iter().filter(|one| one.part != EntryPart::Path);
+    let files = FileList::of(counted.map(|one| {
+        let entry = &context.entries[one.index];
+        (entry, one.mode(entry), read.digests[one.index])
+    }));
+    let digests = selected.iter().map(|one| read.digests[one.index]).collect();
+    let numbered = || selected.iter().enumerate();
+    let content =
+        |(at, one): (usize, &SelectedEntry)| Some((at, Arc::clone(read.contents.get(&one.index)?)));
+    let contents = numbered().filter_map(content).collect();
+    let without_mode =
+        numbered().filter(|(_, one)| one.mode(&context.entries[one.index]).is_none());
+    let without_mode = without_mode.map(|(at, _)| at).collect();
+    let indexes = selected.iter().map(|one| one.index).collect();
+    let archive = ContextArchive::of(Arc::clone(context), indexes);
     let archive = archive.with_digests(digests).with_contents(contents);
-    Ok((files, Arc::new(archive)))
+    Ok((files, Arc::new(archive.without_modes(without_mode))))
 }
 
 fn walk<'a>(
@@ -267,9 +276,9 @@ fn walk<'a>(
     let choices = match &context {
         Ok(context) => {
             let state_entries = state_entries_of(context, state_directory);
-            let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<usize> {
+            let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<SelectedEntry> {
                 let mut selected = select(context, uses);
-                selected.retain(|number| !state_entries.contains(number));
+                selected.retain(|one| !state_entries.contains(&one.index));
                 selected
             };
             uses.par_iter().map(choose).collect()
@@ -383,8 +392,8 @@ fn look_up(walk: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec
         return (ReadFiles::default(), Vec::new());
     };
     let mut marks = vec![false; context.entries.len()];
-    for number in walk.choices.iter().flatten() {
-        marks[*number] = context.entries[*number].kind == EntryKind::File;
+    for SelectedEntry { index, .. } in walk.choices.iter().flatten() {
+        marks[*index] = context.entries[*index].kind == EntryKind::File;
     }
     let find = |(entry, mark): (&ContextEntry, &bool)| {
         mark.then(|| digests.find(&context.path_of(entry), &entry.stat)).flatten()

@@ -81,6 +81,7 @@ impl ContextOnDisk<'_> {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),
             parents: one.parents,
+            replaces_modes: false,
         };
         let parts = || one.pattern.split('/');
         if parts().any(|part| Wildcard::is_in(part) && Wildcard::new(part).is_none())
@@ -95,7 +96,11 @@ impl ContextOnDisk<'_> {
         let hidden = select(everything, &[source]);
         // Choose the entry that the pattern itself names, or else the deepest one: parent directories come first.
         let named = everything.position(one.pattern.as_bytes());
-        match named.as_ref().or(hidden.last()).map(|entry| &everything.entries[*entry]) {
+        match named
+            .as_ref()
+            .or(hidden.last().map(|it| &it.index))
+            .map(|entry| &everything.entries[*entry])
+        {
             Some(entry) => Some(self.describe_ignored(image, one, entry)),
             None => Some(describe_missing(self.root, everything, image, one)),
         }

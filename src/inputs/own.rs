@@ -53,6 +53,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<SourceUse>, 
         pattern: one.written.clone(),
         excludes: one.excludes.clone(),
         parents: one.parents,
+        replaces_modes: one.replaces_modes,
     });
     (uses.collect(), doubt)
 }

@@ -300,6 +300,8 @@ pub struct ContextUse {
     pub excludes: Vec<String>,
     /// Whether `--parents` is set.
     pub parents: bool,
+    /// Whether `--chmod` with an octal mode replaces the permission bits of files.
+    pub replaces_modes: bool,
     /// Whether the pattern is certain. It is not if it depends on a variable that the environment
     /// of an image may set.
     pub certain: bool,
