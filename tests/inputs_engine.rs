@@ -74,8 +74,8 @@ impl<'a> Repository<'a> {
         self.root.join("docker/app")
     }
 
-    /// Runs the program. Returns its output.
-    fn layers(&self, words: &str, arguments: Arguments) -> String {
+    /// Runs the program. Returns its output, as an error if it fails.
+    fn try_layers(&self, words: &str, arguments: Arguments) -> Result<String, String> {
         let mut command = program::layers();
         command.args(words.split(' ')).arg("-C").arg(&self.root);
         for argument in arguments.split_whitespace() {
@@ -84,9 +84,13 @@ impl<'a> Repository<'a> {
             command.envs(version.map(|version| ("VERSION", version)));
         }
         let output = command.output().unwrap();
-        let err = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{err}");
-        String::from_utf8(output.stdout).unwrap() + &err
+        let out = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap()).concat();
+        if output.status.success() { Ok(out) } else { Err(out) }
+    }
+
+    /// Runs the program, which must succeed. Returns its output.
+    fn layers(&self, words: &str, arguments: Arguments) -> String {
+        self.try_layers(words, arguments).unwrap_or_else(|out| panic!("{out}"))
     }
 
     /// Returns the verdict on `app` in a plan.
@@ -105,20 +109,28 @@ impl<'a> Repository<'a> {
         self.docker.inspect(reference).unwrap().unwrap()
     }
 
+    fn request_by_hand(
+        &self,
+        arguments: Arguments,
+        labels: &BTreeMap<String, String>,
+    ) -> BuildRequest {
+        let arguments = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
+        BuildRequest {
+            dockerfile: fs::read_to_string(self.app().join("Dockerfile")).unwrap(),
+            build_args: arguments.map(|(name, value)| (name.into(), value.into())).collect(),
+            labels: labels.clone(),
+            context: Arc::new(Directory(self.app())),
+            ..BuildRequest::default()
+        }
+    }
+
     /// Builds `app` by hand. Returns the image and the steps that ran.
     fn build_by_hand(
         &self,
         arguments: Arguments,
         labels: &BTreeMap<String, String>,
     ) -> (StoredImage, Vec<String>) {
-        let arguments = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
-        let request = BuildRequest {
-            dockerfile: fs::read_to_string(self.app().join("Dockerfile")).unwrap(),
-            build_args: arguments.map(|(name, value)| (name.into(), value.into())).collect(),
-            labels: labels.clone(),
-            context: Arc::new(Directory(self.app())),
-            ..BuildRequest::default()
-        };
+        let request = self.request_by_hand(arguments, labels);
         let mut ran = Vec::new();
         let mut sink = |updates: Vec<layers::engine::TimedUpdate>| {
             for update in updates {
@@ -270,6 +282,37 @@ fn files_that_patterns_leave_out_are_not_inputs() {
         check("COPY --exclude=*.sh dir/* /x/", script, false);
         check("COPY --exclude=* --exclude=!run.sh dir /x", script, false);
     }
+}
+
+#[test]
+fn an_image_is_refused_if_the_engine_does_not_find_a_source() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let check = |lines: &str, is_missing: bool| {
+        let text = format!("FROM {{NS}}/x-base\n{lines}\n");
+        let repository = Repository::new(&docker, &text);
+        repository.layers("build base --progress quiet", "");
+        let request = repository.request_by_hand("", &BTreeMap::new());
+        let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
+        let fails = matches!(outcome, BuildOutcome::Failed(_));
+        assert_eq!(fails, is_missing, "{lines}: {outcome:?}");
+        let said =
+            repository.try_layers("build app --progress plain", "").unwrap_or_else(|err| err);
+        let is_refused = said.contains(" app: failed ") && !said.contains(" app: [");
+        assert_eq!(is_refused, is_missing, "{lines}: {said}");
+        assert_eq!(said.contains(" app: built in "), !is_missing, "{lines}: {said}");
+        let found = repository.layers("check", "").contains("warning[missing-file]");
+        assert_eq!(found, is_missing, "{lines}");
+    };
+    check("COPY dir/file none /x/", true);
+    check("ADD link/none /x/", true);
+    check("COPY dir/file/none /x/", true);
+    check("COPY none/* dir/file /x/", true);
+    check("RUN --mount=source=none,target=/m true", true);
+    check("RUN --mount=source=dir/f*,target=/m true", true);
+    check("COPY *.none dir/file /x/", false);
+    check("ADD *.none /x/", false);
+    check("COPY dir/*.none dir/sub/none* no*/file /x/", false);
+    check("COPY dir/file/* link/none* /x/", false);
 }
 
 /// Returns whether the engine's frontend has a version, and otherwise prints what is not tested.

@@ -17,7 +17,9 @@ use rayon::prelude::*;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::select::{EntryPart, SelectedEntry};
-use super::{ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, own, select};
+use super::{
+    ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, missing, own, select,
+};
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
@@ -52,6 +54,8 @@ pub struct OwnInputs {
     pub places: Vec<StagePlaces>,
     /// The directory of the context, relative to the repository's root.
     pub context: RelPath,
+    /// The first file that the build requires and the context lacks.
+    pub missing: Option<Box<Diagnostic>>,
 }
 
 /// A dependency as a Dockerfile names it.
@@ -182,6 +186,7 @@ impl<'a> ContextReader<'a> {
         request: GatherRequest<'_>,
         files: FileList,
         archive: Arc<ContextArchive>,
+        context: &Context,
     ) -> OwnInputs {
         let GatherRequest { graph, units, attestations, .. } = request;
         let with = (units.platform(self.unit), attestations);
@@ -191,6 +196,7 @@ impl<'a> ContextReader<'a> {
             archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),
+            missing: missing::find_required(request.root, self.image, context).map(Box::new),
         }
     }
 }
@@ -218,8 +224,11 @@ impl ContextWalk<'_> {
         readers
             .into_par_iter()
             .map(|(reader, choice)| {
-                let result = results[choice].clone();
-                (reader.unit, result.map(|(files, archive)| reader.own(request, files, archive)))
+                let own = results[choice].clone().and_then(|(files, archive)| {
+                    let context = context.as_ref().map_err(Clone::clone)?;
+                    Ok(reader.own(request, files, archive, context))
+                });
+                (reader.unit, own)
             })
             .collect()
     }

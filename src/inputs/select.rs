@@ -93,6 +93,19 @@ pub fn select(context: &Context, uses: &[SourceUse]) -> Vec<SelectedEntry> {
     selected.with_directories(if has_parents { EntryPart::All } else { EntryPart::Path })
 }
 
+/// Returns whether a path without `..` leads to an entry, through symlinks; true if that cannot be determined.
+pub(super) fn exists(context: &Context, path: &str) -> bool {
+    let is_link = |number: usize| matches!(context.entries[number].kind, EntryKind::Symlink(_));
+    if context.position(path.as_bytes()).is_some_and(|number| !is_link(number)) {
+        return true;
+    }
+    let parts = vec![None; context.entries.len()];
+    let mut selected = SelectedEntries { context, parts, part: EntryPart::All };
+    let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+    let ahead = names.rev().map(|name| PathComponent::Name(name.as_bytes().to_vec())).collect();
+    selected.search(Vec::new(), ahead).is_none_or(|found| !found.is_empty())
+}
+
 /// One component of a source's path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum PathComponent {
@@ -111,6 +124,8 @@ struct SearchState {
     /// The remaining steps, the next one last.
     ahead: Vec<PathComponent>,
     links: usize,
+    /// Whether a wildcard was passed.
+    is_matched: bool,
 }
 
 struct SelectedEntries<'a> {
@@ -168,8 +183,13 @@ impl SelectedEntries<'_> {
             }
         }
         ahead.reverse();
+        self.search(directory, ahead)
+    }
+
+    /// Returns the paths that steps lead to, of which the next one is the last.
+    fn search(&mut self, directory: Vec<u8>, ahead: Vec<PathComponent>) -> Option<Vec<Vec<u8>>> {
         let mut found = Vec::new();
-        let mut open = vec![SearchState { directory, ahead, links: 0 }];
+        let mut open = vec![SearchState { directory, ahead, links: 0, is_matched: false }];
         let mut seen: HashSet<SearchState> = HashSet::new();
         while let Some(mut state) = open.pop() {
             if state.links > MOST_LINKS {
@@ -186,6 +206,10 @@ impl SelectedEntries<'_> {
                     open.push(state);
                 }
                 Some(step) => {
+                    if matches!(step, PathComponent::Wild(_)) {
+                        self.list(&state);
+                        state.is_matched = true;
+                    }
                     let mut entered = false;
                     for number in self.named(&state.directory, &step)? {
                         let next = self.enter(number, &state);
@@ -202,6 +226,14 @@ impl SelectedEntries<'_> {
             }
         }
         Some(found)
+    }
+
+    /// Marks the directory in which BuildKit searches for a pattern: it must exist, even if nothing in it matches.
+    fn list(&mut self, state: &SearchState) {
+        let directory = self.context.position(&state.directory).filter(|_| !state.is_matched);
+        if let Some(number) = directory {
+            self.parts[number] = self.parts[number].max(Some(EntryPart::Path));
+        }
     }
 
     /// Returns the entries of a directory that a step may refer to.
@@ -241,7 +273,7 @@ impl SelectedEntries<'_> {
                         PathComponent::Name(name.to_vec())
                     }
                 }));
-                Some(SearchState { directory, ahead, links: state.links + 1 })
+                Some(SearchState { directory, ahead, links: state.links + 1, ..*state })
             }
             EntryKind::Directory => {
                 Some(SearchState { directory: entry.bytes().to_vec(), ..state.clone() })

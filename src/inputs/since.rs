@@ -164,6 +164,7 @@ fn compare_one(
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
         places: own::places_of(image),
         context: image.context.clone(),
+        missing: None,
     };
     let (_, doubt) = uses_of(sides.then.graph, old);
     let was = own::inputs_of((sides.then.graph, old), with, old_files.clone(), doubt);

@@ -18,6 +18,9 @@ impl FreshnessCheck<'_> {
             let Some(Err(error)) = &self.own[unit] else { return Ok(None) };
             return Ok(Some(Reason::Unreadable { message: error::text(&error.clone().into()) }));
         };
+        if let Some(reason) = Reason::of_missing_file(own) {
+            return Ok(Some(reason));
+        }
         if self.forced.contains(&unit) {
             return Ok(Some(Reason::Forced));
         }

@@ -285,7 +285,12 @@ impl FreshnessCheck<'_> {
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
     ) -> anyhow::Result<Result<UnresolvedImage, Reason>> {
         let own = match &self.own[unit] {
-            Some(Ok(own)) => self.complete(own, identity_of),
+            Some(Ok(own)) => {
+                if let Some(reason) = Reason::of_missing_file(own) {
+                    return Ok(Err(reason));
+                }
+                self.complete(own, identity_of)
+            }
             Some(Err(error)) => {
                 let message = error::text(&error.clone().into());
                 return Ok(Err(Reason::Unreadable { message }));

@@ -85,6 +85,8 @@ pub enum Preparation {
         /// Prevents other runs from building the same image, until it is dropped.
         claim: ClaimGuard,
     },
+    /// It cannot be built.
+    Impossible(Box<Failure>),
     /// The run was canceled meanwhile.
     Canceled,
 }
@@ -252,6 +254,9 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
             let result = perform(work, &request);
             drop(claim);
             result
+        }
+        Preparation::Impossible(failure) => {
+            Err(Box::new(AttemptFailure { failure: *failure, may_pass: false }))
         }
         Preparation::Canceled => Ok(TaskResult::Canceled),
     }

@@ -19,7 +19,7 @@ use crate::engine::none::NoEngine;
 use crate::engine::{
     BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, Secrets, StoredImage,
 };
-use crate::event::Excerpt;
+use crate::event::{Excerpt, Failure, FailureKind};
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
@@ -137,7 +137,11 @@ impl<'a> ImageProvider<'a> {
             externals: &externals,
             attestations: &workspace.attestations,
         };
-        let (own, snapshot) = look(gather_request, &all, &state, force, store)?;
+        let (mut own, snapshot) = look(gather_request, &all, &state, force, store)?;
+        // A silenced warning about a file may mean that it is created later.
+        for own in own.values_mut().filter_map(|own| own.as_mut()?.as_mut().ok()) {
+            own.missing.take_if(|it| workspace.silence.apply(vec![(**it).clone()]).is_empty());
+        }
         if pull != Pull::Nothing {
             // Aliases that dead runs left behind. One that cannot be removed is harmless.
             let aliases = snapshot.stale_aliases().iter().chain(&stale_aliases);
@@ -255,6 +259,16 @@ impl<'a> ImageProvider<'a> {
         Ok(())
     }
 
+    /// Returns the line that names a file that the context lacks.
+    fn excerpt_of_missing_file(&self, unit: UnitId) -> Option<Excerpt> {
+        let Some(Ok(own)) = &self.freshness.own[unit] else { return None };
+        let label = own.missing.as_ref()?.labels.first()?;
+        let place = label.source.location(label.span);
+        let line = usize::try_from(place.line).ok()?.checked_sub(1)?;
+        let text = label.source.text().lines().nth(line)?.trim_end().to_owned();
+        Some(Excerpt { place, text })
+    }
+
     fn request(
         &self,
         unit: UnitId,
@@ -340,6 +354,11 @@ impl Recipes for ImageProvider<'_> {
         match self.replan_if_missing(unit, decision, parents)? {
             Decision::Fresh(present) => Ok(Preparation::Fresh(present)),
             Decision::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
+            Decision::Build { reason: Reason::MissingFile { message, hint, .. }, .. } => {
+                let excerpt = self.excerpt_of_missing_file(unit);
+                let failure = Failure::new(FailureKind::Build, message);
+                Ok(Preparation::Impossible(Box::new(Failure { hint, excerpt, ..failure })))
+            }
             Decision::Build { reason, inputs, key } => {
                 let (state, name) = (&self.freshness.state, self.name(unit));
                 let is_shared = state.kept_since(name, &key, self.begun);

@@ -30,6 +30,7 @@ mod lock;
 mod log;
 mod log_broken;
 mod man;
+mod missing_file;
 mod names;
 mod pipes;
 #[path = "../common/program.rs"]

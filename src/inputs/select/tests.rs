@@ -95,6 +95,10 @@ fn sources_with_wildcards_are_expanded() {
     check("**/**/two", "dir dir/sub dir/sub/two");
     check("dir/**/t**", "dir dir/sub dir/sub/two");
     check("none*", "");
+    // BuildKit requires the directory.
+    check("dir/none*", "dir");
+    check("dir/sub/none*/x", "dir dir/sub");
+    check("*/none*", "");
 }
 
 #[test]
