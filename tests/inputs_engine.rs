@@ -1,6 +1,6 @@
 //! What does not count as an input of an image: after such a change, the image is up to date, and a build by hand of
 //! the same files and arguments results in the same image, entirely from the engine's cache. And the opposite: what
-//! looks similar and counts.
+//! looks similar and counts. Also, what the program refuses to build: exactly what a build by hand refuses.
 //!
 //! Needs an engine and Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
@@ -313,6 +313,37 @@ fn an_image_is_refused_if_the_engine_does_not_find_a_source() {
     check("ADD *.none /x/", false);
     check("COPY dir/*.none dir/sub/none* no*/file /x/", false);
     check("COPY dir/file/* link/none* /x/", false);
+}
+
+#[test]
+fn failed_checks_are_reported_if_the_engine_refuses_them() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let knows_checks = is_at_least(&docker, Frontend::new(1, 8), "refusing failed checks");
+    let check = |options: &str, lines: &str, fails: bool| {
+        let repository = Repository::new(&docker, &format!("# check={options}\n{lines}\n"));
+        repository.layers("build base --progress quiet", "");
+        let request = repository.request_by_hand("", &BTreeMap::new());
+        let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
+        let is_refused = matches!(outcome, BuildOutcome::Failed(_));
+        assert_eq!(is_refused, fails && knows_checks, "{options} {lines}: {outcome:?}");
+        let said =
+            repository.try_layers("build app --progress plain", "").unwrap_or_else(|err| err);
+        let is_reported = said.contains("error[failed-check]: ") && !said.contains(" app: started");
+        assert_eq!(is_reported, is_refused, "{options} {lines}: {said}");
+        assert_eq!(said.contains(" app: built in "), !is_refused, "{options} {lines}: {said}");
+    };
+    check("error=true", "FROM {NS}/x-base AS a\nCOPY dir /x", false);
+    check("error=true", "FROM {NS}/x-base as a\nCOPY dir /x", true);
+    check("error=true;skip=FromAsCasing", "FROM {NS}/x-base as a\nCOPY dir /x", false);
+    check("skip=StageNameCasing", "FROM {NS}/x-base as a\nCOPY dir /x", false);
+    check("error=true", "FROM {NS}/x-base AS A\nCOPY dir /x", true);
+    check("error=true", "FROM {NS}/x-base\nCOPY dir \\\n\n /x", true);
+    check("error=true", "FROM {NS}/x-base\nENV a b", true);
+    check("error=true", "FROM {NS}/x-base AS a\nENV a b\nFROM {NS}/x-base\nCOPY dir /x", false);
+    check("error=true", "FROM {NS}/x-base\nMAINTAINER me", true);
+    check("error=true", "FROM {NS}/x-base\ncopy dir /x", true);
+    check("error=true", "FROM {NS}/x-base\nCMD [\"a\"]\nCMD [\"b\"]", true);
+    check("error=true", "FROM {NS}/x-base AS context\nCOPY dir /x", true);
 }
 
 /// Returns whether the engine's frontend has a version, and otherwise prints what is not tested.

@@ -3,11 +3,12 @@
 //! Owns which diagnostics it reports in addition to those of every verb, in which format, and when they are a failure.
 
 use crate::base::Diagnostic;
-use crate::base::text::count;
+use crate::base::text::{count, list};
 use crate::cli::{CheckArgs, CheckFormat, Deny};
 use crate::exit::Exit;
 use crate::inputs::missing;
-use crate::lint;
+use crate::lint::build_checks::FailedCheck;
+use crate::lint::{self, build_checks};
 use crate::report::{annotations, diagnostics, diagnostics_json, printer};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, lock};
@@ -16,6 +17,11 @@ pub fn run(options: &CheckArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(at)?;
     workspace.read_ignore_files();
     let problems = all_problems(&workspace)?;
+    let images = workspace.graph.images.values();
+    let files = build_checks::undecided(images, workspace.frontend);
+    if !files.is_empty() {
+        printer::note(&format!("the engine decides about the other checks of {}\n", list(files)))?;
+    }
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
@@ -43,7 +49,15 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
     }
     let mut problems = workspace.silence.apply(problems);
     workspace.silence.escalate(&mut problems);
-    Ok(problems)
+    let failed = workspace.graph.images.values();
+    let failed = failed.filter_map(|image| build_checks::failed(image, workspace.frontend));
+    let is_new = |check: &FailedCheck| {
+        !problems.iter().any(|problem| problem.rule.buildkit().contains(&check.name))
+    };
+    let new: Vec<FailedCheck> = failed.flatten().filter(is_new).collect();
+    problems.extend(new.into_iter().map(|check| check.diagnostic));
+    // Images from one Dockerfile share its checks.
+    Ok(workspace.silence.apply(problems))
 }
 
 fn report(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {

@@ -15,6 +15,7 @@ mod engine;
 mod errors;
 #[path = "../common/expect.rs"]
 mod expect;
+mod failed_check;
 mod fresh;
 mod git;
 mod graph;
