@@ -4,7 +4,6 @@
 //!
 //! Needs an engine and Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 

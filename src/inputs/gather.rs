@@ -219,7 +219,7 @@ impl ContextWalk<'_> {
         let ContextWalk { readers, context, choices } = self;
         let results: Vec<Result<_, InfrastructureError>> = choices
             .into_par_iter()
-            .map(|selected| take(context.as_ref().map_err(Clone::clone)?, selected, read))
+            .map(|selected| take(context.as_ref().map_err(Clone::clone)?, &selected, read))
             .collect();
         readers
             .into_par_iter()
@@ -237,7 +237,7 @@ impl ContextWalk<'_> {
 /// Returns the chosen files of a context, as inputs and ready to send.
 fn take(
     context: &Arc<Context>,
-    selected: Vec<SelectedEntry>,
+    selected: &[SelectedEntry],
     read: &ReadFiles,
 ) -> Result<(FileList, Arc<ContextArchive>), InfrastructureError> {
     if let Some(message) = selected.iter().find_map(|one| read.failures.get(&one.index)) {

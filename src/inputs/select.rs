@@ -93,7 +93,7 @@ pub fn select(context: &Context, uses: &[SourceUse]) -> Vec<SelectedEntry> {
     selected.with_directories(if has_parents { EntryPart::All } else { EntryPart::Path })
 }
 
-/// Returns whether a path without `..` leads to an entry, through symlinks; true if that cannot be determined.
+/// Returns whether a path without `..` resolves to an entry, through symlinks; true if that cannot be determined.
 pub(super) fn exists(context: &Context, path: &str) -> bool {
     let is_link = |number: usize| matches!(context.entries[number].kind, EntryKind::Symlink(_));
     if context.position(path.as_bytes()).is_some_and(|number| !is_link(number)) {
@@ -186,7 +186,7 @@ impl SelectedEntries<'_> {
         self.search(directory, ahead)
     }
 
-    /// Returns the paths that steps lead to, of which the next one is the last.
+    /// Returns the paths that some steps resolve to; the next step is the last one.
     fn search(&mut self, directory: Vec<u8>, ahead: Vec<PathComponent>) -> Option<Vec<Vec<u8>>> {
         let mut found = Vec::new();
         let mut open = vec![SearchState { directory, ahead, links: 0, is_matched: false }];

@@ -41,7 +41,7 @@ use crate::workspace::{Invocation, proxies};
 use super::ancestry::Ancestry;
 use super::externals::Discovery;
 use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
-use super::planning::{look, make_plan};
+use super::planning::{GatheredInputs, look, make_plan};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
 use super::shared_names::SharedNames;
@@ -138,10 +138,7 @@ impl<'a> ImageProvider<'a> {
             attestations: &workspace.attestations,
         };
         let (mut own, snapshot) = look(gather_request, &all, &state, force, store)?;
-        // A silenced warning about a file may mean that it is created later.
-        for own in own.values_mut().filter_map(|own| own.as_mut()?.as_mut().ok()) {
-            own.missing.take_if(|it| workspace.silence.apply(vec![(**it).clone()]).is_empty());
-        }
+        silence_missing_files(&mut own, workspace);
         if pull != Pull::Nothing {
             // Aliases that dead runs left behind. One that cannot be removed is harmless.
             let aliases = snapshot.stale_aliases().iter().chain(&stale_aliases);
@@ -316,6 +313,13 @@ impl<'a> ImageProvider<'a> {
             secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
+    }
+}
+
+/// Forgets missing files that `layers check` does not report: a silenced warning may mean that a file is created later.
+fn silence_missing_files(own: &mut GatheredInputs, workspace: &Workspace) {
+    for own in own.values_mut().filter_map(|own| own.as_mut()?.as_mut().ok()) {
+        own.missing.take_if(|it| workspace.silence.apply(vec![(**it).clone()]).is_empty());
     }
 }
 
