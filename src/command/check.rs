@@ -17,11 +17,6 @@ pub fn run(options: &CheckArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(at)?;
     workspace.read_ignore_files();
     let problems = all_problems(&workspace)?;
-    let images = workspace.graph.images.values();
-    let files = build_checks::undecided(images, workspace.frontend);
-    if !files.is_empty() {
-        printer::note(&format!("the engine decides about the other checks of {}\n", list(files)))?;
-    }
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
@@ -61,6 +56,11 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
 }
 
 fn report(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {
+    let images = workspace.graph.images.values();
+    let files = build_checks::undecided(images, workspace.frontend);
+    if !files.is_empty() {
+        printer::note(&format!("the engine decides about the other checks of {}\n", list(files)))?;
+    }
     if problems.is_empty() {
         let images = count(workspace.graph.images.len(), "image");
         return printer::note(&format!("{images}, no problems found\n"));
