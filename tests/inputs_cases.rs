@@ -17,7 +17,7 @@ use layers::graph::naming::NamingSettings;
 use layers::graph::reference::Reference;
 use layers::graph::units::Units;
 use layers::inputs::gather::GatherRequest;
-use layers::inputs::key::DependencyInputs;
+use layers::inputs::key::{DependencyInputs, DependencyName};
 use layers::inputs::{Externals, Identity, Inputs, gather};
 use layers::parse::parse;
 use layers::state::Digests;
@@ -319,9 +319,15 @@ fn child_keys_depend_on_the_parent_as_in_buildkit() {
         Identity::of(&StoredImage { diff_ids: layers, config, ..StoredImage::default() })
     };
     let key = |identity: &Identity, kind: DependencyKind| {
-        let reference = Reference::parse("a/b").unwrap();
-        let mut dependency =
-            DependencyInputs { reference, kind, platform: None, layers: None, config: None };
+        let name = DependencyName::Reference(Reference::parse("a/b").unwrap());
+        let mut dependency = DependencyInputs {
+            name,
+            kind,
+            platform: None,
+            layers: None,
+            config: None,
+            unresolved: Vec::new(),
+        };
         dependency.identify(Some(identity));
         Inputs { dependencies: vec![dependency], ..Inputs::default() }.key()
     };

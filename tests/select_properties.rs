@@ -55,6 +55,7 @@ fn source() -> impl Strategy<Value = SourceUse> {
             pattern: parts.join("/"),
             excludes: excludes.into_iter().map(str::to_owned).collect(),
             parents,
+            replaces_modes: false,
         },
     )
 }
@@ -230,7 +231,7 @@ proptest! {
         let context = context(&tree);
         let selected: BTreeSet<&str> = select(&context, &uses)
             .into_iter()
-            .map(|number| context.entries[number].path.to_str().expect("names are ASCII here"))
+            .map(|one| context.entries[one.index].path.to_str().expect("names are ASCII here"))
             .collect();
         for one in &uses {
             for path in read(&tree, one) {

@@ -47,6 +47,7 @@ rules! {
     EmptyFile: Error, "empty-file", [];
     EmptyGroup: Warning, "empty-group", [];
     ExpansionTooLong: Error, "expansion-too-long", [];
+    FailedCheck: Error, "failed-check", [];
     FlagWithoutValue: Error, "flag-without-value", [];
     IgnoredFile: Warning, "ignored-file", ["CopyIgnoredFile"];
     InstructionBeforeFrom: Error, "instruction-before-from", [];

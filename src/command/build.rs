@@ -1,10 +1,12 @@
 //! `layers build`: the whole pipeline, up to images in the engine's store.
 
 use crate::base::clock;
-use crate::base::error::usage;
+use crate::base::error::{ErrorKind, printed, usage};
+use crate::base::text::list;
 use crate::cli::{BuildArgs, Progress, PushOption, command_line, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
+use crate::lint::build_checks;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
 use crate::plan::LostImages;
 use crate::report::{diagnostics, plan, printer};
@@ -69,6 +71,7 @@ fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::
         return Ok(Exit::Done);
     }
     warn_of_age(&session, at)?;
+    refuse_failed_checks(&session, at)?;
     let prepared = secret_options.complete(&session, at)?;
     report_secrets(&prepared, at)?;
     session.provider.secrets = prepared.secrets.clone();
@@ -165,6 +168,27 @@ fn warn_of_age(session: &Session<'_>, at: &Invocation) -> anyhow::Result<()> {
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
     printer::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))
+}
+
+/// Reports the checks of Dockerfiles with `error=true` that fail, before the engine refuses to build.
+///
+/// # Errors
+/// Returns an error if a check of an image that is to be built fails.
+fn refuse_failed_checks(session: &Session<'_>, at: &Invocation) -> anyhow::Result<()> {
+    let Session { workspace, info, plan, .. } = session;
+    let images = plan.stale_images().map(|image| &workspace.graph.images[image]);
+    let failed = images.clone().filter_map(|image| build_checks::failed(image, info.frontend));
+    let problems = failed.flatten().map(|check| check.diagnostic).collect();
+    let problems = workspace.silence.apply(problems);
+    if !problems.is_empty() {
+        printer::err(&diagnostics::draw(&problems, at.paint))?;
+        return Err(printed(ErrorKind::Files).into());
+    }
+    let files = build_checks::undecided(images, info.frontend);
+    if files.is_empty() {
+        return Ok(());
+    }
+    printer::note(&format!("the engine decides about the other checks of {}\n", list(files)))
 }
 
 /// Returns the style of progress. JSON is data, which `--quiet` keeps; plain lines report all steps.

@@ -3,11 +3,12 @@
 //! Owns which diagnostics it reports in addition to those of every verb, in which format, and when they are a failure.
 
 use crate::base::Diagnostic;
-use crate::base::text::count;
+use crate::base::text::{count, list};
 use crate::cli::{CheckArgs, CheckFormat, Deny};
 use crate::exit::Exit;
 use crate::inputs::missing;
-use crate::lint;
+use crate::lint::build_checks::FailedCheck;
+use crate::lint::{self, build_checks};
 use crate::report::{annotations, diagnostics, diagnostics_json, printer};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, lock};
@@ -43,10 +44,23 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
     }
     let mut problems = workspace.silence.apply(problems);
     workspace.silence.escalate(&mut problems);
-    Ok(problems)
+    let failed = workspace.graph.images.values();
+    let failed = failed.filter_map(|image| build_checks::failed(image, workspace.frontend));
+    let is_new = |check: &FailedCheck| {
+        !problems.iter().any(|problem| problem.rule.buildkit().contains(&check.name))
+    };
+    let new: Vec<FailedCheck> = failed.flatten().filter(is_new).collect();
+    problems.extend(new.into_iter().map(|check| check.diagnostic));
+    // Images from one Dockerfile share its checks.
+    Ok(workspace.silence.apply(problems))
 }
 
 fn report(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {
+    let images = workspace.graph.images.values();
+    let files = build_checks::undecided(images, workspace.frontend);
+    if !files.is_empty() {
+        printer::note(&format!("the engine decides about the other checks of {}\n", list(files)))?;
+    }
     if problems.is_empty() {
         let images = count(workspace.graph.images.len(), "image");
         return printer::note(&format!("{images}, no problems found\n"));

@@ -10,7 +10,7 @@
 //! BuildKit's nor those of this program, but they end up in the image's files, where programs compare them (make,
 //! Python's bytecode). A fixed time would result in a different image than `docker build`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -28,15 +28,21 @@ use crate::scan::context::{Context, ContextEntry, EntryKind};
 const BLOCK: usize = 512;
 const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
+/// The mode with which files are sent whose modes do not count.
+const ANY_MODE: u32 = 0o644;
+
 /// The files of a context, ready to send.
 pub struct ContextArchive {
     context: Arc<Context>,
     /// The indexes of the entries to send, ascending.
     selected: Vec<usize>,
-    /// The required digest of the content of each chosen entry, if known.
+    /// The required digest of the content of each selected entry, if known.
     digests: Vec<Option<blake3::Hash>>,
-    /// The content of some files that was already read, by index into `chosen`.
+    /// The content of some files that was already read, by index into `selected`.
     contents: HashMap<usize, Arc<[u8]>>,
+    /// The files whose modes do not count, by index into `selected`. They are sent with one mode: what is hashed is
+    /// what is sent, and the engine's cache, which compares their modes, finds its results.
+    without_mode: BTreeSet<usize>,
 }
 
 impl fmt::Debug for ContextArchive {
@@ -59,7 +65,8 @@ impl ContextArchive {
         selected.sort_unstable();
         selected.dedup();
         let digests = vec![None; selected.len()];
-        ContextArchive { context: context.into(), digests, contents: HashMap::new(), selected }
+        let (contents, without_mode) = (HashMap::new(), BTreeSet::new());
+        ContextArchive { context: context.into(), digests, contents, without_mode, selected }
     }
 
     /// Returns the entries in the order in which they are sent.
@@ -107,11 +114,18 @@ impl ContextArchive {
         self
     }
 
-    /// Sets the content of files that was read along with their digests, by index into `chosen`. This content is
+    /// Sets the content of files that was read along with their digests, by index into `selected`. This content is
     /// sent, and the files are not read again.
     #[must_use]
     pub fn with_contents(mut self, contents: HashMap<usize, Arc<[u8]>>) -> ContextArchive {
         self.contents = contents;
+        self
+    }
+
+    /// Sets the files whose modes do not count, by index into `selected`.
+    #[must_use]
+    pub fn without_modes(mut self, files: BTreeSet<usize>) -> ContextArchive {
+        self.without_mode = files;
         self
     }
 
@@ -143,7 +157,8 @@ impl ContextArchive {
         let mut to = CountingWriter { to, bytes: 0 };
         let mut buffer = Buffer::default();
         for (number, entry) in self.entries().enumerate() {
-            write_head(&mut to, entry)?;
+            let mode = if self.without_mode.contains(&number) { ANY_MODE } else { entry.stat.mode };
+            write_head(&mut to, entry, mode)?;
             if let Some(content) = self.contents.get(&number) {
                 seen(number, content);
                 to.write_all(content)?;
@@ -213,7 +228,7 @@ fn link_of(entry: &ContextEntry) -> &[u8] {
     }
 }
 
-fn write_head(to: &mut CountingWriter<'_>, entry: &ContextEntry) -> io::Result<()> {
+fn write_head(to: &mut CountingWriter<'_>, entry: &ContextEntry, mode: u32) -> io::Result<()> {
     let (name, link) = (name_of(entry), link_of(entry));
     let (kind, device) = match entry.kind {
         EntryKind::File => (EntryType::Regular, None),
@@ -226,7 +241,7 @@ fn write_head(to: &mut CountingWriter<'_>, entry: &ContextEntry) -> io::Result<(
     let size = if entry.kind == EntryKind::File { entry.stat.size } else { 0 };
     // Tar readers do not agree on the representation of times before 1970.
     let mtime = u64::try_from(entry.stat.mtime).unwrap_or(0);
-    let mut header = header_of(kind, entry.stat.mode, mtime, size);
+    let mut header = header_of(kind, mode, mtime, size);
     if let Some((major, minor)) = device {
         header.set_device_major(major)?;
         header.set_device_minor(minor)?;

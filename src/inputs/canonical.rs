@@ -1,51 +1,82 @@
 //! Instructions in a canonical form, without their formatting.
 //!
 //! Owns which parts of an instruction's text can affect the image. The case of keywords, whitespace between words,
-//! continuation lines, and the names of stages cannot. Whitespace inside a shell-form `RUN`, the bodies of
+//! continuation lines, the names of stages, and the references of images of the repository cannot. Whitespace inside a shell-form `RUN`, the bodies of
 //! here-documents, and all flags can. Words are quoted, so that different instructions never have the same form.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::graph::evaluate::{Base, StageFrom};
+use crate::graph::reference::Reference;
 use crate::parse::{
     CommandForm, Declaration, Files, Healthcheck, Heredoc, Instruction, InstructionKind, Mount,
     Pair,
 };
 
+/// What the names of bases and sources in a file mean.
+pub(super) struct Meanings<'a> {
+    /// The index of each stage of the file among the stages that count.
+    pub(super) positions: Vec<Option<usize>>,
+    /// The names of the images of the repository, by the references with which the file refers to them.
+    pub(super) images: HashMap<&'a Reference, &'a str>,
+}
+
+impl Meanings<'_> {
+    /// Describes an image. The references of an image of the repository do not count.
+    fn describe_image(&self, reference: &Reference) -> String {
+        match self.images.get(reference) {
+            Some(name) => format!("repository image {}", quote(name)),
+            None => format!("image {reference}"),
+        }
+    }
+
+    /// Describes the value of a named context.
+    pub(super) fn describe_context(&self, context: &str) -> String {
+        match Reference::in_context(context) {
+            Some(reference) if self.images.contains_key(&reference) => {
+                self.describe_image(&reference)
+            }
+            _ => format!("context {}", quote(context)),
+        }
+    }
+
+    /// Describes a base without the name of a stage.
+    pub(super) fn describe_base(&self, base: &Base) -> String {
+        match base {
+            Base::Image(reference) => self.describe_image(reference),
+            Base::Scratch => "scratch".to_owned(),
+            Base::Context(name) => format!("context {}", quote(name)),
+            Base::Stage(index) => match self.positions.get(*index).copied().flatten() {
+                Some(position) => format!("stage {position}"),
+                // A stage that counts cannot refer to one that does not.
+                None => format!("stage {index} of the file"),
+            },
+        }
+    }
+}
+
 /// What the sources in a stage's `COPY --from` and mounts refer to, in source order.
 pub(super) struct Froms<'a> {
     rest: std::slice::Iter<'a, StageFrom>,
-    /// The index of each stage of the file among the stages that count.
-    positions: &'a [Option<usize>],
+    meanings: &'a Meanings<'a>,
 }
 
 impl<'a> Froms<'a> {
-    pub(super) fn new(froms: &'a [StageFrom], positions: &'a [Option<usize>]) -> Froms<'a> {
-        Froms { rest: froms.iter(), positions }
+    pub(super) fn new(froms: &'a [StageFrom], meanings: &'a Meanings<'a>) -> Froms<'a> {
+        Froms { rest: froms.iter(), meanings }
     }
 
     /// Returns what the next source refers to, or its text if that is unknown.
     fn take(&mut self, written: &str) -> String {
         match self.rest.next() {
             // What the named context stands for counts, not its name.
-            Some(StageFrom { context: Some(context), .. }) => format!("context {}", quote(context)),
-            Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.positions),
+            Some(StageFrom { context: Some(context), .. }) => {
+                self.meanings.describe_context(context)
+            }
+            Some(StageFrom { names: Some(base), .. }) => self.meanings.describe_base(base),
             _ => quote(written),
         }
-    }
-}
-
-/// Describes a base without the name of a stage.
-pub(super) fn describe_base(base: &Base, positions: &[Option<usize>]) -> String {
-    match base {
-        Base::Image(reference) => format!("image {reference}"),
-        Base::Scratch => "scratch".to_owned(),
-        Base::Context(name) => format!("context {}", quote(name)),
-        Base::Stage(index) => match positions.get(*index).copied().flatten() {
-            Some(position) => format!("stage {position}"),
-            // A stage that counts cannot refer to one that does not.
-            None => format!("stage {index} of the file"),
-        },
     }
 }
 

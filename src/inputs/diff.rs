@@ -189,8 +189,9 @@ fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
                 changes.push((0, Change::FileChanged { path: path_shown }));
             }
             Some(old) if old.mode != file.mode => {
-                let (now, was) = (file.mode.clone().into_owned(), old.mode.into_owned());
-                let path = path_shown;
+                // If a mode begins or ends to count, the instruction has changed.
+                let (Some(now), Some(was)) = (file.mode.clone(), old.mode) else { continue };
+                let (path, now, was) = (path_shown, now.into_owned(), was.into_owned());
                 changes.push((1, Change::ModeChanged { path, now, was }));
             }
             Some(_) => {}
@@ -213,20 +214,20 @@ fn changed_dependencies(
     name: &dyn Fn(UnitId) -> String,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (dependency, of) in own.resolved_dependencies() {
+    for (dependency, named) in own.named_dependencies() {
         let same = |old: &&DependencyInputs| {
-            (&old.reference, &old.kind, &old.platform)
-                == (&dependency.reference, &dependency.kind, &dependency.platform)
+            (&old.name, &old.kind, &old.platform)
+                == (&dependency.name, &dependency.kind, &dependency.platform)
         };
         // A new dependency is reported as the instruction that adds it.
-        let Some(old) = was.dependencies.iter().find(same).filter(|old| *old != dependency) else {
+        if was.dependencies.iter().find(same).is_none_or(|old| old == dependency) {
             continue;
-        };
-        let change = match of {
+        }
+        let change = match named.of {
             Dependency::Image(unit) => Change::Parent { image: name(unit) },
             Dependency::External(_) => {
-                let (reference, in_engine) = (old.reference.clone(), dependency.layers.is_some());
-                Change::External { reference, in_engine }
+                let reference = named.reference.clone();
+                Change::External { reference, in_engine: dependency.layers.is_some() }
             }
         };
         if !changes.contains(&change) {

@@ -23,9 +23,9 @@ pub struct FileInputs<'a> {
     /// `file`, `directory`, `symlink`, …
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
-    /// The permission bits in octal, including setuid, setgid, and sticky.
+    /// The permission bits in octal, including setuid, setgid, and sticky; `None` if they do not count.
     #[serde(borrow)]
-    pub mode: Cow<'a, str>,
+    pub mode: Option<Cow<'a, str>>,
     /// The digest of a file, the target of a symlink, or the numbers of a device.
     #[serde(borrow)]
     pub content: Option<Cow<'a, str>>,
@@ -44,17 +44,17 @@ struct FileListData {
 }
 
 impl FileList {
-    /// Creates the list from entries of a context, with the digests of files.
+    /// Creates the list from entries of a context, with the modes that count and the digests of files.
     pub fn of<'a>(
-        entries: impl Iterator<Item = (&'a ContextEntry, Option<blake3::Hash>)>,
+        entries: impl Iterator<Item = (&'a ContextEntry, Option<u32>, Option<blake3::Hash>)>,
     ) -> FileList {
         // Space for a digest, the field names, and a path of typical length.
         let mut text = Vec::with_capacity(entries.size_hint().0 * 160);
         let mut len = 0;
-        for (entry, digest) in entries {
+        for (entry, mode, digest) in entries {
             text.push(if len == 0 { b'[' } else { b',' });
             // Neither serializing text nor writing to a vector can fail.
-            serde_json::to_writer(&mut text, &describe(entry, digest)).unwrap_or_default();
+            serde_json::to_writer(&mut text, &describe(entry, mode, digest)).unwrap_or_default();
             len += 1;
         }
         text.extend_from_slice(if len == 0 { b"[]" } else { b"]" });
@@ -127,7 +127,11 @@ impl<'de> Deserialize<'de> for FileList {
     }
 }
 
-fn describe(entry: &ContextEntry, digest: Option<blake3::Hash>) -> FileInputs<'_> {
+fn describe(
+    entry: &ContextEntry,
+    mode: Option<u32>,
+    digest: Option<blake3::Hash>,
+) -> FileInputs<'_> {
     let numbers = |major: u32, minor: u32| Some(Cow::Owned(format!("{major}:{minor}")));
     let (kind, content) = match &entry.kind {
         EntryKind::File => ("file", digest.map(|digest| Cow::Owned(hex(&digest)))),
@@ -137,11 +141,11 @@ fn describe(entry: &ContextEntry, digest: Option<blake3::Hash>) -> FileInputs<'_
         EntryKind::CharDevice { major, minor } => ("char", numbers(*major, *minor)),
         EntryKind::BlockDevice { major, minor } => ("block", numbers(*major, *minor)),
     };
-    let mode = match entry.stat.mode {
+    let mode = mode.map(|mode| match mode {
         0o644 => Cow::Borrowed("0644"),
         0o755 => Cow::Borrowed("0755"),
         mode => Cow::Owned(format!("{mode:04o}")),
-    };
+    });
     FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
 }
 
@@ -192,10 +196,12 @@ mod tests {
             (entry(odd, EntryKind::Symlink("../\"x\"".into()), 0o777), None),
             (entry("tty", EntryKind::CharDevice { major: 5, minor: 0 }, 0o600), None),
         ];
-        let list = FileList::of(entries.iter().map(|(entry, digest)| (entry, *digest)));
+        let mode = |entry: &ContextEntry| Some(entry.stat.mode).filter(|mode| *mode != 0o600);
+        let list = FileList::of(entries.iter().map(|(it, digest)| (it, mode(it), *digest)));
         let files = list.read();
         assert_eq!((files.len(), list.len()), (5, 5));
-        assert_eq!(files[0].mode, "2755");
+        assert_eq!(files[0].mode.as_deref(), Some("2755"));
+        assert_eq!(files[4].mode, None);
         assert_eq!(files[1].content.as_deref(), Some(digest.to_hex().as_str()));
         assert_eq!(files[3].path, "\0a\\xff\\\"\\n");
         assert_eq!(files[3].content.as_deref(), Some("../\"x\""));

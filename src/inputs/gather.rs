@@ -16,7 +16,10 @@ use rayon::prelude::*;
 
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
-use super::{ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, own, select};
+use super::select::{EntryPart, SelectedEntry};
+use super::{
+    ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, missing, own, select,
+};
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
@@ -43,28 +46,41 @@ pub trait FileDigests: Sync {
 pub struct OwnInputs {
     /// All inputs; dependencies do not have identities yet.
     pub inputs: Inputs,
-    /// What each of the dependencies in `inputs` refers to.
-    pub dependencies: Vec<Dependency<UnitId>>,
+    /// The dependencies as the Dockerfile names them, each once per reference, kind, and platform.
+    pub dependencies: Vec<NamedDependency>,
     /// The files, ready to send.
     pub archive: Arc<ContextArchive>,
     /// The locations of the instructions, for each stage in `inputs`.
     pub stage_locations: Vec<StageLocations>,
     /// The directory of the context, relative to the repository's root.
     pub context: RelPath,
+    /// The first file that the build requires and the context lacks.
+    pub missing: Option<Box<Diagnostic>>,
+}
+
+/// A dependency as a Dockerfile names it.
+#[derive(Debug, Clone)]
+pub struct NamedDependency {
+    /// The reference.
+    pub reference: Reference,
+    /// The image that it refers to.
+    pub of: Dependency<UnitId>,
+    /// The index in the dependencies of the inputs. Different references to one image of the repository share it.
+    pub index: usize,
 }
 
 impl OwnInputs {
-    /// Returns the dependencies in the inputs with what they refer to.
-    pub fn resolved_dependencies(
+    /// Returns the dependencies as the Dockerfile names them, with their inputs.
+    pub fn named_dependencies(
         &self,
-    ) -> impl Iterator<Item = (&DependencyInputs, Dependency<UnitId>)> {
-        self.inputs.dependencies.iter().zip(self.dependencies.iter().copied())
+    ) -> impl Iterator<Item = (&DependencyInputs, &NamedDependency)> {
+        self.dependencies.iter().map(|named| (&self.inputs.dependencies[named.index], named))
     }
 
     /// Returns the base that a `FROM` names.
     pub fn base(&self, reference: &Reference) -> Option<Dependency<UnitId>> {
-        let mut bases = self.resolved_dependencies().filter(|(it, _)| it.kind.is_base());
-        bases.find(|(it, _)| it.reference == *reference).map(|(_, of)| of)
+        let mut bases = self.named_dependencies().filter(|(it, _)| it.kind.is_base());
+        bases.find(|(_, named)| named.reference == *reference).map(|(_, named)| named.of)
     }
 }
 
@@ -170,14 +186,17 @@ impl<'a> ContextReader<'a> {
         request: GatherRequest<'_>,
         files: FileList,
         archive: Arc<ContextArchive>,
+        context: &Context,
     ) -> OwnInputs {
-        let with = (request.units.platform(self.unit), request.attestations);
+        let GatherRequest { graph, units, attestations, .. } = request;
+        let with = (units.platform(self.unit), attestations);
         OwnInputs {
-            inputs: own::inputs_of(self.image, with, files, self.doubt),
-            dependencies: own::dependencies_of(self.image, self.unit, request.units),
+            inputs: own::inputs_of((graph, self.image), with, files, self.doubt),
+            dependencies: own::dependencies_of((graph, self.image), self.unit, units),
             archive,
             stage_locations: own::stage_locations(self.image),
             context: self.image.context.clone(),
+            missing: missing::find_required(request.root, self.image, context).map(Box::new),
         }
     }
 }
@@ -187,8 +206,8 @@ struct ContextWalk<'a> {
     /// The readers, each with the index of its choice.
     readers: Vec<(ContextReader<'a>, usize)>,
     context: Result<Arc<Context>, InfrastructureError>,
-    /// The indexes of the entries that are read, ascending. Images with the same sources share a choice.
-    choices: Vec<Vec<usize>>,
+    /// The entries that are read, in the order of the context. Images with the same sources share a choice.
+    choices: Vec<Vec<SelectedEntry>>,
 }
 
 impl ContextWalk<'_> {
@@ -200,13 +219,16 @@ impl ContextWalk<'_> {
         let ContextWalk { readers, context, choices } = self;
         let results: Vec<Result<_, InfrastructureError>> = choices
             .into_par_iter()
-            .map(|selected| take(context.as_ref().map_err(Clone::clone)?, selected, read))
+            .map(|selected| take(context.as_ref().map_err(Clone::clone)?, &selected, read))
             .collect();
         readers
             .into_par_iter()
             .map(|(reader, choice)| {
-                let result = results[choice].clone();
-                (reader.unit, result.map(|(files, archive)| reader.own(request, files, archive)))
+                let own = results[choice].clone().and_then(|(files, archive)| {
+                    let context = context.as_ref().map_err(Clone::clone)?;
+                    Ok(reader.own(request, files, archive, context))
+                });
+                (reader.unit, own)
             })
             .collect()
     }
@@ -215,21 +237,29 @@ impl ContextWalk<'_> {
 /// Returns the chosen files of a context, as inputs and ready to send.
 fn take(
     context: &Arc<Context>,
-    selected: Vec<usize>,
+    selected: &[SelectedEntry],
     read: &ReadFiles,
 ) -> Result<(FileList, Arc<ContextArchive>), InfrastructureError> {
-    if let Some(message) = selected.iter().find_map(|number| read.failures.get(number)) {
+    if let Some(message) = selected.iter().find_map(|one| read.failures.get(&one.index)) {
         return Err(message.clone());
     }
-    let digests: Vec<Option<blake3::Hash>> =
-        selected.iter().map(|number| read.digests[*number]).collect();
-    let entries = selected.iter().map(|number| &context.entries[*number]);
-    let files = FileList::of(entries.zip(digests.iter().copied()));
-    let content = |(at, number)| Some((at, Arc::clone(read.contents.get(number)?)));
-    let contents = selected.iter().enumerate().filter_map(content).collect();
-    let archive = ContextArchive::of(Arc::clone(context), selected);
+    let counted = selected.iter().filter(|one| one.part != EntryPart::Path);
+    let files = FileList::of(counted.map(|one| {
+        let entry = &context.entries[one.index];
+        (entry, one.mode(entry), read.digests[one.index])
+    }));
+    let digests = selected.iter().map(|one| read.digests[one.index]).collect();
+    let numbered = || selected.iter().enumerate();
+    let content =
+        |(at, one): (usize, &SelectedEntry)| Some((at, Arc::clone(read.contents.get(&one.index)?)));
+    let contents = numbered().filter_map(content).collect();
+    let without_mode =
+        numbered().filter(|(_, one)| one.mode(&context.entries[one.index]).is_none());
+    let without_mode = without_mode.map(|(at, _)| at).collect();
+    let indexes = selected.iter().map(|one| one.index).collect();
+    let archive = ContextArchive::of(Arc::clone(context), indexes);
     let archive = archive.with_digests(digests).with_contents(contents);
-    Ok((files, Arc::new(archive)))
+    Ok((files, Arc::new(archive.without_modes(without_mode))))
 }
 
 fn walk<'a>(
@@ -255,9 +285,9 @@ fn walk<'a>(
     let choices = match &context {
         Ok(context) => {
             let state_entries = state_entries_of(context, state_directory);
-            let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<usize> {
+            let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<SelectedEntry> {
                 let mut selected = select(context, uses);
-                selected.retain(|number| !state_entries.contains(number));
+                selected.retain(|one| !state_entries.contains(&one.index));
                 selected
             };
             uses.par_iter().map(choose).collect()
@@ -371,8 +401,8 @@ fn look_up(walk: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec
         return (ReadFiles::default(), Vec::new());
     };
     let mut marks = vec![false; context.entries.len()];
-    for number in walk.choices.iter().flatten() {
-        marks[*number] = context.entries[*number].kind == EntryKind::File;
+    for SelectedEntry { index, .. } in walk.choices.iter().flatten() {
+        marks[*index] = context.entries[*index].kind == EntryKind::File;
     }
     let find = |(entry, mark): (&ContextEntry, &bool)| {
         mark.then(|| digests.find(&context.path_of(entry), &entry.stat)).flatten()

@@ -8,6 +8,7 @@
 //! Adding a field requires a new [`FORMAT`], which changes every key.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::Reference;
 
 /// The version of [`Inputs`].
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Everything that determines an image's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +62,8 @@ pub struct StageInputs {
     pub name: Option<String>,
     /// The `ONBUILD` triggers of the base.
     pub triggers: Vec<String>,
-    /// The arguments that the stage declares or its `FROM` uses, with their values.
+    /// The arguments that the stage declares, and those that its `FROM` uses to name an external image, with their
+    /// values.
     pub arguments: Vec<ArgumentInputs>,
     /// The instructions in canonical form.
     pub instructions: Vec<String>,
@@ -79,8 +81,9 @@ pub struct ArgumentInputs {
 /// A dependency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DependencyInputs {
-    /// The image's reference.
-    pub reference: Reference,
+    /// The image.
+    #[serde(flatten)]
+    pub name: DependencyName,
     /// How the stage uses the image.
     pub kind: DependencyKind,
     /// The platform to use the image for.
@@ -89,14 +92,47 @@ pub struct DependencyInputs {
     pub layers: Option<String>,
     /// The identity of the configuration, if it is inherited.
     pub config: Option<String>,
+    /// The references of an image of the repository that the engine does not have: it is unknown what they point to
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unresolved: Vec<Reference>,
+}
+
+/// What counts of the name of a dependency.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DependencyName {
+    /// The name of an image of the repository. The reference by which the Dockerfile refers to it does not count: it
+    /// changes with every version, and a child cannot observe it.
+    Image(String),
+    /// The reference of an external image.
+    Reference(Reference),
+}
+
+impl fmt::Display for DependencyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DependencyName::Image(name) => f.write_str(name),
+            DependencyName::Reference(reference) => reference.fmt(f),
+        }
+    }
 }
 
 impl DependencyInputs {
+    /// Returns the reference of an external image.
+    pub fn reference(&self) -> Option<&Reference> {
+        match &self.name {
+            DependencyName::Image(_) => None,
+            DependencyName::Reference(reference) => Some(reference),
+        }
+    }
+
     /// Sets the identity of the image.
     pub fn identify(&mut self, identity: Option<&Identity>) {
         let inherits = !matches!(self.kind, DependencyKind::Copy | DependencyKind::Mount);
         self.layers = identity.map(|identity| identity.layers.clone());
         self.config = identity.filter(|_| inherits).map(|identity| identity.config.clone());
+        self.unresolved.clear();
     }
 }
 

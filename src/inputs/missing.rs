@@ -2,7 +2,7 @@
 //!
 //! Owns these warnings. They report only what is certain, and skip sources that depend on a variable of an image,
 //! or that versions of BuildKit read differently. A missing file is a warning and not an error, because a step
-//! before the build may create it.
+//! before the build may create it. A build refuses an image whose required files are missing when it reads the context.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::select::{SourceUse, select};
+use super::select::{EntryPart, SourceUse, exists, select};
 use super::wildcard::Wildcard;
 use crate::base::text::closest;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
@@ -48,22 +48,54 @@ fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
         .filter(|one| one.certain && one.pattern != "." && !matches!(one.kind, ContextKind::Sent))
 }
 
+/// Returns the first file that the build of an image requires and the context lacks.
+pub(super) fn find_required(root: &Path, image: &Image, context: &Context) -> Option<Diagnostic> {
+    let is_missing = |one: &ContextUse| required_path(one).is_some_and(|it| !exists(context, &it));
+    if image.has_unknown_frontend() || !certain_uses(image).any(is_missing) {
+        return None;
+    }
+    on_disk(root, &[image], |shelf| {
+        let mut missing = certain_uses(image).filter(|one| is_missing(one));
+        missing.find_map(|one| shelf.look_for(image, one))
+    })?
+}
+
+/// Returns the path without which BuildKit fails. A pattern may match nothing, but the directories before its first
+/// wildcard must exist. Versions of BuildKit differ about `--parents`.
+fn required_path(one: &ContextUse) -> Option<String> {
+    if one.kind == ContextKind::Bind {
+        return Some(one.pattern.clone());
+    }
+    let parts = one.pattern.split('/').take_while(|part| !Wildcard::is_in(part));
+    let plain = parts.collect::<Vec<_>>().join("/");
+    Some(plain).filter(|plain| !plain.is_empty() && !one.parents)
+}
+
 fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
-    let Some(first) = images.first() else { return Vec::new() };
+    let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
+    on_disk(root, images, |shelf| {
+        uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
+    })
+    .unwrap_or_default()
+}
+
+/// Calls a function with the context that some images share; `None` if it cannot be read.
+fn on_disk<T>(
+    root: &Path,
+    images: &[&Image],
+    look: impl FnOnce(&ContextOnDisk<'_>) -> T,
+) -> Option<T> {
+    let first = images.first()?;
     let directory = first.context.under(root);
-    let Ok((ignore, mistakes)) = IgnoreFile::load(root, &first.dockerfile, &first.context) else {
-        return Vec::new();
-    };
+    let (ignore, mistakes) = IgnoreFile::load(root, &first.dockerfile, &first.context).ok()?;
     if !mistakes.is_empty() {
         // It is unknown what the ignore file hides; its mistakes are reported elsewhere.
-        return Vec::new();
+        return None;
     }
     // A context that cannot be read is reported where it is set, or by the build.
-    let Ok(context) = Context::walk(&directory, &ignore) else { return Vec::new() };
-    let shelf =
-        ContextOnDisk { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
-    let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
-    uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
+    let context = Context::walk(&directory, &ignore).ok()?;
+    let (context, ignore) = (&context, &ignore);
+    Some(look(&ContextOnDisk { root, context, ignore, everything: OnceCell::new() }))
 }
 
 /// A context, as sent and as it is on disk.
@@ -81,10 +113,13 @@ impl ContextOnDisk<'_> {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),
             parents: one.parents,
+            replaces_modes: false,
         };
         let parts = || one.pattern.split('/');
+        let required = required_path(one);
+        let is_missing = required.as_ref().is_some_and(|it| !exists(self.context, it));
         if parts().any(|part| Wildcard::is_in(part) && Wildcard::new(part).is_none())
-            || !select(self.context, std::slice::from_ref(&source)).is_empty()
+            || !is_missing && matches(self.context, &source)
         {
             return None;
         }
@@ -92,13 +127,20 @@ impl ContextOnDisk<'_> {
             .everything
             .get_or_init(|| Context::walk(&self.context.root, &IgnoreFile::default()).ok())
             .as_ref()?;
-        let hidden = select(everything, &[source]);
-        // Choose the entry that the pattern itself names, or else the deepest one: parent directories come first.
-        let named = everything.position(one.pattern.as_bytes());
-        match named.as_ref().or(hidden.last()).map(|entry| &everything.entries[*entry]) {
-            Some(entry) => Some(self.describe_ignored(image, one, entry)),
-            None => Some(describe_missing(self.root, everything, image, one)),
+        let is_hidden = match required.filter(|_| is_missing) {
+            Some(required) => exists(everything, &required),
+            None => matches(everything, &source),
+        };
+        if !is_hidden {
+            // BuildKit copies what a pattern matches, even if that is nothing.
+            let is_reported = is_missing || one.parents;
+            return is_reported.then(|| describe_missing(self.root, everything, image, one));
         }
+        // Choose the entry that the pattern itself names, or else the deepest one: parent directories come first.
+        let hidden = select(everything, &[source]);
+        let named = everything.position(one.pattern.as_bytes());
+        let index = named.or(hidden.last().map(|one| one.index))?;
+        Some(self.describe_ignored(image, one, &everything.entries[index]))
     }
 
     fn describe_ignored(
@@ -153,8 +195,9 @@ fn describe_missing(
     image: &Image,
     one: &ContextUse,
 ) -> Diagnostic {
-    let pattern = &one.pattern;
-    let is_pattern = one.kind != ContextKind::Bind && Wildcard::is_in(pattern);
+    let required = required_path(one);
+    let pattern = required.as_ref().unwrap_or(&one.pattern);
+    let is_pattern = required.is_none() && Wildcard::is_in(pattern);
     let context = &image.context;
     let where_ = match context.is_root() {
         true => Cow::from("the repository root"),
@@ -165,6 +208,9 @@ fn describe_missing(
         false => format!("`{pattern}` not found in {where_}"),
     };
     let problem = with_location(Diagnostic::new(Rule::MissingFile, message), image, one);
+    if everything.position(pattern.as_bytes()).is_some() {
+        return problem.note("it is a symbolic link to a path that does not exist in the context");
+    }
     if is_pattern {
         return problem;
     }
@@ -185,6 +231,12 @@ fn describe_missing(
         ));
     }
     problem
+}
+
+/// Returns whether a source selects more than the directories on its path.
+fn matches(context: &Context, source: &SourceUse) -> bool {
+    let selected = select(context, std::slice::from_ref(source));
+    selected.iter().any(|one| one.part != EntryPart::Path)
 }
 
 /// Returns a name similar to the missing one, in the same directory.

@@ -21,9 +21,9 @@ pub mod wildcard;
 
 pub use archive::ContextArchive;
 pub use diff::Change;
-pub use gather::{ExternalDescription, Externals, FileDigests, OwnInputs, gather};
+pub use gather::{ExternalDescription, Externals, FileDigests, NamedDependency, OwnInputs, gather};
 pub use identity::{Identity, KEY_LABEL, PROOF_LABEL};
 pub use inheritance::Inheritance;
-pub use key::{DependencyInputs, Inputs};
+pub use key::{DependencyInputs, DependencyName, Inputs};
 pub use own::commands_of;
 pub use select::{SourceUse, select};

@@ -7,16 +7,19 @@
 use std::collections::BTreeMap;
 
 use super::SourceUse;
-use super::canonical::{Froms, describe, describe_base};
+use super::canonical::{Froms, Meanings, describe};
 use super::files::FileList;
-use super::gather::{Externals, StageLocations};
-use super::key::{ArgumentInputs, DependencyInputs, DownloadInputs, FORMAT, Inputs, StageInputs};
+use super::gather::{Externals, NamedDependency, StageLocations};
+use super::key::{
+    ArgumentInputs, DependencyInputs, DependencyName, DownloadInputs, FORMAT, Inputs, StageInputs,
+};
 use crate::base::{Platform, Span, UnitId};
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
-use crate::graph::evaluate::{StageDependency, StageView};
+use crate::graph::evaluate::{Base, StageDependency, StageView};
 use crate::graph::units::Units;
-use crate::graph::{Dependency, Image};
+use crate::graph::{Dependency, Graph, Image};
+use crate::parse::InstructionKind;
 
 /// What is unknown about an image's inputs, so that more counts than the image uses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,13 +53,14 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<SourceUse>, 
         pattern: one.written.clone(),
         excludes: one.excludes.clone(),
         parents: one.parents,
+        replaces_modes: one.replaces_modes,
     });
     (uses.collect(), doubt)
 }
 
 /// Returns the inputs of an image with the files that it reads.
 pub(super) fn inputs_of(
-    image: &Image,
+    (graph, image): (&Graph, &Image),
     (platform, attestations): (&Platform, &Attestations),
     files: FileList,
     doubt: Doubt,
@@ -79,7 +83,7 @@ pub(super) fn inputs_of(
     });
     let settings = settings.chain(attested);
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
-    let positions = positions_among_reached(&evaluation.stages);
+    let meanings = meanings_of(graph, image);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
     let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
         address: download.address.clone(),
@@ -92,14 +96,9 @@ pub(super) fn inputs_of(
         platform: platform.clone(),
         text: unknown.then(|| image.file.source.text().to_owned()),
         settings: settings.collect(),
-        stages: stages
-            .map(|(index, stage)| stage_inputs(image, index, stage, &positions))
-            .collect(),
-        target: evaluation.target.and_then(|target| positions[target]),
-        dependencies: distinct_dependencies(image)
-            .into_iter()
-            .map(|(dependency, _)| dependency_inputs(dependency))
-            .collect(),
+        stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &meanings)).collect(),
+        target: evaluation.target.and_then(|target| meanings.positions[target]),
+        dependencies: distinct_inputs(graph, image),
         downloads: downloads.collect(),
         whole_context: doubt.files,
         files,
@@ -108,26 +107,31 @@ pub(super) fn inputs_of(
 
 /// Returns how many commands the build of an image runs.
 pub fn commands_of(image: &Image) -> usize {
-    let none = Attestations::default();
-    let inputs =
-        inputs_of(image, (&Platform::default(), &none), FileList::new(&[]), Doubt::default());
-    let instructions = inputs.stages.iter().flat_map(|stage| &stage.instructions);
-    instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
+    let views = image.evaluation.stages.iter().zip(&image.file.stages);
+    let reached = views.filter(|(view, _)| view.reached);
+    let instructions = reached.flat_map(|(_, stage)| &stage.instructions);
+    instructions.filter(|it| matches!(it.kind, InstructionKind::Run(_))).count()
 }
 
-/// Returns what each dependency in the inputs of a unit refers to.
+/// Returns the dependencies of a unit as its Dockerfile names them.
 pub(super) fn dependencies_of(
-    image: &Image,
+    (graph, image): (&Graph, &Image),
     unit: UnitId,
     units: &Units,
-) -> Vec<Dependency<UnitId>> {
-    let of = |(dependency, of): (&StageDependency, Dependency)| match of {
-        Dependency::Image(parent) => {
-            Dependency::Image(units.parent(unit, parent, dependency.platform.as_ref()))
-        }
-        Dependency::External(id) => Dependency::External(id),
+) -> Vec<NamedDependency> {
+    let inputs = distinct_inputs(graph, image);
+    let named = |(dependency, of): (&StageDependency, Dependency)| {
+        let own = dependency_inputs(graph, dependency, of);
+        let of = match of {
+            Dependency::Image(parent) => {
+                Dependency::Image(units.parent(unit, parent, dependency.platform.as_ref()))
+            }
+            Dependency::External(id) => Dependency::External(id),
+        };
+        let index = inputs.iter().position(|it| *it == own)?;
+        Some(NamedDependency { reference: dependency.reference.clone(), of, index })
     };
-    distinct_dependencies(image).into_iter().map(of).collect()
+    distinct_dependencies(image).into_iter().filter_map(named).collect()
 }
 
 /// Returns the locations of the instructions in the inputs.
@@ -159,6 +163,14 @@ fn positions_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
     stages.iter().map(|stage| if stage.reached { next.next() } else { None }).collect()
 }
 
+/// Returns what the names in the Dockerfile of an image mean.
+fn meanings_of<'a>(graph: &'a Graph, image: &'a Image) -> Meanings<'a> {
+    let images = image.dependencies_on_images();
+    let images = images.map(|(it, parent)| (&it.reference, graph.images[parent].name.as_str()));
+    let positions = positions_among_reached(&image.evaluation.stages);
+    Meanings { positions, images: images.collect() }
+}
+
 /// Returns whether triggers run in any stage that counts.
 fn has_triggers(image: &Image) -> bool {
     image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty())
@@ -168,18 +180,25 @@ fn stage_inputs(
     image: &Image,
     index: usize,
     view: &StageView,
-    positions: &[Option<usize>],
+    meanings: &Meanings<'_>,
 ) -> StageInputs {
     let base = match (&view.context, &view.base) {
-        (Some(context), _) => format!("named context {context}"),
-        (None, Some(base)) => describe_base(base, positions),
+        (Some(context), _) => format!("named {}", meanings.describe_context(context)),
+        (None, Some(base)) => meanings.describe_base(base),
         (None, None) => view.base_text.clone(),
     };
     // Triggers refer to stages by name, so if any stage runs one, names count.
     let names_count = has_triggers(image);
-    let mut froms = Froms::new(&view.froms, positions);
+    let mut froms = Froms::new(&view.froms, meanings);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
-    let arguments = view.arguments.iter().map(|(name, value)| {
+    // What `FROM` makes of its arguments counts as the base. The arguments themselves only explain why an external
+    // image is another one.
+    let is_external = match (&view.context, &view.base) {
+        (None, Some(Base::Image(reference))) => !meanings.images.contains_key(reference),
+        _ => false,
+    };
+    let of_from = view.from_arguments.iter().filter(|_| is_external);
+    let arguments = of_from.chain(&view.arguments).map(|(name, value)| {
         let value = value.as_ref().map(|value| stored_value(name, value));
         ArgumentInputs { name: name.clone(), value }
     });
@@ -193,7 +212,16 @@ fn stage_inputs(
     }
 }
 
-/// Returns the dependencies of an image, each once per kind and platform.
+/// Returns the inputs of the dependencies of an image, sorted by name, each once per kind and platform.
+fn distinct_inputs(graph: &Graph, image: &Image) -> Vec<DependencyInputs> {
+    let inputs = image.resolved_dependencies().map(|(dependency, of)| {
+        let inputs = dependency_inputs(graph, dependency, of);
+        ((inputs.name.clone(), inputs.kind, inputs.platform.clone()), inputs)
+    });
+    inputs.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// Returns the dependencies of an image, each once per reference, kind, and platform.
 fn distinct_dependencies(image: &Image) -> Vec<(&StageDependency, Dependency)> {
     let mut dependencies: BTreeMap<_, (&StageDependency, Dependency)> = BTreeMap::new();
     for (dependency, of) in image.resolved_dependencies() {
@@ -203,7 +231,19 @@ fn distinct_dependencies(image: &Image) -> Vec<(&StageDependency, Dependency)> {
     dependencies.into_values().collect()
 }
 
-fn dependency_inputs(dependency: &StageDependency) -> DependencyInputs {
-    let (reference, platform) = (dependency.reference.clone(), dependency.platform.clone());
-    DependencyInputs { reference, kind: dependency.kind, platform, layers: None, config: None }
+fn dependency_inputs(
+    graph: &Graph,
+    dependency: &StageDependency,
+    of: Dependency,
+) -> DependencyInputs {
+    let name = match of {
+        Dependency::Image(parent) => DependencyName::Image(graph.images[parent].name.clone()),
+        Dependency::External(_) => DependencyName::Reference(dependency.reference.clone()),
+    };
+    let platform = dependency.platform.clone();
+    let (layers, config, unresolved) = (None, None, Vec::new());
+    DependencyInputs { name, kind: dependency.kind, platform, layers, config, unresolved }
 }
+
+#[cfg(test)]
+mod tests;

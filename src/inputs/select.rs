@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 
 use super::wildcard::Wildcard;
-use crate::scan::context::{Context, EntryKind, lies_in};
+use crate::scan::context::{Context, ContextEntry, EntryKind, lies_in};
 use crate::scan::ignore_file::IgnoreFile;
 
 /// The maximum number of symlinks on one path, for the kernel and for BuildKit.
@@ -28,12 +28,15 @@ pub struct SourceUse {
     pub excludes: Vec<String>,
     /// Whether `--parents` is set: then `**` matches any depth, and `/./` marks where the kept path begins.
     pub parents: bool,
+    /// Whether an octal `--chmod` replaces the permission bits of files.
+    pub replaces_modes: bool,
 }
 
 impl SourceUse {
     /// Creates a source without flags.
     pub fn of(pattern: impl Into<String>) -> SourceUse {
-        SourceUse { pattern: pattern.into(), excludes: Vec::new(), parents: false }
+        let pattern = pattern.into();
+        SourceUse { pattern, excludes: Vec::new(), parents: false, replaces_modes: false }
     }
 
     /// Returns the whole context, for sources that are unknown.
@@ -42,16 +45,65 @@ impl SourceUse {
     }
 }
 
-/// Returns the indexes of the entries that the sources can read and of the directories that contain them,
-/// ascending.
-pub fn select(context: &Context, uses: &[SourceUse]) -> Vec<usize> {
-    let mut selected = SelectedEntries { context, marks: vec![false; context.entries.len()] };
+/// What counts of an entry, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryPart {
+    /// Nothing: it is a directory on the path to what is read, and only has to be there.
+    Path,
+    /// Everything except the permission bits. BuildKit's copy applies `--chmod` to files in place of them, but the one
+    /// in Docker 20.10 keeps their other mode bits, and the mode of a source directory.
+    Content,
+    /// Everything.
+    All,
+}
+
+/// An entry of a context that sources can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelectedEntry {
+    /// Its index in the context.
+    pub index: usize,
+    /// What counts of it.
+    pub part: EntryPart,
+}
+
+impl SelectedEntry {
+    /// Returns the mode of the entry, or `None` if its mode does not count.
+    pub fn mode(self, entry: &ContextEntry) -> Option<u32> {
+        let mode = entry.stat.mode;
+        let is_replaced = self.part == EntryPart::Content && entry.kind == EntryKind::File;
+        (!is_replaced || mode & !PERMISSIONS != 0).then_some(mode)
+    }
+}
+
+/// The permission bits of a mode.
+const PERMISSIONS: u32 = 0o777;
+
+/// Returns the entries that the sources can read and the directories that contain them, in the order of the context.
+pub fn select(context: &Context, uses: &[SourceUse]) -> Vec<SelectedEntry> {
+    let parts = vec![None; context.entries.len()];
+    let mut selected = SelectedEntries { context, parts, part: EntryPart::All };
     for one in uses {
         if selected.add(one).is_none() {
-            return (0..context.entries.len()).collect();
+            let all = 0..context.entries.len();
+            return all.map(|index| SelectedEntry { index, part: EntryPart::All }).collect();
         }
     }
-    selected.with_directories()
+    // With `--parents`, the directories above are copied too.
+    let has_parents = uses.iter().any(|one| one.parents);
+    selected.with_directories(if has_parents { EntryPart::All } else { EntryPart::Path })
+}
+
+/// Returns whether a path without `..` resolves to an entry, through symlinks; true if that cannot be determined.
+pub(super) fn exists(context: &Context, path: &str) -> bool {
+    let is_link = |number: usize| matches!(context.entries[number].kind, EntryKind::Symlink(_));
+    if context.position(path.as_bytes()).is_some_and(|number| !is_link(number)) {
+        return true;
+    }
+    let parts = vec![None; context.entries.len()];
+    let mut selected = SelectedEntries { context, parts, part: EntryPart::All };
+    let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+    let ahead = names.rev().map(|name| PathComponent::Name(name.as_bytes().to_vec())).collect();
+    selected.search(Vec::new(), ahead).is_none_or(|found| !found.is_empty())
 }
 
 /// One component of a source's path.
@@ -72,14 +124,23 @@ struct SearchState {
     /// The remaining steps, the next one last.
     ahead: Vec<PathComponent>,
     links: usize,
+    /// Whether a wildcard was passed.
+    is_matched: bool,
 }
 
 struct SelectedEntries<'a> {
     context: &'a Context,
-    marks: Vec<bool>,
+    /// What counts of each entry; `None` if it is not selected.
+    parts: Vec<Option<EntryPart>>,
+    /// What counts of the entries of the current source.
+    part: EntryPart,
 }
 
 impl SelectedEntries<'_> {
+    fn mark(&mut self, number: usize) {
+        self.parts[number] = self.parts[number].max(Some(self.part));
+    }
+
     /// Adds the entries of one source; `None` if only the whole context will do.
     fn add(&mut self, one: &SourceUse) -> Option<()> {
         // A `!` among the excludes includes files again by rules that differ between versions, and an invalid
@@ -88,8 +149,10 @@ impl SelectedEntries<'_> {
             .ok()
             .filter(|excludes| !excludes.has_exceptions())
             .unwrap_or_default();
+        self.part = if one.replaces_modes { EntryPart::Content } else { EntryPart::All };
+        // Without `--parents`, `**` is `*`: BuildKit uses Go's `filepath.Match`.
         self.follow(Vec::new(), &one.pattern, &excludes)?;
-        if one.parents || one.pattern.contains("**") {
+        if one.parents {
             self.match_deep(&one.pattern, &excludes)?;
         }
         Some(())
@@ -120,8 +183,13 @@ impl SelectedEntries<'_> {
             }
         }
         ahead.reverse();
+        self.search(directory, ahead)
+    }
+
+    /// Returns the paths that some steps resolve to; the next step is the last one.
+    fn search(&mut self, directory: Vec<u8>, ahead: Vec<PathComponent>) -> Option<Vec<Vec<u8>>> {
         let mut found = Vec::new();
-        let mut open = vec![SearchState { directory, ahead, links: 0 }];
+        let mut open = vec![SearchState { directory, ahead, links: 0, is_matched: false }];
         let mut seen: HashSet<SearchState> = HashSet::new();
         while let Some(mut state) = open.pop() {
             if state.links > MOST_LINKS {
@@ -138,6 +206,10 @@ impl SelectedEntries<'_> {
                     open.push(state);
                 }
                 Some(step) => {
+                    if matches!(step, PathComponent::Wild(_)) {
+                        self.list(&state);
+                        state.is_matched = true;
+                    }
                     let mut entered = false;
                     for number in self.named(&state.directory, &step)? {
                         let next = self.enter(number, &state);
@@ -154,6 +226,14 @@ impl SelectedEntries<'_> {
             }
         }
         Some(found)
+    }
+
+    /// Marks the directory in which BuildKit searches for a pattern: it must exist, even if nothing in it matches.
+    fn list(&mut self, state: &SearchState) {
+        let directory = self.context.position(&state.directory).filter(|_| !state.is_matched);
+        if let Some(number) = directory {
+            self.parts[number] = self.parts[number].max(Some(EntryPart::Path));
+        }
     }
 
     /// Returns the entries of a directory that a step may refer to.
@@ -180,7 +260,7 @@ impl SelectedEntries<'_> {
         let entry = &self.context.entries[number];
         match &entry.kind {
             EntryKind::Symlink(text) => {
-                self.marks[number] = true;
+                self.mark(number);
                 let text = text.as_bytes();
                 let absolute = text.starts_with(b"/");
                 let directory = if absolute { Vec::new() } else { state.directory.clone() };
@@ -193,7 +273,7 @@ impl SelectedEntries<'_> {
                         PathComponent::Name(name.to_vec())
                     }
                 }));
-                Some(SearchState { directory, ahead, links: state.links + 1 })
+                Some(SearchState { directory, ahead, links: state.links + 1, ..*state })
             }
             EntryKind::Directory => {
                 Some(SearchState { directory: entry.bytes().to_vec(), ..state.clone() })
@@ -205,20 +285,19 @@ impl SelectedEntries<'_> {
         }
     }
 
-    /// Marks an entry and everything in it, except what is excluded in both interpretations of the patterns:
-    /// relative to the source, and relative to the context.
+    /// Marks an entry and everything in it, except what is excluded: BuildKit matches the patterns relative to the
+    /// source (`shouldIncludePath` in its `cache/contenthash/checksum.go`, `copy` in fsutil's `copy/copy.go`).
     fn take(&mut self, path: &[u8], excludes: &IgnoreFile) {
         if let Some(number) = self.context.position(path) {
-            self.marks[number] = true;
+            self.mark(number);
         }
         let start = if path.is_empty() { 0 } else { path.len() + 1 };
         let mut matcher = excludes.matcher();
         for number in self.context.below(path) {
             let entry_path = self.context.entries[number].bytes();
-            let excluded = !excludes.is_empty()
-                && matcher.ignored(entry_path)
-                && matcher.ignored(&entry_path[start..]);
-            self.marks[number] |= !excluded;
+            if excludes.is_empty() || !matcher.ignored(&entry_path[start..]) {
+                self.mark(number);
+            }
         }
     }
 
@@ -249,27 +328,33 @@ impl SelectedEntries<'_> {
                     self.follow(above.to_vec(), std::str::from_utf8(name).ok()?, excludes)?;
                 }
                 // Entries below a match also match, so there is no need to add them here.
+                // The patterns could be relative to the pivot or to the context.
                 let excluded = !excludes.is_empty()
                     && excludes.ignored(&path)
                     && excludes.ignored(&path[start..]);
-                self.marks[number] |= !excluded;
+                if !excluded {
+                    self.mark(number);
+                }
             }
         }
         Some(())
     }
 
-    /// Returns the marked entries and all directories that contain them, because their modes are copied too.
-    fn with_directories(mut self) -> Vec<usize> {
+    /// Returns the marked entries and all directories that contain them, of which `part` counts.
+    fn with_directories(mut self, part: EntryPart) -> Vec<SelectedEntry> {
+        self.part = part;
         let mut last: &[u8] = b"";
-        for number in (0..self.marks.len()).rev() {
+        for number in (0..self.parts.len()).rev() {
             let path = self.context.entries[number].bytes();
-            self.marks[number] |= lies_in(path, last);
-            if self.marks[number] {
+            if lies_in(path, last) {
+                self.mark(number);
+            }
+            if self.parts[number].is_some() {
                 last = path;
             }
         }
-        let marked = self.marks.iter().enumerate().filter(|(_, mark)| **mark);
-        marked.map(|(number, _)| number).collect()
+        let parts = self.parts.into_iter().enumerate();
+        parts.filter_map(|(index, part)| Some(SelectedEntry { index, part: part? })).collect()
     }
 }
 

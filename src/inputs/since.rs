@@ -164,14 +164,15 @@ fn compare_one(
     let (_, doubt) = uses_of(graph, image);
     let units = Units::for_one(graph.images.len(), sides.platform.clone());
     let own = OwnInputs {
-        inputs: own::inputs_of(image, with, files.clone(), doubt),
-        dependencies: own::dependencies_of(image, units.first_of(id), &units),
+        inputs: own::inputs_of((graph, image), with, files.clone(), doubt),
+        dependencies: own::dependencies_of((graph, image), units.first_of(id), &units),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
         stage_locations: own::stage_locations(image),
         context: image.context.clone(),
+        missing: None,
     };
     let (_, doubt) = uses_of(sides.then.graph, old);
-    let was = own::inputs_of(old, with, old_files.clone(), doubt);
+    let was = own::inputs_of((sides.then.graph, old), with, old_files.clone(), doubt);
     if own.inputs != was {
         let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);

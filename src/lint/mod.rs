@@ -1,13 +1,14 @@
 //! What is suspicious in a repository that can be built nevertheless.
 //!
 //! Owns the rules about linked images: what references name (`externals`), what stages contain (`stages`), what an old
-//! frontend does not support (`frontend`), which build arguments are not declared (`arguments`), and which rules are
-//! silenced (`silence`). Reads no files; `inputs::missing` finds what a context lacks.
+//! frontend does not support (`frontend`), which build arguments are not declared (`arguments`), which checks make
+//! BuildKit refuse a file (`build_checks`), and which rules are silenced (`silence`). Reads no files; `inputs::missing` finds what a context lacks.
 //!
 //! There are two kinds. If the graph may not be what the author intended, every verb warns ([`doubts`]). Advice about
 //! what works but is unwise is only for `layers check` ([`advice`]).
 
 pub mod arguments;
+pub mod build_checks;
 pub mod frontend;
 pub mod silence;
 

@@ -174,7 +174,7 @@ fn split(text: &str, span: Span, sign: char) -> Vec<(&str, Span)> {
 }
 
 /// Parses a Boolean like Go's `strconv.ParseBool`.
-fn is_true(text: &str) -> bool {
+pub(super) fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 

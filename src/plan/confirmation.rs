@@ -11,7 +11,7 @@ use crate::base::UnitId;
 use crate::base::error::permanent;
 use crate::engine::{ImageStore, StoredImage};
 use crate::graph::reference::Reference;
-use crate::inputs::{DependencyInputs, Identity, PROOF_LABEL};
+use crate::inputs::{DependencyInputs, Identity, NamedDependency, PROOF_LABEL};
 
 impl FreshnessCheck<'_> {
     /// Checks that everything that an image was built on is what it was when its key was computed. `resolved` are the
@@ -29,19 +29,19 @@ impl FreshnessCheck<'_> {
         let Some(Ok(own)) = &self.own[unit] else { return Ok(()) };
         let own = self.complete(own, &among(parents));
         let base = self.image(unit).base();
-        for (dependency, of) in own.resolved_dependencies() {
+        for (dependency, NamedDependency { reference: named, of, .. }) in own.named_dependencies() {
+            let of = *of;
             // The build itself pulled what the engine's store did not have.
             if dependency.layers.is_none() || self.alias_id(unit, dependency, of, parents).is_some()
             {
                 continue;
             }
             let override_of = self.override_of(unit, dependency, of, parents);
-            let reference =
-                override_of.map_or_else(|| dependency.reference.familiar(), str::to_owned);
+            let reference = override_of.map_or_else(|| named.familiar(), str::to_owned);
             let mut now = dependency.clone();
             let found = self.store.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
-            let is_base = base.as_ref() == Some(&dependency.reference);
+            let is_base = base.as_ref() == Some(named);
             let is_right = match &found {
                 Some(found) if is_base && is_for(dependency, found) => {
                     stands_on(built, found, self.store)?
@@ -50,7 +50,7 @@ impl FreshnessCheck<'_> {
                 None => !is_base,
             };
             let is_resolved = match self.stored_id(of, parents) {
-                Some(id) if self.publishes_names => has_resolved(resolved, dependency, id),
+                Some(id) if self.publishes_names => has_resolved(resolved, named, id),
                 _ => true,
             };
             if now != *dependency || !is_right || !is_resolved {
@@ -85,11 +85,11 @@ fn is_for(dependency: &DependencyInputs, found: &StoredImage) -> bool {
 
 /// Returns whether a build used the image with an ID wherever it resolved a reference. An engine that reports digests
 /// has containerd's image store, where the digests are the IDs.
-fn has_resolved(resolved: &BTreeSet<String>, dependency: &DependencyInputs, id: &str) -> bool {
+fn has_resolved(resolved: &BTreeSet<String>, reference: &Reference, id: &str) -> bool {
     let parsed = resolved.iter().filter_map(|image| Reference::parse(image).ok());
     let mut digests = parsed.filter_map(|image| {
         let named = Reference { digest: None, ..image.clone() };
-        image.digest.filter(|_| named == dependency.reference)
+        image.digest.filter(|_| named == *reference)
     });
     digests.all(|digest| digest == id)
 }

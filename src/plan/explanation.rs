@@ -9,7 +9,7 @@ use super::snapshot::ReferenceTarget;
 use crate::base::UnitId;
 use crate::base::error;
 use crate::graph::reference::Reference;
-use crate::inputs::{OwnInputs, diff};
+use crate::inputs::{DependencyInputs, OwnInputs, diff};
 
 impl FreshnessCheck<'_> {
     /// Returns why an image is built whatever its parents turn out to be, or `None` if that is not certain.
@@ -18,6 +18,9 @@ impl FreshnessCheck<'_> {
             let Some(Err(error)) = &self.own[unit] else { return Ok(None) };
             return Ok(Some(Reason::Unreadable { message: error::text(&error.clone().into()) }));
         };
+        if let Some(reason) = Reason::of_missing_file(own) {
+            return Ok(Some(reason));
+        }
         if self.forced.contains(&unit) {
             return Ok(Some(Reason::Forced));
         }
@@ -89,9 +92,9 @@ impl FreshnessCheck<'_> {
             return Reason::Unknown { message: "no engine or registry was queried".into() };
         };
         // Without its externals, the image has no key.
-        let mut dependencies = own.inputs.dependencies.iter();
-        if let Some(external) = dependencies.find(|it| it.layers.is_none()) {
-            let name = external.reference.familiar();
+        let missing = own.inputs.dependencies.iter().filter(|it| it.layers.is_none());
+        if let Some(external) = missing.filter_map(DependencyInputs::reference).next() {
+            let name = external.familiar();
             let why = shared.why_unknown(&name).unwrap_or_else(|| "not found".to_owned());
             return Reason::Unknown { message: format!("external `{name}`: {why}") };
         }

@@ -19,7 +19,9 @@ use crate::engine::{ImageStore, LabelFilter, NamedContexts};
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
-use crate::inputs::{ExternalDescription, Externals, Identity, Inputs, KEY_LABEL, OwnInputs};
+use crate::inputs::{
+    ExternalDescription, Externals, Identity, Inputs, KEY_LABEL, NamedDependency, OwnInputs,
+};
 use crate::registry;
 use crate::state::RepositoryState;
 
@@ -283,7 +285,12 @@ impl FreshnessCheck<'_> {
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
     ) -> anyhow::Result<Result<UnresolvedImage, Reason>> {
         let own = match &self.own[unit] {
-            Some(Ok(own)) => self.complete(own, identity_of),
+            Some(Ok(own)) => {
+                if let Some(reason) = Reason::of_missing_file(own) {
+                    return Ok(Err(reason));
+                }
+                self.complete(own, identity_of)
+            }
             Some(Err(error)) => {
                 let message = error::text(&error.clone().into());
                 return Ok(Err(Reason::Unreadable { message }));
@@ -403,7 +410,8 @@ impl FreshnessCheck<'_> {
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
     ) -> OwnInputs {
         let mut own = own.clone();
-        for (dependency, of) in own.inputs.dependencies.iter_mut().zip(&own.dependencies) {
+        let mut unresolved = Vec::new();
+        for NamedDependency { of, index, reference } in &own.dependencies {
             let identity = match of {
                 Dependency::Image(parent) => {
                     let override_of = || Some(self.unselected_parent(*parent)?.identity.clone());
@@ -411,7 +419,13 @@ impl FreshnessCheck<'_> {
                 }
                 Dependency::External(id) => self.external(*id).map(|it| it.identity.clone()),
             };
-            dependency.identify(identity.as_ref());
+            own.inputs.dependencies[*index].identify(identity.as_ref());
+            if identity.is_none() && matches!(of, Dependency::Image(_)) {
+                unresolved.push((*index, reference.clone()));
+            }
+        }
+        for (index, reference) in unresolved {
+            own.inputs.dependencies[index].unresolved.push(reference);
         }
         own
     }

@@ -9,7 +9,7 @@ use crate::base::UnitId;
 use crate::engine::{Frontend, NamedContexts};
 use crate::graph::Dependency;
 use crate::graph::evaluate::DependencyKind;
-use crate::inputs::DependencyInputs;
+use crate::inputs::{DependencyInputs, NamedDependency};
 use crate::lint::frontend;
 
 impl FreshnessCheck<'_> {
@@ -71,8 +71,8 @@ impl FreshnessCheck<'_> {
         let is_external = matches!(of, Dependency::External(_));
         let is_meant = !is_external
             || dependency.platform.as_ref().is_none_or(|it| it.is_like(self.units.platform(unit)));
-        let is_by_digest =
-            self.remote_of(of, parents).is_some() || dependency.reference.digest.is_some();
+        let has_digest = dependency.reference().is_some_and(|it| it.digest.is_some());
+        let is_by_digest = has_digest || self.remote_of(of, parents).is_some();
         let uses_alias = self.resolves_by_digest(unit) && !self.publishes_names;
         self.stored_id(of, parents).filter(|_| uses_alias && is_meant && !is_by_digest)
     }
@@ -87,13 +87,14 @@ impl FreshnessCheck<'_> {
         }
         let own = self.complete(own, &among(parents));
         let mut names = Vec::new();
-        for (dependency, of) in own.resolved_dependencies() {
-            let is_by_name = dependency.reference.digest.is_none()
+        for (dependency, NamedDependency { reference, of, .. }) in own.named_dependencies() {
+            let of = *of;
+            let is_by_name = reference.digest.is_none()
                 && self.alias_id(unit, dependency, of, parents).is_none()
                 && self.override_of(unit, dependency, of, parents).is_none()
                 && dependency.layers.is_some();
             if let (true, Some(id)) = (is_by_name, self.stored_id(of, parents)) {
-                names.push((dependency.reference.familiar(), id.to_owned()));
+                names.push((reference.familiar(), id.to_owned()));
             }
         }
         names

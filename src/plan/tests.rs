@@ -236,7 +236,7 @@ pub(crate) fn parents_of(
     unit: UnitId,
 ) -> Vec<(DependencyInputs, Dependency<UnitId>)> {
     let Some(Ok(own)) = &freshness.own[unit] else { panic!("the inputs are readable") };
-    own.resolved_dependencies().map(|(dependency, of)| (dependency.clone(), of)).collect()
+    own.named_dependencies().map(|(dependency, named)| (dependency.clone(), named.of)).collect()
 }
 
 /// Formats a verdict on one line.

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::inputs::Change;
+use crate::base::Location;
+use crate::inputs::{Change, OwnInputs};
 
 /// What a plan says about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,9 +61,29 @@ pub enum Reason {
     OtherInputs,
     /// It was requested.
     Forced,
+    /// Its build requires a file that the context lacks, so it fails.
+    MissingFile {
+        /// The source of the instruction.
+        at: Location,
+        /// What is missing.
+        message: String,
+        /// An edit that helps.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
     /// Its inputs cannot be read. The build reports that too.
     Unreadable {
         /// The error message.
         message: String,
     },
+}
+
+impl Reason {
+    /// Returns the reason if the build of an image with these inputs fails because a file is missing.
+    pub(super) fn of_missing_file(own: &OwnInputs) -> Option<Reason> {
+        let missing = own.missing.as_ref()?;
+        let label = missing.labels.first()?;
+        let (message, hint) = (missing.message.clone(), missing.hint.clone());
+        Some(Reason::MissingFile { at: label.source.location(label.span), message, hint })
+    }
 }

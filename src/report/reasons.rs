@@ -29,6 +29,9 @@ pub fn describe(reason: &Reason) -> Phrase {
         },
         Reason::OtherInputs => "built from different inputs".into(),
         Reason::Forced => "forced".into(),
+        Reason::MissingFile { at, message, .. } => {
+            format!("{}: {}", clean::visible(&exact(at)), clean::line(message)).into()
+        }
         Reason::Unreadable { message } => {
             clean::line(message.lines().next().unwrap_or_default()).into()
         }

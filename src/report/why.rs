@@ -8,7 +8,7 @@ use crate::graph::{Edge, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{Plan, Reason, Verdict};
 
-use super::{Phrase, reasons};
+use super::{Phrase, clean, reasons};
 
 /// The maximum number of changes shown.
 const MOST_SHOWN: usize = 20;
@@ -26,7 +26,13 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
             }
             lines.join("\n")
         }
-        Some(Verdict::Build { reason }) => reasons::describe(reason).into_owned(),
+        Some(Verdict::Build { reason }) => {
+            let mut text = reasons::describe(reason).into_owned();
+            if let Reason::MissingFile { hint: Some(hint), .. } = reason {
+                text.push_str(&format!("\nhint: {}", clean::line(hint)));
+            }
+            text
+        }
         _ => String::new(),
     };
     text.push_str(&format!("\n→ {}  will be built\n", name(root)));
@@ -60,7 +66,7 @@ pub fn draw_fresh(name: &str, location: &str, inputs: &Inputs) -> String {
             (Some(_), None) => "layers",
             _ => "not in the engine",
         };
-        text.push_str(&format!("{} {}: {what}\n", dependency.kind.word(), dependency.reference));
+        text.push_str(&format!("{} {}: {what}\n", dependency.kind.word(), dependency.name));
     }
     text.push_str(&format!("hint: layers why --inputs {name}\n"));
     text

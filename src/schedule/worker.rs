@@ -85,6 +85,8 @@ pub enum Preparation {
         /// Prevents other runs from building the same image, until it is dropped.
         claim: ClaimGuard,
     },
+    /// It cannot be built.
+    Impossible(Box<Failure>),
     /// The run was canceled meanwhile.
     Canceled,
 }
@@ -256,6 +258,9 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
             let result = perform(work, &request);
             drop(claim);
             result
+        }
+        Preparation::Impossible(failure) => {
+            Err(Box::new(AttemptFailure { failure: *failure, is_transient: false }))
         }
         Preparation::Canceled => Ok(TaskResult::Canceled),
     }

@@ -19,7 +19,7 @@ use crate::engine::none::NoEngine;
 use crate::engine::{
     BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, Secrets, StoredImage,
 };
-use crate::event::Excerpt;
+use crate::event::{Excerpt, Failure, FailureKind};
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
@@ -41,7 +41,7 @@ use crate::workspace::{Invocation, proxies};
 use super::ancestry::Ancestry;
 use super::externals::Discovery;
 use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
-use super::planning::{look, make_plan};
+use super::planning::{GatheredInputs, look, make_plan};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
 use super::shared_names::SharedNames;
@@ -137,7 +137,8 @@ impl<'a> ImageProvider<'a> {
             externals: &externals,
             attestations: &workspace.attestations,
         };
-        let (own, snapshot) = look(gather_request, &all, &state, force, store)?;
+        let (mut own, snapshot) = look(gather_request, &all, &state, force, store)?;
+        silence_missing_files(&mut own, workspace);
         if pull != Pull::Nothing {
             // Aliases that dead runs left behind. One that cannot be removed is harmless.
             let aliases = snapshot.stale_aliases().iter().chain(&stale_aliases);
@@ -255,6 +256,16 @@ impl<'a> ImageProvider<'a> {
         Ok(())
     }
 
+    /// Returns the line that names a file that the context lacks.
+    fn excerpt_of_missing_file(&self, unit: UnitId) -> Option<Excerpt> {
+        let Some(Ok(own)) = &self.freshness.own[unit] else { return None };
+        let label = own.missing.as_ref()?.labels.first()?;
+        let location = label.source.location(label.span);
+        let line = usize::try_from(location.line).ok()?.checked_sub(1)?;
+        let text = label.source.text().lines().nth(line)?.trim_end().to_owned();
+        Some(Excerpt { location, text })
+    }
+
     fn request(
         &self,
         unit: UnitId,
@@ -305,6 +316,13 @@ impl<'a> ImageProvider<'a> {
     }
 }
 
+/// Forgets missing files that `layers check` does not report: a silenced warning may mean that a file is created later.
+fn silence_missing_files(own: &mut GatheredInputs, workspace: &Workspace) {
+    for own in own.values_mut().filter_map(|own| own.as_mut()?.as_mut().ok()) {
+        own.missing.take_if(|it| workspace.silence.apply(vec![(**it).clone()]).is_empty());
+    }
+}
+
 /// Returns the named contexts that an image's Dockerfile uses, or all of them if it is read by a frontend other than
 /// the engine's own.
 fn used_contexts(image: &Image) -> BTreeMap<String, String> {
@@ -341,6 +359,11 @@ impl UnitProvider for ImageProvider<'_> {
         match self.replan_if_missing(unit, decision, parents)? {
             Decision::Fresh(present) => Ok(Preparation::Fresh(present)),
             Decision::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
+            Decision::Build { reason: Reason::MissingFile { message, hint, .. }, .. } => {
+                let excerpt = self.excerpt_of_missing_file(unit);
+                let failure = Failure::new(FailureKind::Build, message);
+                Ok(Preparation::Impossible(Box::new(Failure { hint, excerpt, ..failure })))
+            }
             Decision::Build { reason, inputs, key } => {
                 let (state, name) = (&self.freshness.state, self.name(unit));
                 let is_shared = state.kept_since(name, &key, self.begun);

@@ -10,6 +10,7 @@ use crate::base::{ErrorKind, UnitId, error};
 use crate::engine::{ContextSource, ImageStore, StoredImage};
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
+use crate::inputs::NamedDependency;
 use crate::plan::{FreshnessCheck, ParentImage, alias};
 
 /// What the build of an image gets in place of what its Dockerfile names.
@@ -118,8 +119,8 @@ impl ContextOverrides {
         if !freshness.resolves_by_digest(unit) {
             return Ok(found);
         }
-        for (dependency, of) in own.resolved_dependencies() {
-            let reference = &dependency.reference;
+        for (dependency, NamedDependency { reference, of, .. }) in own.named_dependencies() {
+            let of = *of;
             let is_context = dependency.kind == DependencyKind::Context;
             if let Some(id) = freshness.alias_id(unit, dependency, of, parents) {
                 let name = parent_aliases.alias(id, freshness.store)?;

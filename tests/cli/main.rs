@@ -15,6 +15,7 @@ mod engine;
 mod errors;
 #[path = "../common/expect.rs"]
 mod expect;
+mod failed_check;
 mod fresh;
 mod git;
 mod graph;
@@ -30,6 +31,7 @@ mod lock;
 mod log;
 mod log_broken;
 mod man;
+mod missing_file;
 mod names;
 mod pipes;
 #[path = "../common/program.rs"]

@@ -127,7 +127,11 @@ fn submodules_can_be_nested() {
 fn submodules_can_be_added_removed_or_not_checked_out() {
     let library = library(&[("f", "1\n")]);
     let repo = Repo::new(
-        &[("docker/a/Dockerfile", COPY), ("docker/b/Dockerfile", "FROM scratch\nCOPY lib /\n")],
+        &[
+            ("docker/a/Dockerfile", COPY),
+            ("docker/b/Dockerfile", "FROM scratch\nCOPY lib /\n"),
+            ("docker/b/lib/f", "1\n"),
+        ],
         &[],
     );
     add(repo.root(), library.path(), "docker/a/lib");

@@ -227,7 +227,7 @@ fn random_copy(dice: &mut Dice, file: &str) -> String {
         2 => "--chmod=640 ",
         _ => "",
     };
-    match dice.below(14) {
+    match dice.below(15) {
         0 => format!("COPY {flag}@. /all"),
         1 => format!("COPY {flag}@/f* /wild/"),
         2 => format!("COPY {flag}@/dir/s*/? /deep/"),
@@ -240,6 +240,7 @@ fn random_copy(dice: &mut Dice, file: &str) -> String {
         9 => format!("COPY {flag}@/${{A:-f1}}* /a/"),
         10 => format!("COPY {flag}@/empty /empty/"),
         11 => format!("COPY {flag}. /everything/"),
+        12 => format!("COPY {flag}@/**/? /stars/"),
         _ => format!("COPY {flag}[\"@/{file}\", \"/one/\"]"),
     }
 }

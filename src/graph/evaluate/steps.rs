@@ -42,7 +42,8 @@ impl Evaluator<'_> {
         }
         for name in std::mem::take(&mut self.stages[index].used) {
             let value = self.globals.value(&name).map(str::to_owned);
-            self.use_argument(index, &name, value);
+            self.note_argument(index, &name, value.as_ref());
+            self.stages[index].view.from_arguments.push((name, value));
         }
         let steps = std::mem::take(&mut self.stages[index].steps);
         for step in &steps {
@@ -113,12 +114,11 @@ impl Evaluator<'_> {
 
     /// Records the value of an argument that a stage uses. If another stage has recorded a
     /// different value, this one gets an entry of its own.
-    fn use_argument(&mut self, stage: usize, name: &str, value: Option<String>) {
-        self.stages[stage].view.arguments.push((name.to_owned(), value.clone()));
+    fn note_argument(&mut self, stage: usize, name: &str, value: Option<&String>) {
         match self.found.used_args.get(name) {
-            None => self.found.used_args.insert(name.to_owned(), value),
-            Some(first) if *first == value => None,
-            Some(_) => self.found.used_args.insert(format!("{name}#{stage}"), value),
+            None => self.found.used_args.insert(name.to_owned(), value.cloned()),
+            Some(first) if first.as_ref() == value => None,
+            Some(_) => self.found.used_args.insert(format!("{name}#{stage}"), value.cloned()),
         };
     }
 
@@ -247,12 +247,14 @@ impl Evaluator<'_> {
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
                 run.scope.set_argument(name, text, *certain);
             }
-            self.use_argument(run.index, name, value.map(|(text, _)| text));
+            let value = value.map(|(text, _)| text);
+            self.note_argument(run.index, name, value.as_ref());
+            self.stages[run.index].view.arguments.push((name.to_owned(), value));
         }
     }
 
     fn copy(&mut self, run: &mut InstructionContext<'_>, copy: &Copy) {
-        let Some(sources) = self.expand_files(run, &copy.files) else { return };
+        let Some((sources, replaces_modes)) = self.expand_files(run, &copy.files) else { return };
         for (word, (source, certain)) in copy.files.sources.iter().zip(&sources) {
             if *certain && origin(source) != SourceKind::Context {
                 let message = format!("COPY can't download `{source}`");
@@ -269,6 +271,7 @@ impl Evaluator<'_> {
                     self.use_context(run, kind, word.span, source, &copy.files.excludes);
                     if let Some(last) = self.found.context_uses.last_mut() {
                         last.parents = copy.parents;
+                        last.replaces_modes = replaces_modes && !copy.parents;
                     }
                 }
             }
@@ -281,7 +284,7 @@ impl Evaluator<'_> {
             None => Some((String::new(), true)),
         };
         let Some((checksum, certain_checksum)) = checksum else { return };
-        let Some(sources) = self.expand_files(run, &add.files) else { return };
+        let Some((sources, replaces_modes)) = self.expand_files(run, &add.files) else { return };
         let all_certain = certain_checksum && sources.iter().all(|(_, certain)| *certain);
         let has_checksum = !checksum.is_empty() && all_certain;
         if let Some(word) = add.checksum.as_ref().filter(|_| has_checksum) {
@@ -307,6 +310,9 @@ impl Evaluator<'_> {
             if from == SourceKind::Context {
                 let source = (address, certain);
                 self.use_context(run, ContextKind::Add, word.span, source, &add.files.excludes);
+                if let Some(last) = self.found.context_uses.last_mut() {
+                    last.replaces_modes = replaces_modes;
+                }
                 continue;
             }
             let (source, span) = self.locate(word.span, run.trigger);
@@ -322,12 +328,14 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Expands the common parts of COPY and ADD, and returns the sources.
+    /// Expands the common parts of COPY and ADD. Returns the sources, and whether an octal mode
+    /// replaces those of files.
     fn expand_files(
         &mut self,
         run: &InstructionContext<'_>,
         files: &Files,
-    ) -> Option<Vec<(String, bool)>> {
+    ) -> Option<(Vec<(String, bool)>, bool)> {
+        let mut replaces_modes = false;
         if let Some(owner) = &files.chown {
             self.expand(run, owner)?;
         }
@@ -341,6 +349,8 @@ impl Evaluator<'_> {
                 self.report_at(diagnostic, mode.span, run.trigger);
                 return None;
             }
+            // Docker 20.10 ignores a mode with variables.
+            replaces_modes = !text.is_empty() && mode.value.bytes().all(|b| b.is_ascii_digit());
         }
         let mut sources = Vec::with_capacity(files.sources.len());
         for word in &files.sources {
@@ -358,7 +368,7 @@ impl Evaluator<'_> {
                 return None;
             }
         }
-        Some(sources)
+        Some((sources, replaces_modes))
     }
 
     fn run_mounts(&mut self, run: &mut InstructionContext<'_>, command: &Run) {
@@ -463,6 +473,7 @@ impl Evaluator<'_> {
             written,
             excludes: excludes.iter().map(|exclude| exclude.value.clone()).collect(),
             parents: false,
+            replaces_modes: false,
             certain,
             source,
             span,

@@ -165,9 +165,12 @@ pub struct StageView {
     pub froms: Vec<StageFrom>,
     /// The triggers of its base, which run after its `FROM`.
     pub triggers: Vec<Trigger>,
-    /// The values of the arguments that the stage declares or its FROM uses, in order. Empty if the
-    /// stage is not reached.
+    /// The values of the arguments that the stage declares, in order. Empty if the stage is not
+    /// reached.
     pub arguments: Vec<(String, Option<String>)>,
+    /// The values of the global arguments that its FROM uses, in order. Empty if the stage is not
+    /// reached.
+    pub from_arguments: Vec<(String, Option<String>)>,
     /// The arguments and the environment at the end of the stage, including inherited ones. Empty
     /// if the stage is not reached.
     pub values: Scope,
@@ -297,6 +300,8 @@ pub struct ContextUse {
     pub excludes: Vec<String>,
     /// Whether `--parents` is set.
     pub parents: bool,
+    /// Whether `--chmod` with an octal mode replaces the permission bits of files.
+    pub replaces_modes: bool,
     /// Whether the pattern is certain. It is not if it depends on a variable that the environment
     /// of an image may set.
     pub certain: bool,

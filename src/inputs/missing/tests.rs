@@ -67,6 +67,9 @@ fn existing_sources_are_not_reported() {
         "COPY --parents ./src/./**/x.py /",
         "COPY --exclude=*.py src /src",
         "COPY docs/[[]1].md /",
+        // BuildKit copies nothing.
+        "COPY a.txt *.whl src/*.whl */*/*.whl /x/",
+        "COPY a.txt/*.whl **/z /x/",
         "ADD https://example.com/nothing.tgz /",
         "ADD git@example.com:a/b.git /b",
         "COPY <<EOF /x\nnothing\nEOF",
@@ -110,9 +113,9 @@ fn missing_sources_are_reported() {
     check(
         &files,
         "",
-        "ADD *.whl /x/\nRUN --mount=source=wheels,target=/w true\nCOPY --parents lib/**/*.py /",
+        "ADD wheel/*.whl /x/\nRUN --mount=source=wheels,target=/w true\nCOPY --parents lib/**/*.py /",
         &[
-            "missing-file: nothing matches `*.whl` in the context `app` [app/Dockerfile:*.whl]",
+            "missing-file: `wheel` not found in the context `app` [app/Dockerfile:wheel/*.whl]",
             "missing-file: `wheels` not found in the context `app` [app/Dockerfile:wheels]",
             "missing-file: nothing matches `lib/**/*.py` in the context `app` \
              [app/Dockerfile:lib/**/*.py]",

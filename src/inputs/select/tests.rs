@@ -46,7 +46,7 @@ fn selected(list: &str, uses: &[SourceUse]) -> String {
     let context = context(list);
     let names = select(&context, uses)
         .into_iter()
-        .map(|number| context.entries[number].path.to_string_lossy().into_owned());
+        .map(|one| context.entries[one.index].path.to_string_lossy().into_owned());
     names.collect::<Vec<_>>().join(" ")
 }
 
@@ -89,9 +89,16 @@ fn sources_with_wildcards_are_expanded() {
     check("[[]0]", "[0]");
     check("*", ALL);
     check("**", ALL);
-    check("**/*.txt", "a.txt other other/x.txt");
-    check("**/two", "dir dir/sub dir/sub/two");
+    // Without `--parents`, `**` matches one name.
+    check("**/*.txt", "other other/x.txt");
+    check("**/two", "");
+    check("**/**/two", "dir dir/sub dir/sub/two");
+    check("dir/**/t**", "dir dir/sub dir/sub/two");
     check("none*", "");
+    // BuildKit requires the directory.
+    check("dir/none*", "dir");
+    check("dir/sub/none*/x", "dir dir/sub");
+    check("*/none*", "");
 }
 
 #[test]
@@ -180,7 +187,7 @@ fn sources_with_parents_match_at_any_depth() {
 }
 
 #[test]
-fn only_files_excluded_by_every_interpretation_are_omitted() {
+fn files_excluded_relative_to_the_source_are_omitted() {
     let check = |source: &str, excludes: &[&str], expected: &str| {
         let excludes = excludes.iter().map(|&exclude| exclude.to_owned()).collect();
         let one = SourceUse { excludes, ..SourceUse::of(source) };
@@ -188,10 +195,14 @@ fn only_files_excluded_by_every_interpretation_are_omitted() {
     };
     check(".", &["dir", "**/*.txt"], "[0] b.log back\\x other other/y.md");
     check(".", &["dir/**", "other", "[[]0]", "b*"], "a.txt dir");
-    // Relative to the source it is `y.md`, relative to the context `other/y.md`: both must match.
-    check("other", &["*.md"], "other other/x.txt other/y.md");
+    check("other", &["*.md"], "other other/x.txt");
     check("other", &["**/*.md"], "other other/x.txt");
+    check("other", &["other/*.md"], "other other/x.txt other/y.md");
+    check("[do]*", &["sub/two", "x*"], "dir dir/one dir/sub dir/sub/empty other other/y.md");
+    check("dir", &["two"], "dir dir/one dir/sub dir/sub/empty dir/sub/two");
+    // A source itself is never excluded.
     check("other/y.md", &["**/*.md"], "other other/y.md");
+    check("other/*", &["*.md"], "other other/x.txt other/y.md");
     // A pattern in an instruction keeps its leading slash, and then matches nothing.
     check("other", &["/**/*.md"], "other other/x.txt other/y.md");
     check("other", &["**/*.md", "!**/y*"], "other other/x.txt other/y.md");
@@ -203,11 +214,58 @@ fn only_files_excluded_by_every_interpretation_are_omitted() {
     assert_eq!(selected(TREE, &overlap), "other other/x.txt other/y.md");
 }
 
+/// Returns the selected entries with what counts of them: `path?`, `path-` without its mode, or `path`.
+fn parts(list: &str, uses: &[SourceUse]) -> String {
+    let context = context(list);
+    let names = select(&context, uses).into_iter().map(|one| {
+        let entry = &context.entries[one.index];
+        let sign = match one.part {
+            EntryPart::Path => "?",
+            _ if one.mode(entry).is_none() => "-",
+            _ => "",
+        };
+        format!("{}{sign}", entry.path.to_string_lossy())
+    });
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn directories_on_the_path_do_not_count() {
+    let check = |list: &str, source: &str, expected: &str| {
+        assert_eq!(parts(list, &[SourceUse::of(source)]), expected, "{source} of {list}");
+    };
+    check("d/e/f d/g", "d/e/f", "d? d/e? d/e/f");
+    check("d/e/f d/g", "d/e", "d? d/e d/e/f");
+    check("d/e/f d/g", "d/*", "d? d/e d/e/f d/g");
+    check("d/e/f d/g", "*/e/f", "d? d/e? d/e/f");
+    check("d/e/f d/g", "d", "d d/e d/e/f d/g");
+    check("l>d/e d/e/f d/g", "l/f", "d? d/e? d/e/f l");
+    check("d/l>../e e/f", "d/l", "d? d/l e e/f");
+    check("d/e/f d/g", "[", "d d/e d/e/f d/g");
+    let both = [SourceUse::of("d/e/f"), SourceUse::of("d")];
+    assert_eq!(parts("d/e/f", &both), "d d/e d/e/f");
+    let parents = SourceUse { parents: true, ..SourceUse::of("d/e/f") };
+    assert_eq!(parts("d/e/f", &[parents]), "d d/e d/e/f", "the directories are copied");
+}
+
+#[test]
+fn permissions_that_chmod_replaces_do_not_count() {
+    let chmod = |source: &str| SourceUse { replaces_modes: true, ..SourceUse::of(source) };
+    assert_eq!(parts("d/f d/e/f", &[chmod("d")]), "d d/e d/e/f- d/f-");
+    assert_eq!(parts("d/f d/l>f", &[chmod("d/l")]), "d? d/f- d/l");
+    assert_eq!(parts("d/f d/g", &[chmod("d"), SourceUse::of("d/g")]), "d d/f- d/g");
+    let mut context = context("f");
+    context.entries[0].stat.mode = 0o4644;
+    let one = select(&context, &[chmod("f")])[0];
+    assert_eq!(one.mode(&context.entries[0]), Some(0o4644), "Docker 20.10 keeps setuid");
+}
+
 #[test]
 fn file_names_that_are_not_utf8_are_selected() {
     let mut context = context("d/x f");
     context.entries[1].path = OsString::from_vec(b"d/\xff".to_vec());
     for source in ["d", "d/*", "*/?", "."] {
-        assert!(select(&context, &[SourceUse::of(source)]).contains(&1), "{source}");
+        let selected = select(&context, &[SourceUse::of(source)]);
+        assert!(selected.iter().any(|one| one.index == 1), "{source}");
     }
 }

@@ -18,6 +18,7 @@ use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
 use crate::inputs::gather::describe_ignore_problem;
+use crate::inputs::select::{EntryPart, SelectedEntry};
 use crate::inputs::{SourceUse, select};
 use crate::scan::context::{Context, EntryKind, join};
 use crate::scan::git::{Contents, File, FileKind, ResolvedPath, Snapshot};
@@ -33,7 +34,7 @@ pub(super) struct Reading {
     pub(super) context: Arc<Context>,
     /// The paths of the files that are read, relative to the top of Git's work tree.
     pub(super) paths: Vec<OsString>,
-    selected: Vec<usize>,
+    selected: Vec<SelectedEntry>,
     /// What is read, but whose content is unknown: submodules, and what is outside the repository.
     unknown: Vec<FileInputs<'static>>,
 }
@@ -41,7 +42,7 @@ pub(super) struct Reading {
 /// Describes something of which only a name is known, at its path in the context.
 fn unknown(path: &OsStr, kind: &'static str, name: String) -> FileInputs<'static> {
     let path = Cow::Owned(readable(path).into_owned());
-    FileInputs { path, kind: kind.into(), mode: "0755".into(), content: Some(name.into()) }
+    FileInputs { path, kind: kind.into(), mode: Some("0755".into()), content: Some(name.into()) }
 }
 
 /// What the images of a side read.
@@ -214,9 +215,9 @@ impl Reading {
         let state_directory = snapshot.path_of(STATE_DIRECTORY);
         let is_state_path = |path: &OsStr| Path::new(path).starts_with(&state_directory);
         let entries = &self.context.entries;
-        self.selected.retain(|number| !is_state_path(&join(directory, &entries[*number].path)));
-        for number in &self.selected {
-            let entry = &self.context.entries[*number];
+        self.selected.retain(|one| !is_state_path(&join(directory, &entries[one.index].path)));
+        for SelectedEntry { index, .. } in &self.selected {
+            let entry = &self.context.entries[*index];
             let path = join(directory, &entry.path);
             match entry.kind {
                 EntryKind::File => self.paths.push(path),
@@ -234,8 +235,9 @@ impl Reading {
     /// Returns the file list with the names of the contents.
     fn list(&self, names: &Contents<'_>) -> FileList {
         let mut paths = self.paths.iter();
-        let entries = self.selected.iter().map(|number| {
-            let entry = &self.context.entries[*number];
+        let counted = self.selected.iter().filter(|one| one.part != EntryPart::Path);
+        let entries = counted.map(|one| {
+            let entry = &self.context.entries[one.index];
             let (kind, content) = match &entry.kind {
                 EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
                 EntryKind::File => {
@@ -244,7 +246,7 @@ impl Reading {
                 }
                 _ => ("directory", None),
             };
-            let mode = Cow::Owned(format!("{:04o}", entry.stat.mode));
+            let mode = one.mode(entry).map(|mode| Cow::Owned(format!("{mode:04o}")));
             FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
         });
         let files: Vec<FileInputs<'_>> = entries.chain(self.unknown.iter().cloned()).collect();

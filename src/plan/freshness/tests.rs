@@ -221,6 +221,22 @@ fn unselected_parents_are_compared_as_they_are_in_the_store() {
     check(&store, "dev: build changed parent");
 }
 
+#[test]
+fn the_reference_of_a_missing_parent_counts() {
+    let key = |from: &str, store: &Stub<'_>| {
+        let text = format!("FROM {from}\nENV B=1\n");
+        let world = World::new(&[("base", "FROM scratch\nENV A=1\n"), ("dev", &text)]);
+        let freshness = world.freshness_of(&[world.id("dev")], store);
+        freshness.key_of(world.unit("dev"), &[]).unwrap()
+    };
+    let store = Stub::default();
+    let [one, two] = ["acme/shop-base:1", "acme/shop-base:2"];
+    assert_ne!(key(one, &store), key(two, &store), "each can be another image in the registry");
+    let references = [one, two].map(str::to_owned).to_vec();
+    store.put(StoredImage { references, ..stored("base", "x") }, &["ENV".to_owned()]);
+    assert_eq!(key(one, &store), key(two, &store));
+}
+
 /// What a registry has under the key of `base`.
 fn registry_image(identity: Identity) -> RegistryImage {
     RegistryImage {

@@ -76,6 +76,11 @@ fn every_reason() -> Vec<Reason> {
         Reason::Changed { changes: every_change() },
         Reason::OtherInputs,
         Reason::Forced,
+        Reason::MissingFile {
+            at: location(),
+            message: "no".to_owned(),
+            hint: Some("x".to_owned()),
+        },
         Reason::Unreadable { message: "no\nfile".to_owned() },
     ];
     for reason in &reasons {
@@ -87,6 +92,7 @@ fn every_reason() -> Vec<Reason> {
             | Reason::Changed { .. }
             | Reason::OtherInputs
             | Reason::Forced
+            | Reason::MissingFile { .. }
             | Reason::Unreadable { .. } => {}
         }
     }
