@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::base::error::{ErrorKind, printed, usage};
@@ -150,8 +149,8 @@ pub fn read_graph(
     let (mut candidates, mistakes) = images::collect(&found, file, &naming);
     problems.extend(mistakes);
     problems.extend(paths::look(root, &mut candidates));
-    let (read, unreadable) = read_all(root, candidates);
-    problems.extend(unreadable);
+    let (read, unreadable): (Vec<_>, Vec<_>) = read_all(root, candidates).into_iter().unzip();
+    problems.extend(unreadable.into_iter().flatten());
     problems.extend(configured_platform(file).err());
     let builds = BuildSettings::resolve(at, file)?;
     let (graph, mistakes) = link::link(read, &naming, &builds.wanted(at));
@@ -168,7 +167,8 @@ pub fn read_graph(
 pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Graph {
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
-    let (read, _) = read_all(root, candidates.collect());
+    let read = read_all(root, candidates.collect()).into_iter();
+    let read = read.filter(|(_, problem)| problem.is_none()).map(|(image, _)| image).collect();
     let settings = LinkSettings {
         build_args: build_args_of(at),
         proxies: BuildProxies::default(),
@@ -211,6 +211,20 @@ impl Workspace {
     pub fn open_graph(at: &Invocation) -> anyhow::Result<Workspace> {
         let workspace = load(at)?;
         workspace.refuse_errors(at)?;
+        Ok(workspace)
+    }
+
+    /// Reads the workspace and the ignore files of its contexts, for commands that stop only at errors that concern the
+    /// images they select: see [`Workspace::refuse_errors_of`].
+    ///
+    /// # Errors
+    /// As [`load`]; also returns an error if a file has an error that concerns all images.
+    pub fn open_in_part(at: &Invocation) -> anyhow::Result<Workspace> {
+        let mut workspace = load(at)?;
+        workspace.read_ignore_files();
+        if workspace.has_common_error() {
+            workspace.refuse_errors(at)?;
+        }
         Ok(workspace)
     }
 
@@ -307,11 +321,21 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
         .into()
 }
 
-fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<ParsedImage>, Vec<Diagnostic>) {
-    candidates.into_par_iter().partition_map(|candidate| {
-        match dockerfiles::read(root, &candidate.dockerfile) {
-            Ok(source) => Either::Left(ParsedImage { file: parse::parse(&source), candidate }),
-            Err(problem) => Either::Right(*problem),
+/// Reads the Dockerfiles of images. One that cannot be read is empty, and has a diagnostic: its image is still one that
+/// others depend on.
+fn read_all(root: &Path, candidates: Vec<Candidate>) -> Vec<(ParsedImage, Option<Diagnostic>)> {
+    let read_one = |mut candidate: Candidate| match dockerfiles::read(root, &candidate.dockerfile) {
+        Ok(text) => {
+            let mut file = parse::parse(&text.source);
+            file.diagnostics.extend(parse::describe_not_utf8(&text.source, &text.replaced));
+            (ParsedImage { candidate, file }, None)
         }
-    })
+        Err(problem) => {
+            candidate.is_unreadable = true;
+            let mut file = parse::parse(&Source::new(candidate.dockerfile.clone(), ""));
+            file.diagnostics.clear();
+            (ParsedImage { candidate, file }, Some(*problem))
+        }
+    };
+    candidates.into_par_iter().map(read_one).collect()
 }

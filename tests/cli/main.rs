@@ -36,6 +36,7 @@ mod pipes;
 mod program;
 mod pull;
 mod quiet;
+mod reading;
 mod report;
 mod rules;
 mod run;
