@@ -32,7 +32,7 @@ use super::build_settings::{
     BuildSettings, build_args_of, check_target, configured_platform, frontend_of,
 };
 use super::root::{WorkspaceLocation, directory_of};
-use super::{Invocation, attestations, names, paths, registry};
+use super::{Invocation, attestations, names, paths, registry, removed_dependencies};
 
 /// A repository, read and linked.
 pub struct Workspace {
@@ -87,7 +87,10 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
     let (file, mistakes) = config::read(&root, &settings)?;
     let head = Head::of(&root);
-    let (graph, builds, problems) = read_graph(&root, &file, at, names_head.then_some(&head))?;
+    let named_after = names_head.then_some(&head);
+    let (graph, builds, mut problems) = read_graph(&root, &file, at, named_after)?;
+    let removed = removed_dependencies::find(&root, &file, at, named_after, &graph)?;
+    replace_warnings(&mut problems, removed);
     let mut problems = once_each(mistakes.into_iter().chain(problems));
     let has_errors = problems.iter().any(Diagnostic::is_error);
     if graph.images.is_empty() && !has_errors {
@@ -177,6 +180,20 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
         target: None,
     };
     link::link(read, &NamingSettings::default(), &settings).0
+}
+
+/// Adds errors about references, in place of the warnings about the same references.
+fn replace_warnings(problems: &mut Vec<Diagnostic>, errors: Vec<Diagnostic>) {
+    let position = |problem: &Diagnostic| {
+        let label = problem.labels.first()?;
+        Some((label.source.path().clone(), label.span))
+    };
+    let positions: HashSet<_> = errors.iter().filter_map(position).collect();
+    problems.retain(|problem| {
+        !matches!(problem.rule, Rule::UnknownSibling | Rule::SiblingTag)
+            || position(problem).is_none_or(|it| !positions.contains(&it))
+    });
+    problems.extend(errors);
 }
 
 /// Removes duplicates: images may share a Dockerfile, an ignore file, or a setting, whose problems are reported once.

@@ -20,6 +20,7 @@ pub mod paths;
 pub mod proposal;
 pub mod proxies;
 pub mod registry;
+pub mod removed_dependencies;
 pub mod revisions;
 pub mod root;
 pub mod tags;
