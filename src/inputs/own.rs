@@ -79,6 +79,8 @@ pub(super) fn inputs_of(
     });
     let settings = settings.chain(attested);
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
+    // Triggers refer to stages by name, so if any stage runs one, names count.
+    let names_count = has_triggers(image);
     let positions = positions_among_reached(&evaluation.stages);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
     let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
@@ -93,7 +95,10 @@ pub(super) fn inputs_of(
         text: unknown.then(|| image.file.source.text().to_owned()),
         settings: settings.collect(),
         stages: stages
-            .map(|(index, stage)| stage_inputs(image, index, stage, &positions))
+            .map(|(index, stage)| {
+                let name = stage.name.clone().filter(|_| names_count);
+                StageInputs { name, ..stage_inputs(image, index, stage, &positions) }
+            })
             .collect(),
         target: evaluation.target.and_then(|target| positions[target]),
         dependencies: distinct_dependencies(image)
@@ -164,6 +169,7 @@ fn has_triggers(image: &Image) -> bool {
     image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty())
 }
 
+/// Returns the inputs of a stage, without its name.
 fn stage_inputs(
     image: &Image,
     index: usize,
@@ -175,8 +181,6 @@ fn stage_inputs(
         (None, Some(base)) => describe_base(base, positions),
         (None, None) => view.base_text.clone(),
     };
-    // Triggers refer to stages by name, so if any stage runs one, names count.
-    let names_count = has_triggers(image);
     let mut froms = Froms::new(&view.froms, positions);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
     let arguments = view.arguments.iter().map(|(name, value)| {
@@ -186,7 +190,7 @@ fn stage_inputs(
     StageInputs {
         base,
         platform: view.platform.clone(),
-        name: view.name.clone().filter(|_| names_count),
+        name: None,
         triggers: view.triggers.iter().map(|trigger| trigger.text.clone()).collect(),
         arguments: arguments.collect(),
         instructions: instructions.map(|it| describe(it, &mut froms)).collect(),

@@ -146,7 +146,10 @@ fn report_duplicate_stages(file: &mut Dockerfile) {
     let mut first: HashMap<&str, Span> = HashMap::new();
     for stage in &file.stages {
         let Some(name) = &stage.name else { continue };
-        let Some(earlier) = first.insert(&name.value, name.span) else { continue };
+        let earlier = *first.entry(&name.value).or_insert(name.span);
+        if earlier == name.span {
+            continue;
+        }
         let message = format!("duplicate stage name `{}`", name.value);
         let diagnostic = Diagnostic::new(Rule::DuplicateStage, message)
             .at(&file.source, name.span, "used again here")
