@@ -168,10 +168,12 @@ impl Image {
     }
 
     /// Returns the frontend image that reads its Dockerfile, or `None` if it is the engine's own.
-    /// The build argument takes precedence over the directive.
+    /// The build argument takes precedence over the directive. Its value `dockerfile.v0` means the
+    /// engine's own, whatever the directive says (moby/buildkit#6594).
     pub fn named_frontend(&self) -> Option<&str> {
         let written = self.file.directives.syntax.as_ref().map(|it| it.value.as_str());
-        self.build_args.get("BUILDKIT_SYNTAX").map(String::as_str).or(written)
+        let argument = self.build_args.get("BUILDKIT_SYNTAX").map(String::as_str);
+        argument.or(written).filter(|_| argument != Some("dockerfile.v0"))
     }
 }
 
