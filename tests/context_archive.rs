@@ -341,14 +341,16 @@ fn missing_and_non_directory_contexts_are_distinct_errors() {
 }
 
 #[test]
-fn unreadable_directories_are_errors_unless_ignored() {
+fn unreadable_directories_are_errors_only_for_their_readers() {
     let directory = tempfile::tempdir().unwrap();
     let closed = directory.path().join("closed");
     fs::create_dir(&closed).unwrap();
     set_mode(&closed, 0);
     if fs::read_dir(&closed).is_err() {
-        let error = Context::walk(directory.path(), &IgnoreFile::default()).unwrap_err();
+        let context = walk(directory.path());
+        let error = context.unreadable[0].error();
         assert!(error.to_string().contains("/closed`: "), "{error}");
+        assert_eq!(context.entries.len(), 1);
         assert_eq!(walk_ignoring(directory.path(), "closed\n!**/x"), Vec::<String>::new());
     }
     set_mode(&closed, 0o755);

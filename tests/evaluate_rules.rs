@@ -124,6 +124,9 @@ fn stage_bases_are_resolved() {
     check("FROM --platform=\"linux/arm64\" a\n", "a");
     check("FROM --platform=what a\n", "a |  | invalid-platform@1");
     check("ARG P\nFROM --platform=$P a\n", "a |  | invalid-platform@2");
+    check("FROM --platform=$P a\n", "a |  | invalid-platform@1");
+    check("ARG P=a,b\nFROM --platform=$P a\n", "a |  | invalid-platform@2");
+    check("FROM --platform= a\n", "a");
     check("FROM --platform=a --platform=b a\n", "a |  | duplicate-flag@1");
     check("FROM a${V\n", "|  | bad-substitution@1");
     check("FROM \"a\n", "|  | unclosed-quote@1");

@@ -160,7 +160,8 @@ fn every_example_behaves_as_documented() {
         let level = if rule.level() == Level::Error { "error" } else { "warning" };
         let expected = (code.to_owned(), level.to_owned());
         let has_error = told.iter().any(|(_, level)| level == "error");
-        let failure = if command.is_some() { 2 } else { 3 };
+        // A missing secret is a mistake of the command line.
+        let failure = if *rule == Rule::MissingSecret { 2 } else { 3 };
         if !told.contains(&expected) || exit != Some(if has_error { failure } else { 0 }) {
             wrong.push(format!("{code}: the example gives {told:?}, exit {exit:?}"));
         }

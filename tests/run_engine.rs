@@ -193,6 +193,46 @@ fn failures_of_the_engine_network_are_distinguished_from_those_of_an_image() {
 }
 
 #[test]
+fn named_contexts_need_the_engine_or_the_frontend_that_the_build_uses() {
+    let Some(engine) = common::engine_or_skip() else { return };
+    let has_contexts = common::takes_named_contexts(&engine);
+    let tree = Tree::new(None);
+    let config = fs::read_to_string(tree.root.join("layers.toml")).unwrap();
+    let contexts = config + "[image.x.contexts]\ntools = \"base\"\n";
+    fs::write(tree.root.join("layers.toml"), contexts).unwrap();
+    tree.image("x", "FROM scratch\nCOPY --from=tools /bin /bin\n");
+    let (code, said) = tree.run("build base --progress plain");
+    assert_eq!(code, Some(0), "{said}");
+    let check = |first: &str, options: &str, words: Option<&str>| {
+        tree.image("x", &format!("{first}FROM scratch\nCOPY --from=tools /bin /bin\n"));
+        let (code, said) = tree.run(format!("build x --progress plain {options}").trim());
+        match words {
+            None => assert_eq!(code, Some(0), "{first}{said}"),
+            Some(words) => {
+                assert_ne!(code, Some(0), "{first}{said}");
+                assert!(said.contains(words), "{first}{said}");
+            }
+        }
+        assert!(!said.contains("library/tools"), "{first}{said}");
+    };
+    let too_old = Some("too old for named contexts").filter(|_| !has_contexts);
+    check("", "", too_old);
+    let used = Some("resolve image config for");
+    check("# syntax=127.0.0.1:1/none\n", "", used);
+    let argument = "--build-arg BUILDKIT_SYNTAX=127.0.0.1:1/none";
+    check("", &format!("--exclude base {argument}"), used);
+    check("# syntax=acme/other\n", &format!("--exclude base {argument}"), used);
+    // The line is a comment, and the frontend is the engine's.
+    check("# a comment\n# syntax=127.0.0.1:1/none\n", "", too_old);
+    let old = "does not support named contexts";
+    check("# syntax=docker/dockerfile:1.3\n", "", Some(old));
+    check("", "--exclude base --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1.3", Some(old));
+    if !has_contexts {
+        check("#!/usr/bin/env x\n# syntax=127.0.0.1:1/none\n", "", too_old);
+    }
+}
+
+#[test]
 fn a_full_engine_disk_fails_only_images_that_do_not_fit() {
     let Some(daemon) = Daemon::start_or_skip(Some(64)) else { return };
     let tree = Tree::new(Some(daemon.address()));

@@ -5,13 +5,18 @@
 
 use std::collections::BTreeSet;
 
-use layers::base::{Diagnostic, RelPath, Rule, Source};
+use layers::base::{Diagnostic, RelPath, Rule, Source, UnitId};
 use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{LinkSettings, ParsedImage, link};
 use layers::graph::naming::{NameOrigin, NamingSettings, ReferencePattern};
+use layers::graph::units::Units;
 use layers::graph::{Graph, select};
+use layers::inputs::gather::{GatherRequest, gather};
 use layers::parse::parse;
+use layers::report::diagnostics;
+use layers::report::paint::Paint;
+use layers::state::Digests;
 
 /// Links this number of images. `text` returns the Dockerfile of an image number.
 fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic>) {
@@ -165,4 +170,43 @@ fn extreme_repetition_of_any_construct_is_handled() {
     );
     check("sources", format!("FROM a\nCOPY {} /\n", "a ".repeat(30_000)));
     check("exposed ports", format!("FROM a\n{}", "EXPOSE 1\n".repeat(110_000)));
+}
+
+#[test]
+fn twenty_thousand_stages_of_one_name_are_inputs() {
+    const COUNT: usize = 20_000;
+    let (graph, problems) =
+        build(1, |_| format!("FROM debian AS a\n{}", "FROM a AS a\nRUN true\n".repeat(COUNT)));
+    // Each stage after the first one is reported with the first one.
+    assert_eq!(problems.len(), COUNT);
+    let is_first =
+        |problem: &Diagnostic| problem.labels[1].span.range().start == "FROM debian AS ".len();
+    assert!(
+        problems.iter().all(|problem| problem.rule == Rule::DuplicateStage && is_first(problem))
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let units = Units::for_one(1, "linux/amd64".parse().unwrap());
+    let request = GatherRequest {
+        root: directory.path(),
+        graph: &graph,
+        units: &units,
+        externals: &std::collections::BTreeMap::new(),
+        attestations: &layers::engine::Attestations::default(),
+    };
+    std::fs::create_dir_all(directory.path().join("docker/i00000")).unwrap();
+    let mut own = gather(request, &[UnitId(0)], &mut Digests::default());
+    let own = own[UnitId(0)].take().unwrap().unwrap();
+    assert_eq!(own.inputs.stages.len(), COUNT + 1);
+}
+
+#[test]
+fn problems_with_labels_far_apart_are_drawn() {
+    const COUNT: usize = 10_000;
+    let names = (0..COUNT).map(|number| format!("FROM debian AS s{number}\n")).collect::<String>();
+    let (_, problems) = build(1, |_| names.repeat(2));
+    assert_eq!(problems.len(), COUNT);
+    let text = diagnostics::draw(&problems, Paint::plain());
+    // Both lines are shown, and none between them.
+    assert_eq!(text.matches("FROM debian AS ").count(), 2 * COUNT);
+    assert!(!text.contains("..."));
 }

@@ -80,7 +80,7 @@ fn context(tree: &Tree) -> Context {
         |(path, node): (&String, &Node)| ContextEntry { path: path.into(), kind: kind(node), stat };
     let mut entries: Vec<ContextEntry> = tree.iter().map(entry).collect();
     entries.sort_by(|a, b| walk_order(a.bytes(), b.bytes()));
-    Context { root: PathBuf::from("/nowhere"), entries }
+    Context { root: PathBuf::from("/nowhere"), entries, unreadable: Vec::new() }
 }
 
 fn glob(pattern: &[char], name: &[char]) -> bool {

@@ -74,6 +74,7 @@ rules! {
     ParseError: Error, "parse-error", [];
     PlatformMismatch: Warning, "platform-mismatch",
         ["InvalidBaseImagePlatform", "FromPlatformFlagConstDisallowed"];
+    RemovedDependency: Error, "removed-dependency", [];
     RequiredVariable: Error, "required-variable", [];
     SiblingTag: Warning, "sibling-tag", [];
     StageCycle: Error, "stage-cycle", [];

@@ -18,7 +18,7 @@ use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
 use crate::session::run_pages::PagesOption;
 use crate::session::secrets::{PreparedSecrets, SecretOptions};
-use crate::session::selection::{self, Selectors};
+use crate::session::selection::{self, Selection, Selectors};
 use crate::session::{Session, signals};
 use crate::workspace::load::Workspace;
 use crate::workspace::root::WorkspaceLocation;
@@ -52,8 +52,13 @@ fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::
     }
     let start = location.start;
     let secret_options = SecretOptions::read(options, &start, at)?;
-    let mut workspace = Workspace::open(at)?;
-    let mut request = request_of(options, &workspace, at)?;
+    let selectors = Selectors {
+        images: &options.images,
+        excluded: &options.exclude,
+        since: options.since.as_deref(),
+    };
+    let (mut workspace, selected) = selection::open(selectors, at)?;
+    let mut request = request_of(options, &workspace, selected, at);
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     request.lost = lost.clone();
     let push = request.push;
@@ -95,15 +100,11 @@ fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result
 fn request_of(
     options: &BuildArgs,
     workspace: &Workspace,
+    selected: Selection,
     at: &Invocation,
-) -> anyhow::Result<ImageRequest> {
-    let selectors = Selectors {
-        images: &options.images,
-        excluded: &options.exclude,
-        since: options.since.as_deref(),
-    };
-    Ok(ImageRequest {
-        selected: selection::choose(workspace, selectors, at)?,
+) -> ImageRequest {
+    ImageRequest {
+        selected,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),
@@ -113,7 +114,7 @@ fn request_of(
         attests: true,
         pins: Pins::default(),
         lost: LostImages::default(),
-    })
+    }
 }
 
 /// Runs the plan and shows its progress.

@@ -10,17 +10,15 @@ use crate::schedule::estimate::{critical_chain, duration};
 use crate::session::Session;
 use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::{self, Selectors};
-use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, root};
 
 pub fn run(options: &PlanArgs, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = Workspace::open(at)?;
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let selected = selection::choose(&workspace, selectors, at)?;
+    let (mut workspace, selected) = selection::open(selectors, at)?;
     selection::warn_of_arguments(&workspace, &selected, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
     let request = ImageRequest { selected, pins, ..ImageRequest::default() };

@@ -10,14 +10,12 @@ use crate::report::{clean, printer, why};
 use crate::session::Session;
 use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::{self, Selectors};
-use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, root};
 
 pub fn run(options: &WhyArgs, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = Workspace::open(at)?;
     let selectors =
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
-    let selected = selection::choose(&workspace, selectors, at)?;
+    let (mut workspace, selected) = selection::open(selectors, at)?;
     let [image] = selected.named.as_slice() else {
         return Err(usage(format!("`{}` matches more than one image", options.image)).into());
     };

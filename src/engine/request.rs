@@ -15,6 +15,9 @@ use crate::base::Platform;
 pub struct BuildRequest {
     /// The complete text of the Dockerfile.
     pub dockerfile: String,
+    /// The frontend that reads the Dockerfile, if it is not the engine's own: that of the build argument
+    /// BUILDKIT_SYNTAX, or else of the `# syntax=` line.
+    pub frontend: Option<String>,
     /// The stage to build; the last one by default.
     pub target: Option<String>,
     /// The references to put on the image.
@@ -53,6 +56,7 @@ impl Default for BuildRequest {
     fn default() -> BuildRequest {
         BuildRequest {
             dockerfile: String::new(),
+            frontend: None,
             target: None,
             references: Vec::new(),
             alias: None,

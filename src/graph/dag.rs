@@ -18,6 +18,16 @@ use crate::base::{Id, IdMap, ImageId};
 /// cycle, each image is followed by one that it depends on.
 pub fn sort(parents: &IdMap<Vec<ImageId>>) -> Result<Vec<ImageId>, Vec<Vec<ImageId>>> {
     let graph = build(parents);
+    let order = sort_acyclic(&graph);
+    if order.len() == parents.len() { Ok(order) } else { Err(cycles(&graph)) }
+}
+
+/// Sorts the images that neither are in a cycle nor depend on one, as [`sort`] does.
+pub fn sort_rest(parents: &IdMap<Vec<ImageId>>) -> Vec<ImageId> {
+    sort_acyclic(&build(parents))
+}
+
+fn sort_acyclic(graph: &DiGraph<(), ()>) -> Vec<ImageId> {
     let mut missing: Vec<usize> =
         graph.node_indices().map(|node| graph.neighbors(node).count()).collect();
     let mut free: BinaryHeap<Reverse<usize>> =
@@ -34,7 +44,7 @@ pub fn sort(parents: &IdMap<Vec<ImageId>>) -> Result<Vec<ImageId>, Vec<Vec<Image
             }
         }
     }
-    if order.len() == missing.len() { Ok(order) } else { Err(cycles(&graph)) }
+    order
 }
 
 /// Returns a flag per id: whether it can be reached from `from` over `edges`. The images in `from`

@@ -46,6 +46,8 @@ pub struct Candidate {
     pub weight: usize,
     /// Whether a release moves its tags.
     pub is_released: bool,
+    /// Whether its Dockerfile cannot be read: then what it depends on is unknown.
+    pub is_unreadable: bool,
     /// The positions of its settings in the configuration.
     pub spans: SettingSpans,
 }
@@ -89,6 +91,7 @@ impl Candidate {
             contexts: Vec::new(),
             weight: 1,
             is_released: true,
+            is_unreadable: false,
             spans: SettingSpans::default(),
         }
     }

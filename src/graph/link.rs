@@ -17,6 +17,7 @@ use crate::parse::Dockerfile;
 use super::evaluate::{self, Evaluation, EvaluationSettings, Trigger};
 use super::externals::ExternalTable;
 use super::images::Candidate;
+use super::naming::hidden::{self, HiddenReferences};
 use super::naming::{
     self, ImageReferences, InferredPrefix, NameOrigin, Naming, NamingError, NamingSettings, Vote,
 };
@@ -61,7 +62,9 @@ fn diagnostics_of(
     evaluation: &Evaluation,
 ) -> impl Iterator<Item = Diagnostic> {
     let target = image.candidate.spans.target.as_ref();
-    let evaluated = evaluation.diagnostics.iter().cloned().map(move |problem| match target {
+    // What is missing in a file that cannot be read is not known.
+    let known = evaluation.diagnostics.iter().filter(|_| !image.candidate.is_unreadable);
+    let evaluated = known.cloned().map(move |problem| match target {
         // The target is not in the Dockerfile, so point to the setting.
         Some((source, span)) if problem.rule == Rule::UnknownTarget => {
             problem.at(source, *span, "")
@@ -87,6 +90,7 @@ pub fn link(
         .map(|(image, settings)| evaluate::evaluate(&image.file, settings, &no_triggers))
         .collect();
     let (names, inferred, mut problems) = name_images(&read, &evaluations, naming);
+    let open_names = open_names(&read, &evaluations, naming);
     let (siblings, doubles) = Siblings::new(&read, &names);
     problems.extend(doubles);
     problems.extend(siblings.stand_for_contexts(&read, &names, &mut settings, &mut evaluations));
@@ -106,7 +110,8 @@ pub fn link(
     }
     let parts = read.into_iter().zip(settings).zip(evaluations).zip(names).zip(linked);
     let images: IdMap<Image> = parts
-        .map(|((((read, settings), evaluation), named), linked)| {
+        .zip(open_names)
+        .map(|(((((read, settings), evaluation), named), linked), has_open_name)| {
             let build_args = args_of(&read.candidate, link_settings);
             let is_released = read.candidate.is_released;
             let mut image = Image {
@@ -120,6 +125,7 @@ pub fn link(
                 references: named.references,
                 released: if is_released { named.released } else { Vec::new() },
                 named_by: named.origin,
+                has_open_name,
                 file: read.file,
                 evaluation,
                 parents: Vec::new(),
@@ -179,20 +185,46 @@ fn settings_of(
     shared_settings.settings(args_of(candidate, link_settings), target, contexts)
 }
 
+fn votes_of<'a>(read: &'a [ParsedImage], evaluations: &'a [Evaluation]) -> Vec<Vote<'a>> {
+    let images = read.iter().zip(evaluations);
+    images
+        .flat_map(|(image, evaluation)| {
+            let image = image.candidate.name.as_str();
+            evaluation.dependencies.iter().map(move |dependency| Vote { image, dependency })
+        })
+        .collect()
+}
+
+/// Returns for each image whether its name may depend on references that errors hide.
+fn open_names(
+    read: &[ParsedImage],
+    evaluations: &[Evaluation],
+    naming: &NamingSettings,
+) -> Vec<bool> {
+    let unnamed: Vec<&Candidate> = read.iter().map(|image| &image.candidate).collect();
+    let has_errors = |image: &ParsedImage, evaluation: &Evaluation| {
+        diagnostics_of(image, evaluation).any(|problem| problem.is_error())
+    };
+    let names: HashSet<&str> = unnamed.iter().map(|image| image.name.as_str()).collect();
+    let hidden = if unnamed.iter().any(|image| image.is_unreadable) {
+        HiddenReferences::Any
+    } else {
+        let mut broken = read.iter().zip(evaluations).filter(|(it, of)| has_errors(it, of));
+        match broken.any(|(image, _)| hidden::mentions_sibling(image, &names)) {
+            true => HiddenReferences::Siblings,
+            false => return vec![false; read.len()],
+        }
+    };
+    hidden::open_names(naming, &unnamed, &votes_of(read, evaluations), hidden)
+}
+
 fn name_images(
     read: &[ParsedImage],
     evaluations: &[Evaluation],
     naming: &NamingSettings,
 ) -> (Vec<ImageReferences>, Option<InferredPrefix>, Vec<Diagnostic>) {
     let unnamed: Vec<&Candidate> = read.iter().map(|image| &image.candidate).collect();
-    let votes: Vec<Vote<'_>> = read
-        .iter()
-        .zip(evaluations)
-        .flat_map(|(image, evaluation)| {
-            let image = image.candidate.name.as_str();
-            evaluation.dependencies.iter().map(move |dependency| Vote { image, dependency })
-        })
-        .collect();
+    let votes = votes_of(read, evaluations);
     let mut problems = Vec::new();
     let Naming { images, inferred } = naming::name_all(naming, &unnamed, &votes);
     let named = images.into_iter().zip(read);

@@ -95,6 +95,8 @@ pub struct Image {
     pub released: Vec<Reference>,
     /// The origin of its name.
     pub named_by: NameOrigin,
+    /// Whether its references could be others if a Dockerfile with an error had none.
+    pub has_open_name: bool,
     /// The parsed Dockerfile.
     pub file: Dockerfile,
     /// The evaluation of its Dockerfile with its arguments.
@@ -166,10 +168,12 @@ impl Image {
     }
 
     /// Returns the frontend image that reads its Dockerfile, or `None` if it is the engine's own.
-    /// The build argument takes precedence over the directive.
+    /// The build argument takes precedence over the directive. Its value `dockerfile.v0` means the
+    /// engine's own, whatever the directive says (moby/buildkit#6594).
     pub fn named_frontend(&self) -> Option<&str> {
         let written = self.file.directives.syntax.as_ref().map(|it| it.value.as_str());
-        self.build_args.get("BUILDKIT_SYNTAX").map(String::as_str).or(written)
+        let argument = self.build_args.get("BUILDKIT_SYNTAX").map(String::as_str);
+        argument.or(written).filter(|_| argument != Some("dockerfile.v0"))
     }
 }
 
@@ -217,7 +221,7 @@ impl External {
 
 impl Graph {
     /// Returns a graph of linked images. If there are cycles, each is an error that shows all its
-    /// edges, and the order is empty.
+    /// edges, and the order does not include its images.
     pub fn new(
         images: IdMap<Image>,
         externals: ExternalTable,
@@ -238,12 +242,12 @@ impl Graph {
         let sorted = dag::sort(&parents);
         let cycles = sorted.as_ref().err().into_iter().flatten();
         let problems = cycles.map(|cycle| describe_cycle(images, cycle)).collect();
-        self.order = sorted.unwrap_or_default();
+        self.order = sorted.unwrap_or_else(|_| dag::sort_rest(&parents));
         problems
     }
 
     /// Returns all images in topological order, each after its dependencies; otherwise sorted by
-    /// name. Empty if the graph has a cycle.
+    /// name. Images in a cycle and their dependents are not included.
     pub fn order(&self) -> &[ImageId] {
         &self.order
     }

@@ -5,6 +5,8 @@
 //! refer to siblings: if `docker/dev` has `FROM acme/shop-base:latest` and an image `base` exists,
 //! images are named `acme/shop-{name}`. Owns names only; `link` creates the edges.
 
+pub mod hidden;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
@@ -142,16 +144,7 @@ pub fn name_all(naming: &NamingSettings, images: &[&Candidate], votes: &[Vote<'_
     let names: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let inferred = infer_prefix(&names, votes);
     let (prefix, origin) = prefix_of(naming, inferred.as_ref());
-    let drafts: Vec<Result<Vec<ReferenceDraft>, NamingError>> = images
-        .par_iter()
-        .map(|image| match image.references.as_slice() {
-            [] => Ok(vec![ReferenceDraft::of_name(&prefix, &image.name, origin.clone())?]),
-            patterns => {
-                let drafts = patterns.iter();
-                drafts.map(|it| ReferenceDraft::of_pattern(it, naming, inferred.as_ref())).collect()
-            }
-        })
-        .collect();
+    let drafts = drafts_of(naming, images, inferred.as_ref(), (&prefix, &origin));
     let tags = SiblingTags::infer(images, &drafts, votes);
     let mut shared: HashMap<&str, u32> = HashMap::new();
     for drafts in drafts.iter().flatten() {
@@ -193,6 +186,24 @@ pub fn name_all(naming: &NamingSettings, images: &[&Candidate], votes: &[Vote<'_
         })
         .collect();
     Naming { images: named, inferred }
+}
+
+fn drafts_of(
+    naming: &NamingSettings,
+    images: &[&Candidate],
+    inferred: Option<&InferredPrefix>,
+    (prefix, origin): (&str, &NameOrigin),
+) -> Vec<Result<Vec<ReferenceDraft>, NamingError>> {
+    let images = images.par_iter();
+    images
+        .map(|image| match image.references.as_slice() {
+            [] => Ok(vec![ReferenceDraft::of_name(prefix, &image.name, origin.clone())?]),
+            patterns => {
+                let drafts = patterns.iter();
+                drafts.map(|it| ReferenceDraft::of_pattern(it, naming, inferred)).collect()
+            }
+        })
+        .collect()
 }
 
 /// A reference of an image before its tag is inferred.
@@ -256,6 +267,8 @@ struct SiblingTags<'a> {
     by_repository: HashMap<String, &'a str>,
     /// The tag of images that no line names.
     usual: &'a str,
+    /// Whether more references could not change the usual tag.
+    usual_is_final: bool,
 }
 
 impl<'a> SiblingTags<'a> {
@@ -284,12 +297,14 @@ impl<'a> SiblingTags<'a> {
             }
         }
         let only = |tags: &BTreeSet<&'a str>| tags.first().copied().filter(|_| tags.len() == 1);
-        let usual = only(&seen.values().flatten().copied().collect()).unwrap_or(LATEST);
+        let all: BTreeSet<&str> = seen.values().flatten().copied().collect();
+        let usual = only(&all).unwrap_or(LATEST);
+        let usual_is_final = all.contains(LATEST) || all.len() > 1;
         let agreed = seen.into_iter().filter_map(|(repository, tags)| {
             let latest = tags.contains(LATEST).then_some(LATEST);
             Some((repository, only(&tags).or(latest)?))
         });
-        SiblingTags { by_repository: agreed.collect(), usual }
+        SiblingTags { by_repository: agreed.collect(), usual, usual_is_final }
     }
 
     /// Returns the tag of an image: its own, or the one by which siblings name it.

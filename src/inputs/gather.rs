@@ -315,7 +315,7 @@ pub(super) fn walk_for(
 ) -> Result<Context, InfrastructureError> {
     let directory = image.context.under(root);
     if nothing_is_read && directory.is_dir() {
-        return Ok(Context { root: directory, entries: Vec::new() });
+        return Ok(Context { root: directory, entries: Vec::new(), unreadable: Vec::new() });
     }
     let (ignore, problems) =
         IgnoreFile::load(root, &image.dockerfile, &image.context).map_err(unreadable)?;
@@ -411,5 +411,8 @@ fn look_up(walk: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec
     let digests: Vec<Option<blake3::Hash>> = entries.map(find).collect();
     let is_unknown = |number: &usize| marks[*number] && digests[*number].is_none();
     let unknown = (0..digests.len()).filter(is_unknown).collect();
-    (ReadFiles { digests, ..ReadFiles::default() }, unknown)
+    let failures = context.unreadable.iter().filter_map(|directory| {
+        Some((context.position(directory.path.as_bytes())?, unreadable(directory.error())))
+    });
+    (ReadFiles { digests, failures: failures.collect(), ..ReadFiles::default() }, unknown)
 }

@@ -84,6 +84,8 @@ pub(super) fn inputs_of(
     let settings = settings.chain(attested);
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
     let meanings = meanings_of(graph, image);
+    // Triggers refer to stages by name, so if any stage runs one, names count.
+    let names_count = has_triggers(image);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
     let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
         address: download.address.clone(),
@@ -96,7 +98,12 @@ pub(super) fn inputs_of(
         platform: platform.clone(),
         text: unknown.then(|| image.file.source.text().to_owned()),
         settings: settings.collect(),
-        stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &meanings)).collect(),
+        stages: stages
+            .map(|(index, stage)| {
+                let name = stage.name.clone().filter(|_| names_count);
+                StageInputs { name, ..stage_inputs(image, index, stage, &meanings) }
+            })
+            .collect(),
         target: evaluation.target.and_then(|target| meanings.positions[target]),
         dependencies: distinct_inputs(graph, image),
         downloads: downloads.collect(),
@@ -176,6 +183,7 @@ fn has_triggers(image: &Image) -> bool {
     image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty())
 }
 
+/// Returns the inputs of a stage, without its name.
 fn stage_inputs(
     image: &Image,
     index: usize,
@@ -187,8 +195,6 @@ fn stage_inputs(
         (None, Some(base)) => meanings.describe_base(base),
         (None, None) => view.base_text.clone(),
     };
-    // Triggers refer to stages by name, so if any stage runs one, names count.
-    let names_count = has_triggers(image);
     let mut froms = Froms::new(&view.froms, meanings);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
     // What `FROM` makes of its arguments counts as the base. The arguments themselves only explain why an external
@@ -205,7 +211,7 @@ fn stage_inputs(
     StageInputs {
         base,
         platform: view.platform.clone(),
-        name: view.name.clone().filter(|_| names_count),
+        name: None,
         triggers: view.triggers.iter().map(|trigger| trigger.text.clone()).collect(),
         arguments: arguments.collect(),
         instructions: instructions.map(|it| describe(it, &mut froms)).collect(),

@@ -239,6 +239,9 @@ impl SelectedEntries<'_> {
     /// Returns the entries of a directory that a step may refer to.
     fn named(&self, directory: &[u8], step: &PathComponent) -> Option<Vec<usize>> {
         let exactly = |name: &[u8]| self.context.position(&join(directory, name));
+        if self.is_unreadable(directory) {
+            return None;
+        }
         match step {
             PathComponent::Up => Some(Vec::new()),
             PathComponent::Name(name) => Some(exactly(name).into_iter().collect()),
@@ -253,6 +256,12 @@ impl SelectedEntries<'_> {
                 Some(matching.chain(exactly(text.as_bytes())).collect())
             }
         }
+    }
+
+    /// Returns whether a directory cannot be read. A source in it selects the whole context, and
+    /// the error of the directory with it.
+    fn is_unreadable(&self, directory: &[u8]) -> bool {
+        self.context.unreadable.iter().any(|it| it.path.as_bytes() == directory)
     }
 
     /// Returns where the search continues after an entry.
@@ -314,6 +323,9 @@ impl SelectedEntries<'_> {
             return self.follow(Vec::new(), pivot, excludes);
         }
         for directory in self.resolve(Vec::new(), pivot)? {
+            if self.context.has_unreadable(&directory) {
+                return None;
+            }
             let start = if directory.is_empty() { 0 } else { directory.len() + 1 };
             let mut matcher = patterns.matcher();
             for number in self.context.below(&directory) {

@@ -53,9 +53,7 @@ fn is_predefined(name: &str) -> bool {
 }
 
 fn has_other_frontend(image: &Image) -> bool {
-    let build_arg = image.build_args.get("BUILDKIT_SYNTAX").map(String::as_str);
-    let directive = image.file.directives.syntax.as_ref().map(|syntax| syntax.value.as_str());
-    build_arg.or(directive).is_some_and(|syntax| !syntax.contains("docker/dockerfile"))
+    image.named_frontend().is_some_and(|syntax| !syntax.contains("docker/dockerfile"))
 }
 
 /// Calls `with` for the name of each `ARG`, including those in triggers.

@@ -21,6 +21,8 @@ pub(super) struct LogicalLines {
     pub(super) directives: Directives,
     pub(super) lines: Vec<LogicalLine>,
     pub(super) pieces: Vec<Piece>,
+    /// The comments in instructions: between continuation lines.
+    pub(super) inner_comments: Vec<Span>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -176,7 +178,10 @@ impl Lexer<'_> {
             let Some(next) = self.next_line() else { break };
             span.end = Span::new(next.end, next.end).end;
             match next.text(self.text).trim_start().bytes().next() {
-                Some(b'#') => continue,
+                Some(b'#') => {
+                    self.lexed.inner_comments.push(Span::new(next.start, next.end));
+                    continue;
+                }
                 None => {
                     empty.get_or_insert(Span::new(next.start, next.end));
                     continue;

@@ -100,6 +100,30 @@ pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) 
     (None, diagnostics)
 }
 
+/// Returns a diagnostic if replacements of bytes that are not UTF-8 are in anything but comments.
+///
+/// BuildKit skips a comment without looking at it. In an instruction, the byte would reach the build
+/// unchanged, or fail there (a path in a request is a string of protobuf), and is not known here.
+pub fn describe_not_utf8(source: &Source, replaced: &[Span]) -> Option<Diagnostic> {
+    if replaced.is_empty() {
+        return None;
+    }
+    let lexed = lexer::lex(source);
+    let directives = [&lexed.directives.syntax, &lexed.directives.check];
+    let values: Vec<Span> = directives.into_iter().flatten().map(|value| value.span).collect();
+    let pieces = lexed.pieces.iter().filter(|piece| piece.kind == PieceKind::Comment);
+    let comments: Vec<Span> = pieces.map(|piece| piece.span).chain(lexed.inner_comments).collect();
+    let is_in = |span: &Span, outer: &Span| outer.start <= span.start && span.end <= outer.end;
+    let matters = |span: &&Span| {
+        !comments.iter().any(|comment| is_in(span, comment))
+            || values.iter().any(|value| is_in(span, value))
+    };
+    let first = replaced.iter().find(matters)?;
+    let message = format!("`{}` is not valid UTF-8", source.path());
+    let problem = Diagnostic::new(Rule::NotUtf8, message).at(source, *first, "invalid byte");
+    Some(problem.hint("save the file as UTF-8"))
+}
+
 fn report_missing_stages(file: &mut Dockerfile, is_empty: bool) {
     if !file.stages.is_empty() {
         return;
@@ -122,7 +146,10 @@ fn report_duplicate_stages(file: &mut Dockerfile) {
     let mut first: HashMap<&str, Span> = HashMap::new();
     for stage in &file.stages {
         let Some(name) = &stage.name else { continue };
-        let Some(earlier) = first.insert(&name.value, name.span) else { continue };
+        let earlier = *first.entry(&name.value).or_insert(name.span);
+        if earlier == name.span {
+            continue;
+        }
         let message = format!("duplicate stage name `{}`", name.value);
         let diagnostic = Diagnostic::new(Rule::DuplicateStage, message)
             .at(&file.source, name.span, "used again here")

@@ -51,8 +51,8 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
     };
     let title = level.primary_title(visible(&diagnostic.message)).id(diagnostic.rule.code());
     let mut group = Group::with_title(title);
-    // All labels in one file share a snippet.
-    for (number, labels) in by_file(&diagnostic.labels).into_iter().enumerate() {
+    // Labels near each other share a snippet.
+    for (number, labels) in by_snippet(&diagnostic.labels).into_iter().enumerate() {
         let Some(Label { source, .. }) = labels.first() else { continue };
         let path = source.path().to_string();
         if source.text().is_empty() {
@@ -88,18 +88,29 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
     paint.renderer().render(&[group])
 }
 
-/// Groups labels by file, in the order in which the files are first mentioned.
-fn by_file(labels: &[Label]) -> Vec<Vec<&Label>> {
-    let mut numbers: HashMap<&str, usize> = HashMap::new();
-    let mut files: Vec<Vec<&Label>> = Vec::new();
+/// The distance in lines up to which labels share a snippet. The renderer processes all lines of a snippet, also those
+/// that it does not show.
+const SNIPPET_LINES: u32 = 100;
+
+/// Groups labels by file and by distance, in the order in which they are first mentioned.
+fn by_snippet(labels: &[Label]) -> Vec<Vec<&Label>> {
+    let mut latest: HashMap<&str, usize> = HashMap::new();
+    let mut snippets: Vec<Vec<&Label>> = Vec::new();
     for label in labels {
-        let number = *numbers.entry(label.source.path().as_str()).or_insert(files.len());
-        match files.get_mut(number) {
-            Some(file) => file.push(label),
-            None => files.push(vec![label]),
+        let path = label.source.path().as_str();
+        let line = |label: &Label| label.source.line_of(label.span.start);
+        let is_near = |first: &&Label| line(first).abs_diff(line(label)) <= SNIPPET_LINES;
+        let near = latest.get(path).copied();
+        let near = near.filter(|at| snippets[*at].first().is_some_and(is_near));
+        match near.and_then(|at| snippets.get_mut(at)) {
+            Some(snippet) => snippet.push(label),
+            None => {
+                latest.insert(path, snippets.len());
+                snippets.push(vec![label]);
+            }
         }
     }
-    files
+    snippets
 }
 
 /// Returns the labeled lines and one more. The renderer processes all text that it is given; with the whole
@@ -160,11 +171,13 @@ error[unknown-stage]: there is no stage `y`
 error[unknown-stage]: there is no stage `y`
     --> d/Dockerfile:1000:13
      |
-   1 | FROM x
-     | ------ the only stage
-...
 1000 | COPY --from=y / /
      |             ^
+     |
+    ::: d/Dockerfile:1:1
+     |
+   1 | FROM x
+     | ------ the only stage
 
 1 error
 ";

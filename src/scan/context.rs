@@ -34,6 +34,27 @@ pub struct Context {
     pub root: PathBuf,
     /// All entries to send, in the order of a walk, without the root itself.
     pub entries: Vec<ContextEntry>,
+    /// The directories among them that cannot be read, sorted by path. What they contain is not in
+    /// `entries`.
+    pub unreadable: Vec<UnreadableDirectory>,
+}
+
+/// A directory of a context that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableDirectory {
+    /// The path relative to the context.
+    pub path: OsString,
+    /// The kind of the error.
+    pub kind: io::ErrorKind,
+    /// The message of the error, with the path.
+    pub message: String,
+}
+
+impl UnreadableDirectory {
+    /// Returns the error, for an instruction that reads the directory.
+    pub fn error(&self) -> io::Error {
+        io::Error::new(self.kind, self.message.clone())
+    }
 }
 
 /// A file, directory, or other entry of a context.
@@ -126,21 +147,35 @@ impl Context {
     /// every tar that Docker creates, and so are entries that are deleted during the walk. Blocks;
     /// uses rayon's thread pool.
     ///
+    /// A directory below the root that cannot be read is an error only for those that read it: the
+    /// data directory of a database next to the sources belongs to another user.
+    ///
     /// # Errors
-    /// Returns an error if the directory does not exist or something in it cannot be read.
+    /// Returns an error if the directory does not exist or cannot be read.
     pub fn walk(root: &Path, ignore: &IgnoreFile) -> io::Result<Context> {
         let root = open_root(root)?;
         // Walk level by level instead of recursively. Deep directories then cannot overflow the
         // stack, and the directories of one level are read in parallel.
         let mut level = vec![PendingDirectory { path: OsString::new(), verdict: None }];
         let mut found: Vec<FoundEntry> = Vec::new();
+        let mut unreadable: Vec<UnreadableDirectory> = Vec::new();
         while !level.is_empty() {
-            let lists: io::Result<Vec<Vec<FoundEntry>>> = level
+            let lists: Vec<io::Result<Vec<FoundEntry>>> = level
                 .par_iter()
                 .map(|directory| read_directory(&root, directory, ignore))
                 .collect();
             let first = found.len();
-            found.extend(lists?.into_iter().flatten());
+            for (directory, list) in level.iter().zip(lists) {
+                match list {
+                    Ok(list) => found.extend(list),
+                    Err(error) if directory.path.is_empty() => return Err(error),
+                    Err(error) => unreadable.push(UnreadableDirectory {
+                        path: directory.path.clone(),
+                        kind: error.kind(),
+                        message: error.to_string(),
+                    }),
+                }
+            }
             let directories = found[first..].iter_mut().filter_map(|found| {
                 let verdict = Some(found.verdict.take()?);
                 Some(PendingDirectory { path: found.entry.path.clone(), verdict })
@@ -148,8 +183,16 @@ impl Context {
             level = directories.collect();
         }
         found.par_sort_unstable_by(|a, b| walk_order(a.entry.bytes(), b.entry.bytes()));
-        let found = found.into_iter().map(|FoundEntry { entry, ignored, .. }| (entry, ignored));
-        Ok(Context { root, entries: keep_parents(found.collect()) })
+        unreadable.sort_unstable_by(|a, b| walk_order(a.path.as_bytes(), b.path.as_bytes()));
+        let found = found.into_iter().map(|FoundEntry { entry, ignored, .. }| {
+            // What an ignored directory contains that is not ignored would be sent, if it could be read.
+            let is_unknown = unreadable
+                .binary_search_by(|it| walk_order(it.path.as_bytes(), entry.bytes()))
+                .is_ok();
+            (entry, ignored && !is_unknown)
+        });
+        let entries = keep_parents(found.collect());
+        Ok(Context { root, entries, unreadable })
     }
 
     /// Returns the path of an entry on disk.
@@ -160,6 +203,14 @@ impl Context {
     /// Returns the index of the entry with a path, if it is sent.
     pub fn position(&self, path: &[u8]) -> Option<usize> {
         self.entries.binary_search_by(|entry| walk_order(entry.bytes(), path)).ok()
+    }
+
+    /// Returns whether a directory, or one in it, cannot be read. The empty path is the context.
+    pub fn has_unreadable(&self, directory: &[u8]) -> bool {
+        let paths = self.unreadable.iter().map(|it| it.path.as_bytes());
+        let mut inside =
+            paths.filter(|it| directory.is_empty() || *it == directory || lies_in(directory, it));
+        inside.next().is_some()
     }
 
     /// Returns the indexes of all entries in a directory and its subdirectories, without the

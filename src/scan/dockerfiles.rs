@@ -2,8 +2,10 @@
 //!
 //! Owns the selection of files and their order. It does not parse them and knows no images.
 
+use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use anyhow::Context;
@@ -38,6 +40,34 @@ pub fn find<S: AsRef<str>>(
     found.sort_unstable();
     found.dedup();
     Ok(found)
+}
+
+/// Returns which of the paths are a second name of a Dockerfile: each `Containerfile` that is the
+/// same file as the `Dockerfile` next to it. Such a link lets both Docker and Podman find the file.
+pub fn second_names<'a>(
+    root: &Path,
+    paths: impl Iterator<Item = &'a RelPath> + Clone,
+) -> HashSet<RelPath> {
+    let dockerfiles: HashSet<&RelPath> = paths.clone().collect();
+    let is_second = |path: &&RelPath| {
+        path.as_str().rsplit('/').next() == Some("Containerfile")
+            && path.parent().join("Dockerfile").is_some_and(|other| {
+                dockerfiles.contains(&other) && is_same_file(root, path, &other)
+            })
+    };
+    paths.filter(is_second).cloned().collect()
+}
+
+fn is_same_file(root: &Path, a: &RelPath, b: &RelPath) -> bool {
+    let id = |path: &RelPath| {
+        let found = fs::metadata(path.under(root));
+        found.map(|found| (found.dev(), found.ino())).map_err(|error| error.kind())
+    };
+    match (id(a), id(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        // Both are unknown in a directory that cannot be searched, which is reported once.
+        (a, b) => a == Err(io::ErrorKind::PermissionDenied) && a == b,
+    }
 }
 
 /// Returns whether one of the default globs matches a file in `root`. Stops at the first match.
@@ -88,7 +118,9 @@ fn is_there(path: &Path, directories_count: bool) -> bool {
         Ok(found) if found.is_symlink() => {
             directories_count || fs::metadata(path).map_or(true, |target| !target.is_dir())
         }
-        found => found.is_ok_and(|found| directories_count || !found.is_dir()),
+        Ok(found) => directories_count || !found.is_dir(),
+        // What a directory contains that cannot be searched is unknown: it may be a Dockerfile.
+        Err(error) => directories_count && error.kind() == io::ErrorKind::PermissionDenied,
     }
 }
 
@@ -158,8 +190,33 @@ fn walk(root: &Path, directories: &[RelPath], glob: &str) -> anyhow::Result<Vec<
     Ok(found)
 }
 
-/// Reads a Dockerfile. Returns a diagnostic if it cannot be read or is not UTF-8.
-pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
+/// The text of a Dockerfile.
+#[derive(Debug, Clone)]
+pub struct DockerfileText {
+    /// The text, with U+FFFD in place of bytes that are not UTF-8.
+    pub source: Source,
+    /// The spans of these replacements.
+    pub replaced: Vec<Span>,
+}
+
+impl DockerfileText {
+    fn new(path: &RelPath, bytes: &[u8]) -> DockerfileText {
+        let mut text = String::with_capacity(bytes.len());
+        let mut replaced = Vec::new();
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                let start = text.len();
+                text.push(char::REPLACEMENT_CHARACTER);
+                replaced.push(Span::new(start, text.len()));
+            }
+        }
+        DockerfileText { source: Source::new(path.clone(), text), replaced }
+    }
+}
+
+/// Reads a Dockerfile. Returns a diagnostic if it cannot be read.
+pub fn read(root: &Path, path: &RelPath) -> Result<DockerfileText, Box<Diagnostic>> {
     let empty = || Source::new(path.clone(), "");
     let problem = |rule, message: String| {
         Box::new(Diagnostic::new(rule, message).at(&empty(), Span::default(), ""))
@@ -172,19 +229,11 @@ pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
     }
     let bytes = fs::read(path.under(root))
         .map_err(|error| problem(Rule::UnreadableFile, format!("can't read `{path}`: {error}")))?;
-    if u32::try_from(bytes.len()).is_err() {
-        return Err(problem(Rule::UnreadableFile, format!("`{path}` is larger than 4 GiB")));
+    // A replacement is longer than the byte that it replaces.
+    if u32::try_from(bytes.len().saturating_mul(3)).is_err() {
+        return Err(problem(Rule::UnreadableFile, format!("`{path}` is larger than 1.3 GiB")));
     }
-    String::from_utf8(bytes).map(|text| Source::new(path.clone(), text)).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        let source = Source::new(path.clone(), text);
-        let end = good + char::REPLACEMENT_CHARACTER.len_utf8();
-        let diagnostic = Diagnostic::new(Rule::NotUtf8, format!("`{path}` is not valid UTF-8"))
-            .at(&source, Span::new(good, end), "invalid byte")
-            .hint("save the file as UTF-8");
-        Box::new(diagnostic)
-    })
+    Ok(DockerfileText::new(path, &bytes))
 }
 
 #[cfg(test)]
@@ -257,11 +306,11 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf8_is_reported_at_its_byte() {
+    fn invalid_utf8_is_replaced() {
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").unwrap();
-        let problem = read(root.path(), &RelPath::new("Dockerfile").unwrap()).unwrap_err();
-        let label = &problem.labels[0];
-        assert_eq!(label.source.location(label.span).to_string(), "Dockerfile:2:5");
+        fs::write(root.path().join("Dockerfile"), b"FROM a\nRUN \xff \xe9\n").unwrap();
+        let text = read(root.path(), &RelPath::new("Dockerfile").unwrap()).unwrap();
+        assert_eq!(text.source.text(), "FROM a\nRUN \u{fffd} \u{fffd}\n");
+        assert_eq!(text.replaced, [Span::new(11, 14), Span::new(15, 18)]);
     }
 }

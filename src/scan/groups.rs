@@ -55,6 +55,8 @@ pub fn find(
         found.extend(search.find_group(at, group)?);
     }
     found.extend(search.find_rest()?);
+    let second = dockerfiles::second_names(root, found.iter().map(|it| &it.path));
+    found.retain(|it| !second.contains(&it.path));
     found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok((found, search.problems))
 }

@@ -18,12 +18,15 @@ mod pattern;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
 use self::pattern::{Fault, IgnorePattern, PathForms};
 use super::context::{is_missing, unreadable};
+use super::dockerfiles::what_else;
+use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
 /// The limit in bytes at which Go's line scanner, which reads the file, fails.
@@ -84,21 +87,35 @@ impl IgnoreVerdict {
 /// none.
 ///
 /// `<Dockerfile>.dockerignore` next to the Dockerfile takes precedence, even if it is empty. The
-/// `.dockerignore` of the context is read only if that file does not exist.
+/// `.dockerignore` of the context is read only if that file does not exist. A directory or a socket
+/// of either name is not an ignore file: BuildKit's frontend ignores the error of reading one
+/// (frontend/dockerui, `ReadFile` of the ignore file).
 ///
 /// # Errors
-/// Returns an error if a directory on the path cannot be searched.
+/// Returns an error if a directory on the path cannot be searched, or if the file is a pipe or a
+/// device, from which BuildKit would read forever.
 pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<PathBuf>> {
     let mut beside = dockerfile.as_os_str().to_owned();
     beside.push(".dockerignore");
     for file in [PathBuf::from(beside), context.join(".dockerignore")] {
         match fs::metadata(&file) {
-            Ok(_) => return Ok(Some(file)),
+            Ok(found) if found.is_dir() || found.file_type().is_socket() => {}
+            Ok(found) if found.is_file() || is_null(&file) => return Ok(Some(file)),
+            Ok(_) => {
+                let what = what_else(&file).unwrap_or("not a file");
+                let message = format!("`{}` is {what}", visible_path(&file));
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(None)
+}
+
+/// Returns whether a file is a symlink to the null device, the usual empty file.
+fn is_null(file: &Path) -> bool {
+    fs::canonicalize(file).is_ok_and(|target| target == Path::new("/dev/null"))
 }
 
 impl IgnoreFile {

@@ -58,7 +58,7 @@ pub fn list(
         let stat = Stat { mode: listed.mode, ..Stat::default() };
         found.push((ContextEntry { path: path.to_owned(), kind: listed.kind, stat }, ignored));
     }
-    Context { root, entries: keep_parents(found) }
+    Context { root, entries: keep_parents(found), unreadable: Vec::new() }
 }
 
 fn with_directories(paths: &BTreeMap<OsString, ListingEntry>) -> Vec<(&OsStr, ListingEntry)> {

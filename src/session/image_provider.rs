@@ -10,6 +10,7 @@ use anyhow::bail;
 
 use crate::base::clock::UnixTime;
 use crate::base::error::permanent;
+use crate::base::screen::visible;
 use crate::base::{Platform, UnitId, clock};
 use crate::cli::{EngineName, PushOption};
 use crate::engine::docker::Docker;
@@ -27,6 +28,7 @@ use crate::graph::units::Units;
 use crate::graph::{Image, locate};
 use crate::inputs::gather::GatherRequest;
 use crate::inputs::{KEY_LABEL, PROOF_LABEL};
+use crate::lint::frontend;
 use crate::plan::{
     Decision, FreshImage, FreshnessCheck, LostImages, ParentImage, Plan, Reason, RegistryImage,
     among, inspect_unselected_parents,
@@ -296,10 +298,12 @@ impl<'a> ImageProvider<'a> {
                 );
             }
         }
+        check_frontend(described, !contexts.is_empty())?;
         let mut build_args = described.build_args.clone();
         build_args.extend(self.workspace.builds.proxies.beside(&build_args));
         Ok(BuildRequest {
             dockerfile: described.file.source.text().to_owned(),
+            frontend: described.named_frontend().map(str::to_owned),
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
             alias: self.aliased.contains(&unit).then(|| self.parent_aliases.promise()),
@@ -320,6 +324,21 @@ impl<'a> ImageProvider<'a> {
 fn silence_missing_files(own: &mut GatheredInputs, workspace: &Workspace) {
     for own in own.values_mut().filter_map(|own| own.as_mut()?.as_mut().ok()) {
         own.missing.take_if(|it| workspace.silence.apply(vec![(**it).clone()]).is_empty());
+    }
+}
+
+/// Checks that the frontend that an image names supports named contexts, if it has any: an older one ignores them, and
+/// uses images from a registry instead.
+fn check_frontend(image: &Image, has_contexts: bool) -> anyhow::Result<()> {
+    let name = image.named_frontend().filter(|_| has_contexts);
+    let version = name.and_then(frontend::version_of);
+    match (name, version) {
+        (Some(name), Some(version)) if !version.knows_contexts() => {
+            let message =
+                format!("the frontend `{}` does not support named contexts", visible(name));
+            Err(permanent(message).hint("use `docker/dockerfile:1.4` or later").into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -74,6 +74,31 @@ pub fn choose(
     Ok(Selection { named, all, excluded })
 }
 
+/// Reads the workspace and selects images. An error in a file stops only the images that it concerns; with a revision,
+/// every error does, because what has changed is known only of files that can be read.
+///
+/// # Errors
+/// As [`Workspace::open_in_part`] and [`choose`]; also returns an error if a file of a selected image or of one of its
+/// dependencies has an error.
+pub fn open(words: Selectors<'_>, at: &Invocation) -> anyhow::Result<(Workspace, Selection)> {
+    let workspace = Workspace::open_in_part(at)?;
+    if words.since.is_some() {
+        workspace.refuse_errors(at)?;
+    }
+    let selected = match choose(&workspace, words, at) {
+        // The image may be the one of a file with an error.
+        Err(_) if workspace.has_error() => {
+            workspace.refuse_errors(at)?;
+            choose(&workspace, words, at)?
+        }
+        selected => selected?,
+    };
+    if words.since.is_none() {
+        workspace.refuse_errors_of(&selected.named, at)?;
+    }
+    Ok((workspace, selected))
+}
+
 /// Warns about build arguments of the command line that none of the images declares.
 pub fn warn_of_arguments(
     workspace: &Workspace,

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::base::error::{ErrorKind, printed, usage};
@@ -33,7 +32,7 @@ use super::build_settings::{
     BuildSettings, build_args_of, check_target, configured_platform, frontend_of,
 };
 use super::root::{WorkspaceLocation, directory_of};
-use super::{Invocation, attestations, names, paths, registry};
+use super::{Invocation, attestations, names, paths, registry, removed_dependencies};
 
 /// A repository, read and linked.
 pub struct Workspace {
@@ -88,7 +87,10 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
     let (file, mistakes) = config::read(&root, &settings)?;
     let head = Head::of(&root);
-    let (graph, builds, problems) = read_graph(&root, &file, at, names_head.then_some(&head))?;
+    let named_after = names_head.then_some(&head);
+    let (graph, builds, mut problems) = read_graph(&root, &file, at, named_after)?;
+    let removed = removed_dependencies::find(&root, &file, at, named_after, &graph)?;
+    replace_warnings(&mut problems, removed);
     let mut problems = once_each(mistakes.into_iter().chain(problems));
     let has_errors = problems.iter().any(Diagnostic::is_error);
     if graph.images.is_empty() && !has_errors {
@@ -150,8 +152,8 @@ pub fn read_graph(
     let (mut candidates, mistakes) = images::collect(&found, file, &naming);
     problems.extend(mistakes);
     problems.extend(paths::look(root, &mut candidates));
-    let (read, unreadable) = read_all(root, candidates);
-    problems.extend(unreadable);
+    let (read, unreadable): (Vec<_>, Vec<_>) = read_all(root, candidates).into_iter().unzip();
+    problems.extend(unreadable.into_iter().flatten());
     problems.extend(configured_platform(file).err());
     let builds = BuildSettings::resolve(at, file)?;
     let (graph, mistakes) = link::link(read, &naming, &builds.link_settings(at));
@@ -168,7 +170,8 @@ pub fn read_graph(
 pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Graph {
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
-    let (read, _) = read_all(root, candidates.collect());
+    let read = read_all(root, candidates.collect()).into_iter();
+    let read = read.filter(|(_, problem)| problem.is_none()).map(|(image, _)| image).collect();
     let settings = LinkSettings {
         build_args: build_args_of(at),
         proxies: BuildProxies::default(),
@@ -177,6 +180,20 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
         target: None,
     };
     link::link(read, &NamingSettings::default(), &settings).0
+}
+
+/// Adds errors about references, in place of the warnings about the same references.
+fn replace_warnings(problems: &mut Vec<Diagnostic>, errors: Vec<Diagnostic>) {
+    let position = |problem: &Diagnostic| {
+        let label = problem.labels.first()?;
+        Some((label.source.path().clone(), label.span))
+    };
+    let positions: HashSet<_> = errors.iter().filter_map(position).collect();
+    problems.retain(|problem| {
+        !matches!(problem.rule, Rule::UnknownSibling | Rule::SiblingTag)
+            || position(problem).is_none_or(|it| !positions.contains(&it))
+    });
+    problems.extend(errors);
 }
 
 /// Removes duplicates: images may share a Dockerfile, an ignore file, or a setting, whose problems are reported once.
@@ -211,6 +228,20 @@ impl Workspace {
     pub fn open_graph(at: &Invocation) -> anyhow::Result<Workspace> {
         let workspace = load(at)?;
         workspace.refuse_errors(at)?;
+        Ok(workspace)
+    }
+
+    /// Reads the workspace and the ignore files of its contexts, for commands that stop only at errors that concern the
+    /// images they select: see [`Workspace::refuse_errors_of`].
+    ///
+    /// # Errors
+    /// As [`load`]; also returns an error if a file has an error that concerns all images.
+    pub fn open_in_part(at: &Invocation) -> anyhow::Result<Workspace> {
+        let mut workspace = load(at)?;
+        workspace.read_ignore_files();
+        if workspace.has_common_error() {
+            workspace.refuse_errors(at)?;
+        }
         Ok(workspace)
     }
 
@@ -307,11 +338,21 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
         .into()
 }
 
-fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<ParsedImage>, Vec<Diagnostic>) {
-    candidates.into_par_iter().partition_map(|candidate| {
-        match dockerfiles::read(root, &candidate.dockerfile) {
-            Ok(source) => Either::Left(ParsedImage { file: parse::parse(&source), candidate }),
-            Err(problem) => Either::Right(*problem),
+/// Reads the Dockerfiles of images. One that cannot be read is empty, and has a diagnostic: its image is still one that
+/// others depend on.
+fn read_all(root: &Path, candidates: Vec<Candidate>) -> Vec<(ParsedImage, Option<Diagnostic>)> {
+    let read_one = |mut candidate: Candidate| match dockerfiles::read(root, &candidate.dockerfile) {
+        Ok(text) => {
+            let mut file = parse::parse(&text.source);
+            file.diagnostics.extend(parse::describe_not_utf8(&text.source, &text.replaced));
+            (ParsedImage { candidate, file }, None)
         }
-    })
+        Err(problem) => {
+            candidate.is_unreadable = true;
+            let mut file = parse::parse(&Source::new(candidate.dockerfile.clone(), ""));
+            file.diagnostics.clear();
+            (ParsedImage { candidate, file }, Some(*problem))
+        }
+    };
+    candidates.into_par_iter().map(read_one).collect()
 }

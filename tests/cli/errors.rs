@@ -65,6 +65,68 @@ error[cycle]: `a` depends on itself
 }
 
 #[test]
+fn errors_about_platforms_of_a_from_name_the_variable_or_its_value() {
+    let check = |text: &str, title: &str, help: &[&str]| {
+        let err = Project::new().dockerfile("a", text).run("graph").code(3).err();
+        let lines: Vec<&str> = err.lines().collect();
+        assert_eq!(lines[0], format!("error[invalid-platform]: {title}"), "{err}");
+        let found = lines.iter().filter_map(|line| line.trim_start().strip_prefix("= "));
+        assert_eq!(found.collect::<Vec<_>>(), help, "{err}");
+    };
+    let usual = ["hint: use one such as `linux/arm64`"];
+    check("FROM --platform=what a\n", "`what` is not a valid platform", &usual);
+    check(
+        "FROM --platform=x/a,x/b a\n",
+        "`x/a,x/b` is several platforms, but FROM takes one",
+        &usual,
+    );
+    check(
+        "ARG P=what\nFROM --platform=$P a\n",
+        "`$P` expands to `what`, which is not a valid platform",
+        &usual,
+    );
+    check("ARG P=\nFROM --platform=$P a\n", "the platform `$P` is empty", &usual);
+    let unset = |name: &str| {
+        format!(
+            "note: `{name}` is not set; FROM can only use ARGs that are declared before the first FROM"
+        )
+    };
+    check(
+        "FROM --platform=$BUILDPLATFROM a\n",
+        "the platform `$BUILDPLATFROM` is empty",
+        &[&unset("BUILDPLATFROM"), "hint: did you mean `$BUILDPLATFORM`?"],
+    );
+    check(
+        "FROM --platform=${P} a\nARG P=linux/arm64\n",
+        "the platform `${P}` is empty",
+        &[&unset("P"), "hint: declare it before the first FROM: `ARG P=linux/arm64`"],
+    );
+    check(
+        "ARG P\nFROM --platform=$P a\n",
+        "the platform `$P` is empty",
+        &[
+            "note: `P` has no value",
+            "hint: pass `--build-arg P=linux/arm64`, or declare it with a default: `ARG P=linux/arm64`",
+        ],
+    );
+    check(
+        "FROM --platform=linux/$ARCH a\n",
+        "`linux/$ARCH` expands to `linux/`, which is not a valid platform",
+        &[&unset("ARCH"), "hint: declare it before the first FROM: `ARG ARCH=…`"],
+    );
+}
+
+#[test]
+fn a_list_of_platforms_is_one_error() {
+    let err = Project::shop()
+        .run("build --all --engine fake --platform linux/amd64,linux/arm64")
+        .code(2)
+        .err();
+    assert_eq!(err.matches("error").count(), 1, "{err}");
+    assert!(err.contains("several platforms, but a run builds for one"), "{err}");
+}
+
+#[test]
 fn all_broken_files_are_reported() {
     Project::new()
         .dockerfile("a", "FORM scratch\n")

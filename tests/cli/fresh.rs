@@ -461,3 +461,27 @@ fn a_plan_counts_images_that_lack_tags() {
     project.run("build --all --engine fake").code(0);
     check(&project, 0, "5 fresh");
 }
+
+#[test]
+fn a_frontend_without_a_tag_is_the_latest() {
+    let inputs = |syntax: &str, arguments: &str| -> serde_json::Value {
+        let text = format!("# syntax={syntax}\nFROM scratch\nCOPY a /\n");
+        let project = Project::new().dockerfile("x", &text).file("docker/x/a", "");
+        let command = format!("why x --inputs --engine fake {arguments}");
+        serde_json::from_str(&project.run(&command).code(0).out()).unwrap()
+    };
+    let whole = |syntax: &str, arguments: &str| inputs(syntax, arguments)["whole_context"].clone();
+    // The latest may be a later major version, which may read more.
+    for latest in ["docker/dockerfile", "docker/dockerfile:latest", "docker.io/docker/dockerfile"] {
+        assert_eq!(whole(latest, ""), true, "{latest}");
+        assert_eq!(whole("acme/other", &format!("--build-arg BUILDKIT_SYNTAX={latest}")), true);
+    }
+    assert_eq!(whole("docker/dockerfile:1", ""), false);
+    assert_eq!(whole("acme/other", ""), true);
+    assert_eq!(whole("acme/other", "--build-arg BUILDKIT_SYNTAX=docker/dockerfile:1"), false);
+    let built_in = inputs("acme/other", "--build-arg BUILDKIT_SYNTAX=dockerfile.v0");
+    assert_eq!(
+        (&built_in["whole_context"], &built_in["syntax"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
+}

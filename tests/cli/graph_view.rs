@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test needs a pipe")]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
@@ -220,6 +220,17 @@ fn sizes_are_labeled_with_a_legend() {
     let base = tree.lines().find(|line| line.starts_with("base")).unwrap();
     assert!(base.contains("B]"), "{tree}");
     assert!(tree.ends_with("(1 image), not found (4 images)\n"), "{tree}");
+}
+
+#[test]
+fn sizes_need_no_contexts() {
+    let project = Project::shop();
+    let ignore = project.root().join("docker/base/.dockerignore");
+    assert!(Command::new("mkfifo").arg(&ignore).status().unwrap().success());
+    fs::remove_dir_all(project.root().join("docker/dev")).unwrap();
+    let tree = project.run("graph --color-by size --engine fake").code(0).out();
+    assert!(tree.contains("base  [not found]"), "{tree}");
+    project.run("graph --color-by verdict --engine fake").code(3);
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod pipes;
 mod program;
 mod pull;
 mod quiet;
+mod reading;
 mod report;
 mod rules;
 mod run;

@@ -146,9 +146,6 @@ fn a_renamed_image_that_loses_an_edge_is_warned_about() {
     };
     check(&pair("acme/shop-base").var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
     check(&pair("acme/shop-base:1").var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
-    check(&pair("acme/shop-base").var("IMAGE_NAME", "x"), "", "acme/x-base", "IMAGE_NAME");
-    let twice = pair("acme/shop-base").var("REPO_NS", "foo").var("APP_NAME", "x");
-    check(&twice, "", "foo/x-base", "REPO_NS and APP_NAME");
     let half = pair("acme/shop-base").var("REPO_NS", "foo").var("APP_NAME", "shop");
     check(&half, "", "foo/shop-base", "REPO_NS");
     check(&pair("acme/shop-base"), "--namespace foo", "foo/shop-base", "`--namespace`");
@@ -162,6 +159,95 @@ fn a_renamed_image_that_loses_an_edge_is_warned_about() {
     // If some lines use the name and others do not, the others are reported.
     let half = pair("acme/shop-base").dockerfile("app", "FROM foo/shop-base\n");
     check(&half.var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
+    // An edge to an image with a reference of its own does not depend on the app.
+    let other = pair("acme/shop-base")
+        .dockerfile("tool", "FROM debian:12\n")
+        .dockerfile("app", "FROM acme/tool\n")
+        .file("layers.toml", "[image.tool]\nreference = 'acme/tool'\n");
+    check(&other, "--app x", "acme/x-base", "`--app`");
+}
+
+/// Checks that commands that need the dependency of `dev` on `base` end with an error with these parts, and that it
+/// exists without the variables.
+#[track_caller]
+fn check_removed(project: &Project, arguments: &str, causes: &str, parts: &[&str]) {
+    let verb = if causes.contains(" and ") { "remove" } else { "removes" };
+    let title =
+        format!("error[removed-dependency]: {causes} {verb} the dependency on the image `base`\n");
+    for command in ["graph", "check", "plan dev --engine fake", "build --all --engine fake"] {
+        let err = project.run(&format!("{command} {arguments}")).code(3).err();
+        assert!(err.contains(&title), "{command}: {err}");
+        assert!(err.contains(" --> docker/dev/Dockerfile:"), "{command}: {err}");
+        let is_doubted = err.contains("[unknown-sibling]") || err.contains("[sibling-tag]");
+        assert!(!is_doubted, "{command}: {err}");
+        parts.iter().for_each(|part| assert!(err.contains(part), "{part}: {err}"));
+    }
+    project.run(&format!("plan base --engine fake {arguments}")).code(0);
+}
+
+#[test]
+fn dependencies_that_common_variables_remove_are_errors() {
+    let pair = || pair("acme/shop-base");
+    check_removed(
+        &pair().var("IMAGE_NAME", "x"),
+        "",
+        "IMAGE_NAME",
+        &["the environment sets IMAGE_NAME to `x`", "`unset IMAGE_NAME`, or write `acme/x-base"],
+    );
+    check_removed(&pair().var("APP_NAME", "x"), "", "APP_NAME", &[]);
+    let both = pair().var("APP_NAME", "x").var("IMAGE_NAME", "y");
+    check_removed(&both, "", "IMAGE_NAME and APP_NAME", &[]);
+    let twice = pair().var("REPO_NS", "foo").var("APP_NAME", "x");
+    check_removed(&twice, "", "REPO_NS and APP_NAME", &["unset REPO_NS and APP_NAME, or write"]);
+    // An edge to an image with a reference of its own does not depend on the variable.
+    let own = |text: &str| {
+        pair()
+            .dockerfile("tool", "FROM debian:12\n")
+            .dockerfile("app", "FROM acme/tool\n")
+            .file("layers.toml", text)
+    };
+    let tool = "[image.tool]\nreference = 'acme/tool'\n";
+    check_removed(&own(tool).var("APP_NAME", "x"), "", "APP_NAME", &[]);
+    let app =
+        "[image.base]\nreference = 'acme/{app}-base'\n[image.tool]\nreference = 'acme/tool'\n";
+    check_removed(&own(app).var("APP_NAME", "x"), "", "APP_NAME", &[]);
+    let versions = "reference = 'acme/shop-{name}:{version}'\n";
+    let versions = pair().file("layers.toml", versions);
+    check_removed(&versions.var("VERSION", "1.2"), "", "VERSION", &["`unset VERSION`"]);
+    let path = "reference = 'acme/{version}/{name}-img'\n";
+    let path = self::pair("acme/latest/base-img").file("layers.toml", path);
+    check_removed(&path.var("VERSION", "1.2"), "", "VERSION", &[]);
+    let argument = |name: &str| {
+        Project::new()
+            .dockerfile("base", "FROM debian:12\n")
+            .dockerfile("dev", &format!("ARG {name}=latest\nFROM acme/shop-base:${name}\n"))
+            .dockerfile("app", "FROM acme/shop-base\n")
+    };
+    let hint = "omit `--build-arg VERSION`";
+    check_removed(&argument("VERSION"), "--build-arg VERSION=2", "`--build-arg VERSION`", &[hint]);
+    let variable = argument("VERSION").var("VERSION", "2");
+    variable.run("graph --build-arg VERSION").code(0).stderr("");
+    let variable = argument("REPO_VERSION").var("REPO_VERSION", "2").var("VERSION", "3");
+    check_removed(&variable, "--build-arg REPO_VERSION", "VERSION", &[]);
+}
+
+#[test]
+fn common_variables_that_remove_no_dependency_are_not_reported() {
+    let all = |project: Project| project.var("APP_NAME", "shop").var("VERSION", "1.2");
+    for project in [
+        all(pair("acme/shop-base")),
+        all(pair("acme/shop-base:1.2")),
+        all(pair("acme/shop-base:1.1")),
+        all(pair("elsewhere/app:1")),
+        all(pair("python:3")).dockerfile("python", "FROM debian:12\n"),
+        // Without the variable, other references would name siblings, and these would not.
+        all(pair("acme/shop-base"))
+            .dockerfile("app", "FROM a.example/long/name/base\n")
+            .var("REPO_NS", "acme"),
+    ] {
+        let err = project.run("graph").code(0).err();
+        assert!(!err.contains("removed-dependency"), "{err}");
+    }
 }
 
 #[test]

@@ -278,21 +278,6 @@ warning[unset-variable]: `SUFFIX` is not set and expands to an empty string
 }
 
 #[test]
-fn an_ignore_file_that_is_a_directory_is_an_error() {
-    let project = Project::shop().file("docker/base/.dockerignore/x", "");
-    for arguments in ["check", "build --all --engine fake"] {
-        project.run(arguments).code(3).stdout("").stderr(
-            "\
-error[unreadable-file]: can't read `docker/base/.dockerignore`: Is a directory (os error 21)
---> docker/base/Dockerfile
-
-1 error
-",
-        );
-    }
-}
-
-#[test]
 fn platform_mismatches_are_reported() {
     let pair =
         |base: &str, app: &str| Project::new().dockerfile("base", base).dockerfile("app", app);

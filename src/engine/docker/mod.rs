@@ -199,7 +199,7 @@ impl Docker {
     /// Checks that the engine supports the request's named contexts. They need BuildKit 0.10, which first came with
     /// Docker 23; older versions silently ignore them and build something else.
     fn check_contexts(&self, request: &BuildRequest) -> anyhow::Result<()> {
-        if request.contexts.is_empty() || names_frontend(&request.dockerfile) {
+        if request.contexts.is_empty() || replaces_old_frontend(request) {
             return Ok(());
         }
         self.pool.call(async |connections| {
@@ -401,12 +401,15 @@ impl Version {
     }
 }
 
-/// Returns whether a Dockerfile names its frontend, which then replaces the engine's.
-fn names_frontend(dockerfile: &str) -> bool {
-    let comments = dockerfile.lines().map_while(|line| line.trim_start().strip_prefix('#'));
-    comments
-        .filter_map(|comment| comment.split_once('='))
-        .any(|(name, _)| name.trim().eq_ignore_ascii_case("syntax"))
+/// Returns whether a request names its frontend in a way that also engines without named contexts understand.
+///
+/// They read the build argument (moby/buildkit#1633), and directives from the first line on, but neither those after a
+/// `#!` line nor other forms.
+fn replaces_old_frontend(request: &BuildRequest) -> bool {
+    let text = &request.dockerfile;
+    request.frontend.is_some()
+        && (request.build_args.contains_key("BUILDKIT_SYNTAX")
+            || text.starts_with('#') && !text.starts_with("#!"))
 }
 
 /// Checks that the response to the ping comes from an engine that can build, and returns the API version to use.

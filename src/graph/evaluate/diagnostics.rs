@@ -51,6 +51,50 @@ pub(super) fn blank_base(written: &str) -> Diagnostic {
         .hint("declare the ARG with a default before the first FROM, or pass `--build-arg`")
 }
 
+/// Returns the diagnostic for `--platform` of a FROM that is not one platform. `missing` are the
+/// variables of the FROM that are not set, and `declared` the global arguments.
+pub(super) fn platform(
+    text: &str,
+    written: &str,
+    missing: &[&str],
+    declared: &[&str],
+) -> Diagnostic {
+    let what = match text {
+        "" => "is empty",
+        text if text.contains(',') => "is several platforms, but FROM takes one",
+        _ => "is not a valid platform",
+    };
+    let message = match (written == text, text) {
+        (true, "") => format!("the platform {what}"),
+        (true, _) => format!("`{}` {what}", shorten(text)),
+        (false, "") => format!("the platform `{}` {what}", shorten(written)),
+        (false, _) => {
+            format!("`{}` expands to `{}`, which {what}", shorten(written), shorten(text))
+        }
+    };
+    let problem = Diagnostic::new(Rule::InvalidPlatform, message);
+    let used = missing.iter().find(|name| {
+        written.contains(&format!("${name}")) || written.contains(&format!("{{{name}"))
+    });
+    let Some(name) = used else {
+        return problem.hint("use one such as `linux/arm64`");
+    };
+    // The variable may be only a part of the platform.
+    let is_whole = written.trim_matches(['$', '{', '}']) == *name;
+    let value = if is_whole { "linux/arm64" } else { "…" };
+    if declared.contains(name) {
+        return problem.note(format!("`{name}` has no value")).hint(format!(
+            "pass `--build-arg {name}={value}`, or declare it with a default: `ARG {name}={value}`"
+        ));
+    }
+    let problem = with_missing(problem, &[(*name).to_owned()]);
+    let known = declared.iter().copied().chain(["BUILDPLATFORM", "TARGETPLATFORM"]);
+    match text::closest(name, known) {
+        Some(near) => problem.hint(format!("did you mean `${near}`?")),
+        None => problem.hint(format!("declare it before the first FROM: `ARG {name}={value}`")),
+    }
+}
+
 /// Adds a note about the variables of a FROM that are not set, if there are any.
 pub(super) fn with_missing(diagnostic: Diagnostic, missing: &[String]) -> Diagnostic {
     if missing.is_empty() {

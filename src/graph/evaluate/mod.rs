@@ -180,11 +180,9 @@ impl<'a> Evaluator<'a> {
         let mut platform = None;
         if let (Some(written), Some(text)) = (&stage.platform, platform_text) {
             let text = text.map_err(|error| diagnostics::expansion(&error, &written.value));
-            match text.and_then(|text| self.read_platform(&text, &written.value)) {
+            match text.and_then(|text| self.read_platform(&text, &written.value, &missing)) {
                 Ok(read) => platform = Some(read),
-                Err(diagnostic) => {
-                    self.report(diagnostics::with_missing(diagnostic, &missing), written.span);
-                }
+                Err(diagnostic) => self.report(diagnostic, written.span),
             }
         }
         self.check_name(stage);
@@ -234,14 +232,21 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn read_platform(&self, text: &str, written: &str) -> Result<Platform, Diagnostic> {
-        let wrong = |message| Diagnostic::new(Rule::InvalidPlatform, message);
-        if text.is_empty() {
-            return Err(wrong(format!("the platform `{written}` is blank after expansion")));
-        }
-        Platform::parse(text, self.local).ok_or_else(|| {
-            wrong(format!("`{written}` is not a valid platform"))
-                .hint("use one such as `linux/arm64`")
+    /// `missing` are the variables of the FROM that are not set.
+    fn read_platform(
+        &self,
+        text: &str,
+        written: &str,
+        missing: &[String],
+    ) -> Result<Platform, Diagnostic> {
+        Platform::parse(text, self.local).filter(|_| !text.is_empty()).ok_or_else(|| {
+            let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+            let declared = self.file.globals.iter().flat_map(|global| match &global.kind {
+                InstructionKind::Arg(items) => items.as_slice(),
+                _ => &[],
+            });
+            let declared: Vec<&str> = declared.map(|item| item.name.value.as_str()).collect();
+            diagnostics::platform(text, written, &missing, &declared)
         })
     }
 

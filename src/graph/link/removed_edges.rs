@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::base::text::and;
-use crate::base::{Diagnostic, Rule};
+use crate::base::{Diagnostic, Id, ImageId, Rule};
 use crate::graph::evaluate::{Evaluation, StageDependency};
 use crate::graph::naming::{ImageReferences, InferredPrefix, LATEST, NamePart, NamingSettings};
 use crate::graph::reference::Reference;
@@ -62,8 +62,14 @@ impl Lookalikes {
         let mut by_repository = HashMap::new();
         let mut by_last_part: HashMap<String, Option<usize>> = HashMap::new();
         // If the configured names result in edges, they are correct, and a different prefix in FROM
-        // lines belongs to unrelated images, unless images really have it.
-        let is_cut = linked.iter().all(|linked| linked.parents.iter().all(Option::is_none));
+        // lines belongs to unrelated images, unless images really have it. Edges to an image with a
+        // reference of its own say nothing about the namespace and the app of the others.
+        let is_set = names.naming.namespace.is_some() || names.naming.app.is_some();
+        let has_parts = |image: &ImageId| {
+            let image = image.index();
+            !is_set || names.namespace_of(image).is_some() || names.app_of(image).is_some()
+        };
+        let is_cut = !linked.iter().flat_map(|it| it.parents.iter().flatten()).any(has_parts);
         let usual: Vec<Option<String>> =
             (0..names.read.len()).map(|at| names.usual_repository(at)).collect();
         let own = |at: usize| names.named[at].references.first().map(Reference::repository);

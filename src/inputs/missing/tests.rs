@@ -32,6 +32,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         contexts: Vec::new(),
         weight: 1,
         is_released: true,
+        is_unreadable: false,
         spans: SettingSpans::default(),
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));

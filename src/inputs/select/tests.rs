@@ -39,7 +39,7 @@ fn context(list: &str) -> Context {
         add(path.as_bytes(), kind);
     }
     entries.sort_by(|a, b| walk_order(a.bytes(), b.bytes()));
-    Context { root: PathBuf::from("/nowhere"), entries }
+    Context { root: PathBuf::from("/nowhere"), entries, unreadable: Vec::new() }
 }
 
 fn selected(list: &str, uses: &[SourceUse]) -> String {

@@ -139,7 +139,7 @@ fn list(
 ) -> Result<Context, String> {
     let root = image.context.under(side.root);
     let (ResolvedPath::Inside(directory), false) = (landing, nothing_is_read) else {
-        return Ok(Context { root, entries: Vec::new() });
+        return Ok(Context { root, entries: Vec::new(), unreadable: Vec::new() });
     };
     let (ignore, problems) = IgnoreFile::load(side.root, &image.dockerfile, &image.context)
         .map_err(|error| without_root(&error.to_string(), side))?;

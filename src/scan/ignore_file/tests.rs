@@ -1,5 +1,7 @@
 //! Tests of the lines of ignore files and of verdicts on paths.
 
+use std::os::unix::fs::symlink;
+
 use super::*;
 
 fn parse(text: &str) -> (IgnoreFile, Vec<Diagnostic>) {
@@ -157,6 +159,13 @@ fn loading_reports_the_path_and_the_problems() {
     let label = &problems[0].labels[0];
     assert_eq!(label.source.location(label.span).to_string(), "docker/a/.dockerignore:2:4");
     fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(error.ends_with("docker/a/.dockerignore` is a device"), "{error}");
+    fs::remove_file(&path).unwrap();
+    symlink("/dev/null", &path).unwrap();
+    assert!(load().unwrap().0.is_empty());
+    fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(load().unwrap_err().to_string().contains(".dockerignore"));
+    assert!(load().unwrap().0.is_empty());
 }

@@ -34,7 +34,9 @@ pub(super) struct DockerfileGroup {
 /// Returns an error if a directory cannot be read.
 pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<DockerfileGroup>> {
     if dockerfiles::has_any(root) {
-        let paths = dockerfiles::find(root, &DEFAULT_GLOBS, &[])?;
+        let mut paths = dockerfiles::find(root, &DEFAULT_GLOBS, &[])?;
+        let second = dockerfiles::second_names(root, paths.iter());
+        paths.retain(|path| !second.contains(path));
         return Ok(vec![DockerfileGroup { glob: None, paths }]);
     }
     let is_missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
@@ -43,7 +45,9 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<DockerfileGroup>> {
         Err(error) if error.downcast_ref().is_some_and(is_missing) => Vec::new(),
         Err(error) => return Err(error),
     };
+    let second = dockerfiles::second_names(root, found.iter());
     found.retain(|path| path.file_name().is_some_and(|name| !name.ends_with(".md")));
+    found.retain(|path| !second.contains(path));
     let mut parts = Vec::new();
     let mut seen: HashSet<RelPath> = HashSet::new();
     for glob in generalize(&found) {

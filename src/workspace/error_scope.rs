@@ -1,0 +1,120 @@
+//! Which images an error in the repository's files concerns.
+//!
+//! Owns the scope of errors: those in a Dockerfile or an ignore file concern the images that use the file and the
+//! dependents of these images. A file that cannot be read may also contain the references by which its siblings are
+//! named. Errors about names and settings concern all images.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::base::error::{ErrorKind, printed};
+use crate::base::text::{count, list};
+use crate::base::{Diagnostic, ImageId, RelPath, Rule};
+use crate::graph::select;
+use crate::report::{diagnostics, printer};
+use crate::scan::ignore_file::find_ignore_file;
+
+use super::Invocation;
+use super::load::Workspace;
+
+/// Rules about names. If one is broken, references to the image look as if they named something else.
+const COMMON: [Rule; 4] =
+    [Rule::Config, Rule::DuplicateImage, Rule::DuplicateReference, Rule::InvalidName];
+
+impl Workspace {
+    /// Returns whether an error concerns all images.
+    pub fn has_common_error(&self) -> bool {
+        if !self.has_error() {
+            return false;
+        }
+        let users = self.users();
+        self.errors().any(|problem| Self::images_of(problem, &users).is_none())
+    }
+
+    /// Returns whether there is an error.
+    pub fn has_error(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// Prints the diagnostics that concern some images or their dependencies, and how many errors do not.
+    ///
+    /// # Errors
+    /// Returns an error if one of them is an error.
+    pub fn refuse_errors_of(&self, selected: &[ImageId], at: &Invocation) -> anyhow::Result<()> {
+        if !self.has_error() {
+            return self.refuse_errors(at);
+        }
+        let needed: BTreeSet<ImageId> =
+            select::with_needs(&self.graph, selected).into_iter().collect();
+        let users = self.users();
+        let concerns = |problem: &Diagnostic| match Self::images_of(problem, &users) {
+            _ if !problem.is_error() => true,
+            None => true,
+            Some(images) => images.iter().any(|image| needed.contains(image)),
+        };
+        let has_own = self.errors().any(concerns);
+        let open = if has_own { Vec::new() } else { self.open_names(&needed) };
+        let shown: Vec<Diagnostic> = match open.is_empty() {
+            true => self.diagnostics.iter().filter(|it| concerns(it)).cloned().collect(),
+            false => self.diagnostics.clone(),
+        };
+        printer::err(&diagnostics::draw(&shown, at.paint))?;
+        if shown.iter().any(Diagnostic::is_error) {
+            if !open.is_empty() {
+                printer::note(&describe_open_names(&open))?;
+            }
+            return Err(printed(ErrorKind::Files).into());
+        }
+        let others = count(self.errors().count(), "error");
+        printer::note(&format!(
+            "{others} in files of other images; run `layers check` for details\n"
+        ))
+    }
+
+    fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|problem| problem.is_error())
+    }
+
+    /// Returns the names of those of some images that may have another reference when the errors are corrected.
+    fn open_names(&self, images: &BTreeSet<ImageId>) -> Vec<&str> {
+        let all = images.iter().map(|image| &self.graph.images[*image]);
+        all.filter(|image| image.has_open_name).map(|image| image.name.as_str()).collect()
+    }
+
+    /// Returns the images that use the files an error points to, or `None` if the error concerns all images.
+    fn images_of(
+        problem: &Diagnostic,
+        users: &HashMap<RelPath, Vec<ImageId>>,
+    ) -> Option<Vec<ImageId>> {
+        if COMMON.contains(&problem.rule) {
+            return None;
+        }
+        let mut files = problem.labels.iter().map(|label| users.get(label.source.path()));
+        // The first file is the one with the error. Others can be those of settings.
+        let first = files.next().flatten()?;
+        Some(first.iter().chain(files.flatten().flatten()).copied().collect())
+    }
+
+    /// Returns the images that use each Dockerfile and ignore file.
+    fn users(&self) -> HashMap<RelPath, Vec<ImageId>> {
+        let mut users: HashMap<RelPath, Vec<ImageId>> = HashMap::new();
+        for (id, image) in self.graph.images.iter() {
+            let (dockerfile, context) =
+                (image.dockerfile.under(&self.root), image.context.under(&self.root));
+            let ignore = find_ignore_file(&dockerfile, &context).ok().flatten();
+            let ignore =
+                ignore.and_then(|it| RelPath::from_path(it.strip_prefix(&self.root).ok()?));
+            for path in ignore.into_iter().chain([image.dockerfile.clone()]) {
+                users.entry(path).or_default().push(id);
+            }
+        }
+        users
+    }
+}
+
+fn describe_open_names(names: &[&str]) -> String {
+    let (names, verb) = (list(names), if names.len() == 1 { "name" } else { "names" });
+    format!(
+        "the {verb} of {names} may depend on these files; to name images without them, set `reference` in \
+         `layers.toml`, such as \"acme/shop-{{name}}:latest\"\n"
+    )
+}
