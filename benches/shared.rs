@@ -34,8 +34,8 @@ fn main() {
     let images = plan(count, &app);
     lay_out(&first, &images, 10);
     fs::write(first.join("docker-bake.hcl"), bake_file(&images, &app, true)).expect("written");
-    let said = build(&first, &registry.address, &["--push"]);
-    assert!(said.contains(&format!("{count} built of {count} images")), "{said}");
+    let printed = build(&first, &registry.address, &["--push"]);
+    assert!(printed.contains(&format!("{count} built of {count} images")), "{printed}");
     let mut costs: [Vec<Cost>; 2] = Default::default();
     for round in 0..ROUNDS {
         for turn in 0..2 {
@@ -45,8 +45,11 @@ fn main() {
             let who = (round + turn) % 2;
             costs[who].push(measure(|| match who {
                 0 => {
-                    let said = build(&checkout, &registry.address, &[]);
-                    assert!(said.starts_with(&format!("0 built, {count} fresh (in reg")), "{said}");
+                    let printed = build(&checkout, &registry.address, &[]);
+                    assert!(
+                        printed.starts_with(&format!("0 built, {count} fresh (in reg")),
+                        "{printed}"
+                    );
                 }
                 _ => {
                     let arguments =

@@ -71,7 +71,7 @@ impl Repository {
     }
 
     fn run(&self, words: &str, code: i32) -> String {
-        said(&self.command(words).output().unwrap(), code)
+        printed(&self.command(words).output().unwrap(), code)
     }
 
     /// Returns the JSON objects that an engine stores for an image, except its layers.
@@ -90,11 +90,11 @@ impl Repository {
     }
 }
 
-fn said(output: &Output, code: i32) -> String {
-    let said = [&output.stdout[..], &output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+fn printed(output: &Output, code: i32) -> String {
+    let printed = [&output.stdout[..], &output.stderr].concat();
+    let printed = String::from_utf8(printed).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    printed
 }
 
 /// Returns the engine if it supports attestations.
@@ -146,16 +146,19 @@ fn images_get_an_sbom_and_provenance() {
     assert!(built.contains("3 built of 3 images"), "{built}");
     assert_eq!(attested(&repository.kept("app"), ""), None);
     let needs = |words: &str| -> Value {
-        let said = repository.run(&format!("why app --inputs {words}"), 0);
-        serde_json::from_str::<Value>(&said).unwrap()["needs"].clone()
+        let printed = repository.run(&format!("why app --inputs {words}"), 0);
+        serde_json::from_str::<Value>(&printed).unwrap()["needs"].clone()
     };
     let before = needs("");
     let scanner = repository.reference("scanner");
     let words = format!("--sbom=generator={scanner} --provenance=mode=max");
-    let said = repository.run(&format!("plan app {words}"), 0);
-    assert!(said.contains("--provenance is mode=max, was not set, and 1 more change"), "{said}");
-    let said = repository.run(&format!("build app --progress plain {words}"), 0);
-    assert!(said.contains("] COPY part / (cached)"), "{said}");
+    let printed = repository.run(&format!("plan app {words}"), 0);
+    assert!(
+        printed.contains("--provenance is mode=max, was not set, and 1 more change"),
+        "{printed}"
+    );
+    let printed = repository.run(&format!("build app --progress plain {words}"), 0);
+    assert!(printed.contains("] COPY part / (cached)"), "{printed}");
     let kept = repository.kept("app");
     let sbom = attested(&kept, "spdx.dev").expect("there is an SBOM");
     assert_eq!(sbom["predicate"]["name"], "scanned by a test");
@@ -169,8 +172,8 @@ fn images_get_an_sbom_and_provenance() {
     assert!(!provenance.contains("\"path\":\"/context\""), "{provenance}");
     // Attestations are next to the image and have no effect on children.
     assert_eq!(needs(&words), before);
-    let said = repository.run(&format!("build app --progress plain {words}"), 0);
-    assert!(said.contains("0 built, 2 fresh of 2 images"), "{said}");
+    let printed = repository.run(&format!("build app --progress plain {words}"), 0);
+    assert!(printed.contains("0 built, 2 fresh of 2 images"), "{printed}");
 }
 
 #[test]
@@ -181,19 +184,19 @@ fn engines_without_attestations_build_nothing() {
         return;
     }
     let repository = Repository::new();
-    let said = repository.run("build --all --sbom --progress plain", 4);
-    assert!(said.starts_with("error: docker "), "{said}");
+    let printed = repository.run("build --all --sbom --progress plain", 4);
+    assert!(printed.starts_with("error: docker "), "{printed}");
     assert!(
-        said.contains(" does not support `--sbom`: its image store keeps no attestations"),
-        "{said}"
+        printed.contains(" does not support `--sbom`: its image store keeps no attestations"),
+        "{printed}"
     );
     assert!(
-        said.contains("\nhint: with Docker 24 or newer, set `\"features\": {\"containerd-snapshotter\": true}`"),
-        "{said}"
+        printed.contains("\nhint: with Docker 24 or newer, set `\"features\": {\"containerd-snapshotter\": true}`"),
+        "{printed}"
     );
     assert_eq!(engine.inspect(&repository.reference("base")).unwrap(), None);
-    let said = repository.run("build --all --progress plain", 0);
-    assert!(said.contains("3 built of 3 images") && !said.contains("warning"), "{said}");
+    let printed = repository.run("build --all --progress plain", 0);
+    assert!(printed.contains("3 built of 3 images") && !printed.contains("warning"), "{printed}");
 }
 
 #[test]
@@ -201,10 +204,13 @@ fn source_date_epoch_sets_the_creation_time_of_images() {
     let Some(engine) = engine_or_skip() else { return };
     let repository = Repository::new();
     let mut build = repository.command("build base --progress plain");
-    let said = said(&build.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap(), 0);
+    let printed = printed(&build.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap(), 0);
     let is_old =
         engine.info().unwrap().frontend.is_some_and(|frontend| frontend < Frontend::new(1, 5));
-    assert_eq!(said.contains("which ignores it: images will have the time of their build"), is_old);
+    assert_eq!(
+        printed.contains("which ignores it: images will have the time of their build"),
+        is_old
+    );
     let image = engine.inspect(&repository.reference("base")).unwrap().unwrap();
     assert_eq!(image.created.starts_with("2023-11-14T22:13:20"), !is_old, "{}", image.created);
 }

@@ -4,7 +4,7 @@
 //! Skipped with a note if the programs are missing or the engine does not support named contexts.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-#![expect(clippy::unwrap_used, reason = "a test's fault is told by its panic")]
+#![expect(clippy::unwrap_used, reason = "a panic shows what failed")]
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 use std::collections::BTreeSet;
@@ -30,8 +30,8 @@ fn can_build(part: &str) -> bool {
         eprintln!("skipped: engine {version} has no named contexts; Docker {NAMED_CONTEXTS} has");
         return false;
     }
-    let asked = Command::new("docker").args([part, "version"]).output();
-    let is_there = asked.is_ok_and(|asked| asked.status.success());
+    let version = Command::new("docker").args([part, "version"]).output();
+    let is_there = version.is_ok_and(|version| version.status.success());
     if !is_there {
         eprintln!("skipped: there is no `docker {part}`");
     }
@@ -104,12 +104,12 @@ fn check_built(root: &Path, name: &Name) {
     let image = format!("{}/shop-default", name.label());
     let script = "for f in /greeting /copied /mounted /tool /extra /told; do \
                   read -r line < $f; echo \"$f $line\"; done; echo /here/*";
-    let told = docker(root, &["run", "--rm", &image, "sh", "-c", script]);
+    let copied = docker(root, &["run", "--rm", &image, "sh", "-c", script]);
     let expected = format!(
         "/greeting {GREETING}\n/copied {GREETING} slim\n/mounted {GREETING} slim\n\
          /tool tool\n/extra x\n/told secret\n/here/file\n"
     );
-    assert_eq!(told, expected);
+    assert_eq!(copied, expected);
 }
 
 /// Returns the edges of `graph.json` as pairs of child and parent.

@@ -20,7 +20,7 @@ mod shown;
 mod texts;
 
 use program::root;
-use shown::{Shop, Shown, blocks};
+use shown::{DocumentedCommand, Shop, blocks};
 use texts::texts_below;
 
 /// Returns the pages whose examples are tested here. `rules_documented` tests the pages of rules. Pages of
@@ -39,7 +39,7 @@ fn documented_commands_produce_the_documented_output() {
     let mut tried = 0;
     for (path, page) in pages() {
         let shop = Shop::with_store();
-        for Shown { command, answer, code } in shown::consoles(&page) {
+        for DocumentedCommand { command, answer, code } in shown::consoles(&page) {
             if let Some(program) = missing(&command) {
                 eprintln!("skipped: {program} is not installed: {command}");
                 continue;
@@ -47,12 +47,12 @@ fn documented_commands_produce_the_documented_output() {
             tried += 1;
             // A reader sees both streams.
             let output = shop.run(&format!("exec 2>&1\n{command}"));
-            let said = same_everywhere(&String::from_utf8(output.stdout).unwrap(), &shop);
+            let printed = same_everywhere(&String::from_utf8(output.stdout).unwrap(), &shop);
             let place = format!("{}: `{command}`", path.display());
-            assert_eq!(output.status.code(), Some(code), "{place} said:\n{said}");
+            assert_eq!(output.status.code(), Some(code), "{place} printed:\n{printed}");
             let shown = same_everywhere(&answer, &shop);
-            let is_true = answer.is_empty() || answers(&said, &shown);
-            assert!(is_true, "{place} said:\n{said}\nand the page shows:\n{shown}");
+            let is_true = answer.is_empty() || answers(&printed, &shown);
+            assert!(is_true, "{place} printed:\n{printed}\nand the page shows:\n{shown}");
         }
     }
     assert!(tried >= 40, "{tried} commands");
@@ -89,21 +89,21 @@ fn same_everywhere(text: &str, shop: &Shop) -> String {
 }
 
 /// Whether the output is as shown. A line `...` stands for any lines.
-fn answers(said: &str, shown: &str) -> bool {
+fn answers(printed: &str, shown: &str) -> bool {
     let pieces: Vec<&str> = shown.split("...\n").collect();
     let [first, rest @ ..] = pieces.as_slice() else { return false };
-    let Some(mut said) = said.strip_prefix(first) else { return false };
+    let Some(mut printed) = printed.strip_prefix(first) else { return false };
     for (at, piece) in rest.iter().enumerate() {
         let is_last = at + 1 == rest.len();
         let found = if is_last && !piece.is_empty() {
-            said.strip_suffix(piece).is_some().then_some("")
+            printed.strip_suffix(piece).is_some().then_some("")
         } else {
-            said.find(piece).map(|at| &said[at + piece.len()..])
+            printed.find(piece).map(|at| &printed[at + piece.len()..])
         };
         let Some(after) = found else { return false };
-        said = after;
+        printed = after;
     }
-    said.is_empty() || shown.ends_with("...\n")
+    printed.is_empty() || shown.ends_with("...\n")
 }
 
 #[test]
@@ -147,8 +147,8 @@ fn every_documented_layers_toml_is_valid() {
             tried += 1;
             fs::write(shop.root().join("layers.toml"), &text).unwrap();
             let output = shop.run("layers list");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{}:\n{text}\n{said}", path.display());
+            let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{}:\n{text}\n{printed}", path.display());
         }
     }
     assert!(tried >= 10, "{tried} examples");
@@ -200,7 +200,7 @@ fn pipelines_are_valid_yaml_and_their_commands_exist() {
                 tried += 1;
                 let place = path.display();
                 check_command(&command)
-                    .unwrap_or_else(|said| panic!("{place}: `{command}`: {said}"));
+                    .unwrap_or_else(|printed| panic!("{place}: `{command}`: {printed}"));
             }
         }
     }
@@ -226,8 +226,8 @@ fn check_command(command: &str) -> Result<(), String> {
     let words = command.split_whitespace().skip(1).map(|word| word.trim_matches('"'));
     let output = Command::new(env!("CARGO_BIN_EXE_layers")).args(words).arg("--help").output();
     let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(said) }
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(printed) }
 }
 
 #[test]

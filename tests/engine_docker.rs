@@ -158,8 +158,8 @@ fn an_empty_context_is_valid() {
         name.reference("-base")
     );
     let (outcome, updates) = build(&engine, &request(&name, &text, Files::new()));
-    let said = String::from_utf8_lossy(&output(&updates)).into_owned();
-    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?} {said}");
+    let printed = String::from_utf8_lossy(&output(&updates)).into_owned();
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?} {printed}");
     let text = "FROM scratch\nCOPY context /d/\n";
     let (outcome, _) = build(&engine, &request(&name, text, Files::new()));
     assert!(matches!(outcome, BuildOutcome::Failed(_)), "{outcome:?}");
@@ -231,7 +231,7 @@ fn inspecting_a_missing_image_returns_none() {
 fn builds_run_concurrently() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let said: Vec<String> = thread::scope(|scope| {
+    let printed: Vec<String> = thread::scope(|scope| {
         let building: Vec<_> = (0..6)
             .map(|number| {
                 let (engine, name) = (&engine, &name);
@@ -248,7 +248,7 @@ fn builds_run_concurrently() {
         building.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let expected: Vec<_> = (0..6).map(|number| format!("{number} of {number}\n")).collect();
-    assert_eq!(said, expected);
+    assert_eq!(printed, expected);
     assert_eq!(
         engine
             .list(LabelFilter::named(common::TEST_LABEL))

@@ -32,8 +32,8 @@ fn canceled_builds_leave_no_processes_running() {
     let outcome = engine
         .build(
             &request(&name, &text, Files::with_busybox()),
-            &mut |told| {
-                if told.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. }))
+            &mut |updates| {
+                if updates.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. }))
                     && !cancel.is_set()
                 {
                     seen = processes_with(word);
@@ -129,9 +129,9 @@ fn a_context_whose_writer_panics_does_not_produce_an_image() {
 }
 
 /// A context that counts how often it is written.
-struct Counted(Files, Arc<AtomicUsize>);
+struct CountingFiles(Files, Arc<AtomicUsize>);
 
-impl ContextFiles for Counted {
+impl ContextFiles for CountingFiles {
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
         self.1.fetch_add(1, Ordering::SeqCst);
         self.0.write_tar(to)
@@ -144,7 +144,7 @@ fn contexts_already_in_the_engine_are_not_sent_again() {
     let name = Name::new();
     let check = |files: Files, expected: [usize; 2]| {
         let written = Arc::new(AtomicUsize::new(0));
-        let files = Counted(files, Arc::clone(&written));
+        let files = CountingFiles(files, Arc::clone(&written));
         let mut request = request(&name, "FROM scratch\nCOPY . .\n", files);
         request.no_cache = false;
         let count_after_build = || {
@@ -197,8 +197,8 @@ fn a_build_survives_cancellation_of_the_one_sending_their_context() {
     let outcomes = thread::scope(|scope| {
         let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
         has_begun.recv().unwrap();
-        let mut on_update = |told: Vec<TimedUpdate>| {
-            if told.iter().any(|it| matches!(&it.update, BuildUpdate::StepStarted(step) if step.text == "load build context"))
+        let mut on_update = |updates: Vec<TimedUpdate>| {
+            if updates.iter().any(|it| matches!(&it.update, BuildUpdate::StepStarted(step) if step.text == "load build context"))
             {
                 cancel.set();
             }
@@ -251,8 +251,8 @@ fn a_lost_engine_connection_is_an_infrastructure_error() {
     let request = request(&name, &text, Files::with_busybox());
     let result = between.engine().build(
         &request,
-        &mut |told| {
-            if told.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. })) {
+        &mut |updates| {
+            if updates.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. })) {
                 between.cut();
             }
         },
@@ -272,8 +272,8 @@ fn an_unresponsive_engine_is_an_infrastructure_error() {
     let request = request(&name, &text, Files::with_busybox());
     let result = between.engine().answering_within(Duration::from_millis(200)).build(
         &request,
-        &mut |told| {
-            if told.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. })) {
+        &mut |updates| {
+            if updates.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. })) {
                 between.hang();
             }
         },

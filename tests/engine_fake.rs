@@ -28,15 +28,15 @@ fn request(reference: &str, dockerfile: &str) -> BuildRequest {
     }
 }
 
-struct Scripted {
+struct ScriptDirectory {
     directory: tempfile::TempDir,
 }
 
-impl Scripted {
-    fn new(script: &str) -> Scripted {
+impl ScriptDirectory {
+    fn new(script: &str) -> ScriptDirectory {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("script.json"), script).unwrap();
-        Scripted { directory }
+        ScriptDirectory { directory }
     }
 
     fn engine(&self) -> Fake {
@@ -109,7 +109,7 @@ fn images_are_determined_by_their_request_and_base() {
 
 #[test]
 fn scripts_determine_build_results() {
-    let scripted = Scripted::new(
+    let scripted = ScriptDirectory::new(
         r#"{"images": [
             {"reference": "bad", "warnings": ["odd"], "fail": {"step": 2, "message": "exit code: 1"},
              "steps": [{"text": "FROM x", "cached": true, "millis": 7},
@@ -140,7 +140,7 @@ fn scripts_determine_build_results() {
 
 #[test]
 fn gates_synchronize_builds() {
-    let scripted = Scripted::new(
+    let scripted = ScriptDirectory::new(
         r#"{"record": "record", "images": [
             {"reference": "one", "gate": "started:two"},
             {"reference": "watch", "gate": "started:one"},
@@ -173,8 +173,9 @@ fn gates_synchronize_builds() {
 #[test]
 fn canceled_builds_stop_waiting_at_their_gate() {
     for gate in ["canceled", "started:nobody", "finished:nobody", "file:never"] {
-        let scripted =
-            Scripted::new(&format!(r#"{{"images": [{{"steps": [{{"gate": "{gate}"}}]}}]}}"#));
+        let scripted = ScriptDirectory::new(&format!(
+            r#"{{"images": [{{"steps": [{{"gate": "{gate}"}}]}}]}}"#
+        ));
         let engine = scripted.engine();
         let cancel = Cancel::default();
         let outcome = engine
@@ -195,7 +196,7 @@ fn canceled_builds_stop_waiting_at_their_gate() {
 
 #[test]
 fn the_store_persists_between_processes() {
-    let scripted = Scripted::new(r#"{"store": "store"}"#);
+    let scripted = ScriptDirectory::new(r#"{"store": "store"}"#);
     build(&scripted.engine(), &request("x", "FROM y\nONBUILD RUN z\n"));
     let image = scripted.engine().inspect("x").unwrap().unwrap();
     assert_eq!(image.on_build, ["RUN z"]);

@@ -138,11 +138,11 @@ fn steps_can_use_an_ssh_agent_but_not_modify_it() {
     let sockets = ["default", "work"].map(|id| (id.to_owned(), agent.socket()));
     request.secrets = Secrets::new(BTreeMap::new(), sockets.into(), &[]).unwrap();
     let (outcome, updates) = build(&engine, &request);
-    let said = String::from_utf8(output(&updates)).unwrap();
-    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}: {said}");
+    let printed = String::from_utf8(output(&updates)).unwrap();
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}: {printed}");
     let keys = agent.keys();
     assert!(keys.contains("layers test"), "{keys}");
-    assert_eq!(said, format!("{keys}signed\nkept\n{keys}{keys}"));
+    assert_eq!(printed, format!("{keys}signed\nkept\n{keys}{keys}"));
 }
 
 /// A repository of one image, built with the whole program.
@@ -187,10 +187,10 @@ impl Repository {
             .env_remove("SSH_AUTH_SOCK")
             .output()
             .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
-        said
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {printed}");
+        printed
     }
 }
 
@@ -238,19 +238,19 @@ fn secrets_are_not_stored_anywhere() {
     fs::write(&secret, VALUE).unwrap();
     // The engine's cache can contain results of an earlier run.
     let no_cache = [&build[..], &["--no-cache"]].concat();
-    let mut said = repository.run(&no_cache, 0);
+    let mut printed = repository.run(&no_cache, 0);
     // It was printed, and everything except the value itself is still there.
-    assert!(said.contains("***") && said.contains("<***"), "{said}");
-    assert!(said.contains("hunter2-o-the-second-line"), "{said}");
+    assert!(printed.contains("***") && printed.contains("<***"), "{printed}");
+    assert!(printed.contains("hunter2-o-the-second-line"), "{printed}");
     for words in [&["plan", "--json"][..], &["why", "app"], &["why", "app", "--inputs"]] {
-        said += &repository.run(words, 0);
+        printed += &repository.run(words, 0);
     }
     for words in [&["log"][..], &["log", "app"]] {
         let told = repository.run(words, 0);
         assert!(told.contains("<***"), "{told}");
-        said += &told;
+        printed += &told;
     }
-    assert!(said.contains("id"), "{said}");
+    assert!(printed.contains("id"), "{printed}");
     let kept = all_files(&repository.root());
     // The log of the run is one of the files, and shows what was masked.
     assert!(has(&kept, "type=secret") && has(&kept, "\"hunter2-o-the-second-line\""));
@@ -267,7 +267,7 @@ fn secrets_are_not_stored_anywhere() {
     assert!(has(&image, "dev.layers.key") && has(&history, "cat /run/secrets/x"));
     assert!(has(&whole, &String::from_utf8_lossy(&busybox()[1..4])), "the layers are there");
     for line in VALUE.lines() {
-        assert!(!said.contains(line), "{said}");
+        assert!(!printed.contains(line), "{printed}");
         for place in [&kept, &image, &history, &whole] {
             assert!(!has(place, line));
         }
@@ -288,8 +288,8 @@ fn private_keys_work_without_a_running_ssh_agent() {
     with_ssh_add().write_below(&repository.root().join("docker/app"));
     let given = format!("deploy={}", agent.key().display());
     let words = ["build", "--all", "--no-cache", "--progress", "plain", "--ssh", &given];
-    let said = repository.run(&words, 0);
-    assert!(said.contains(agent.keys().trim_end()), "{said}");
+    let printed = repository.run(&words, 0);
+    assert!(printed.contains(agent.keys().trim_end()), "{printed}");
     let locked = repository.directory.path().join("locked");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "a passphrase", "-f"])
@@ -297,8 +297,8 @@ fn private_keys_work_without_a_running_ssh_agent() {
         .status();
     assert!(made.unwrap().success());
     let given = format!("deploy={}", locked.display());
-    let said = repository.run(&["build", "--all", "--force", "--ssh", &given], 2);
-    assert!(said.contains("has a passphrase\nhint: add it to an agent"), "{said}");
+    let printed = repository.run(&["build", "--all", "--force", "--ssh", &given], 2);
+    assert!(printed.contains("has a passphrase\nhint: add it to an agent"), "{printed}");
 }
 
 #[test]
@@ -312,9 +312,9 @@ fn files_outside_the_repository_require_consent() {
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{text}[secrets]\nx = {{ src = '../key' }}\n")).unwrap();
     let build = ["build", "--all", "--no-cache", "--progress", "plain"];
-    let said = repository.run(&build, 2);
-    assert!(said.contains("needs your consent") && !said.contains("started"), "{said}");
+    let printed = repository.run(&build, 2);
+    assert!(printed.contains("needs your consent") && !printed.contains("started"), "{printed}");
     let allow = format!("--allow=fs.read={}", key.display());
-    let said = repository.run(&[&build[..], &[&allow]].concat(), 0);
-    assert!(said.contains("<***") && !said.contains("hunter2"), "{said}");
+    let printed = repository.run(&[&build[..], &[&allow]].concat(), 0);
+    assert!(printed.contains("<***") && !printed.contains("hunter2"), "{printed}");
 }

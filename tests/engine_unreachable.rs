@@ -14,7 +14,7 @@ use layers::engine::docker::endpoint::EndpointEnvironment;
 use layers::engine::{BuildRequest, Builder, Cancel, ImageStore, LabelFilter};
 
 /// Returns the first line and the hint of the error of `describe` for an engine at `host`.
-fn said(host: &str) -> (String, String) {
+fn printed(host: &str) -> (String, String) {
     let environment =
         EndpointEnvironment { host: Some(host.to_owned()), ..EndpointEnvironment::default() };
     let docker = Docker::find(&environment).unwrap().answering_within(Duration::from_secs(2));
@@ -43,7 +43,7 @@ fn answering(answer: &'static [u8]) -> String {
 fn unsuitable_engines_are_rejected_with_a_reason() {
     let check = |answer: &'static [u8], expected: &str| {
         let host = answering(answer);
-        let (message, _) = said(&host);
+        let (message, _) = printed(&host);
         assert_eq!(message.replace(&host, "HOST"), expected);
     };
     check(
@@ -81,13 +81,13 @@ fn unsuitable_engines_are_rejected_with_a_reason() {
 
 #[test]
 fn a_server_that_does_not_speak_http_is_not_an_engine() {
-    let (message, hint) = said(&answering(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    let (message, hint) = printed(&answering(b"SSH-2.0-OpenSSH_9.2\r\n"));
     assert!(
         message.starts_with("no response from a Docker engine at `tcp://127.0.0.1:"),
         "{message}"
     );
     assert!(hint.contains("DOCKER_TLS_VERIFY"), "{hint}");
-    let (message, _) = said(&answering(b""));
+    let (message, _) = printed(&answering(b""));
     assert!(
         message.starts_with("no response from a Docker engine at `tcp://127.0.0.1:"),
         "{message}"
@@ -100,7 +100,7 @@ fn an_engine_that_never_responds_times_out() {
     let socket = directory.path().join("s");
     // Connections wait in its queue and are not accepted.
     let _listener = UnixListener::bind(&socket).unwrap();
-    let (message, _) = said(&format!("unix://{}", socket.display()));
+    let (message, _) = printed(&format!("unix://{}", socket.display()));
     assert!(message.ends_with("(DOCKER_HOST) does not respond"), "{message}");
 }
 
@@ -109,16 +109,16 @@ fn the_error_for_a_stopped_engine_says_how_to_start_it() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("s");
     let host = format!("unix://{}", socket.display());
-    let (message, hint) = said(&host);
+    let (message, hint) = printed(&host);
     let expected = format!("no engine is running: socket not found: `{host}` (DOCKER_HOST)");
     assert_eq!(message, expected);
     assert!(hint.contains("systemctl start docker"), "{hint}");
     drop(UnixListener::bind(&socket).unwrap());
-    let (message, _) = said(&host);
+    let (message, _) = printed(&host);
     let expected = format!("no engine is running: connection refused: `{host}`");
     assert!(message.starts_with(&expected), "{message}");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (message, _) = said(&format!("tcp://{free}"));
+    let (message, _) = printed(&format!("tcp://{free}"));
     assert_eq!(
         message,
         format!("no engine is running: connection refused: `tcp://{free}` (DOCKER_HOST)")
@@ -127,7 +127,7 @@ fn the_error_for_a_stopped_engine_says_how_to_start_it() {
 
 #[test]
 fn unknown_hosts_are_reported() {
-    let (message, hint) = said("tcp://no-such-engine.invalid:2375");
+    let (message, hint) = printed("tcp://no-such-engine.invalid:2375");
     assert!(message.contains("no-such-engine.invalid"), "{message}");
     assert!(hint.contains("DOCKER_HOST"), "{hint}");
 }

@@ -343,11 +343,11 @@ fn mounted_secrets_are_collected() {
         let parent = parse(&source("parent/Dockerfile", PARENT));
         let triggers = |_: &Reference| triggers_of(&parent, 0);
         let evaluation = evaluate(&file, &EvaluationSettings::default(), &triggers);
-        let told = evaluation.secret_uses.iter().map(|it| {
+        let uses = evaluation.secret_uses.iter().map(|it| {
             let marks = [if it.required { "!" } else { "" }, if it.certain { "" } else { "?" }];
             format!("{}{}@{}", it.id, marks.concat(), it.source.location(it.span))
         });
-        assert_eq!(told.collect::<Vec<_>>().join(", "), expected, "{text}");
+        assert_eq!(uses.collect::<Vec<_>>().join(", "), expected, "{text}");
     };
     let parent = "t!@parent/Dockerfile:2:21";
     let at = |mount: &str| format!("FROM scratch\nRUN --mount={mount} make\n");

@@ -56,17 +56,17 @@ fn every_event_matches_the_schema() {
     let mut seen = BTreeSet::new();
     for words in ["build --all --keep-going", "build --all", "build base --force"] {
         let output = build(root, script, words);
-        let said = String::from_utf8(output.stdout).unwrap();
-        for line in said.lines() {
+        let printed = String::from_utf8(output.stdout).unwrap();
+        for line in printed.lines() {
             let value: Value = serde_json::from_str(line).unwrap();
             let errors: Vec<String> =
                 schema.iter_errors(&value).map(|error| error.to_string()).collect();
             assert!(errors.is_empty(), "{line}\n{errors:?}");
             seen.extend(value["event"].as_str().map(str::to_owned));
         }
-        assert!(said.starts_with("{\"version\":2,\"began\":"), "{said}");
-        assert!(said.ends_with("\"event\":\"run-finished\"}\n"), "{said}");
-        assert!(!said.contains('\u{1b}'), "{said}");
+        assert!(printed.starts_with("{\"version\":2,\"began\":"), "{printed}");
+        assert!(printed.ends_with("\"event\":\"run-finished\"}\n"), "{printed}");
+        assert!(!printed.contains('\u{1b}'), "{printed}");
     }
     for event in ["image-built", "image-failed", "image-skipped", "image-stale", "output"] {
         assert!(seen.contains(event), "{event}: {seen:?}");

@@ -4,7 +4,7 @@
 //! not changed. Removes everything that it created, even if it fails.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-#![expect(clippy::unwrap_used, reason = "a test's fault is told by its panic")]
+#![expect(clippy::unwrap_used, reason = "a panic shows what failed")]
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 use std::fs;

@@ -70,15 +70,15 @@ impl Tree {
 /// Whether the engine has Docker's classic store. containerd's store removes an image that has lost its last
 /// tag, and gives every image a digest, whatever its origin.
 fn is_classic_store() -> bool {
-    let asked = ["info", "--format", "{{.DriverStatus}}"];
-    let output = program::docker(&asked).output().unwrap();
+    let info = ["info", "--format", "{{.DriverStatus}}"];
+    let output = program::docker(&info).output().unwrap();
     !String::from_utf8_lossy(&output.stdout).contains("io.containerd.snapshotter")
 }
 
 /// Removes the images that an engine has pulled from a registry.
-struct Fetched(String);
+struct PulledImages(String);
 
-impl Drop for Fetched {
+impl Drop for PulledImages {
     fn drop(&mut self) {
         let filter = format!("reference={}/*/*", self.0);
         // By name: other tests can have pulled the same image from elsewhere.
@@ -137,7 +137,7 @@ fn tags_are_pinned_and_reported_when_they_move() {
         "moved": true, "why": null, "images": ["app", "base"],
     });
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!([row]));
-    assert_eq!(tree.pin(), json!(one), "only told");
+    assert_eq!(tree.pin(), json!(one), "only reported");
     let (out, _) = tree.run("update", 0);
     assert_eq!(out, format!("- `{external}`: `{one}` → `{two}` (`app` and `base`)\n"));
     let seen = faults.seen();
@@ -206,7 +206,7 @@ fn unpinned_externals_are_compared_with_the_engine() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let one = registry.push("a/b", "1", "one");
-    let _fetched = Fetched(registry.address().to_owned());
+    let _fetched = PulledImages(registry.address().to_owned());
     let external = format!("{}/a/b:1", registry.address());
     let tree = Tree::new("none", &external);
     let (_, err) = tree.run("outdated", 0);
@@ -240,7 +240,7 @@ fn locked_builds_use_the_pinned_digest_even_if_the_tag_moves() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     registry.push("a/b", "1", "one");
-    let _fetched = Fetched(registry.address().to_owned());
+    let _fetched = PulledImages(registry.address().to_owned());
     let name = Name::new();
     let external = format!("{}/a/b:1", registry.address());
     let tree = Tree::new(name.label(), &external);

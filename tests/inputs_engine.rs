@@ -294,11 +294,11 @@ fn an_image_is_refused_if_the_engine_does_not_find_a_source() {
         let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
         let fails = matches!(outcome, BuildOutcome::Failed(_));
         assert_eq!(fails, is_missing, "{lines}: {outcome:?}");
-        let said =
+        let printed =
             repository.try_layers("build app --progress plain", "").unwrap_or_else(|err| err);
-        let is_refused = said.contains(" app: failed ") && !said.contains(" app: [");
-        assert_eq!(is_refused, is_missing, "{lines}: {said}");
-        assert_eq!(said.contains(" app: built in "), !is_missing, "{lines}: {said}");
+        let is_refused = printed.contains(" app: failed ") && !printed.contains(" app: [");
+        assert_eq!(is_refused, is_missing, "{lines}: {printed}");
+        assert_eq!(printed.contains(" app: built in "), !is_missing, "{lines}: {printed}");
         let found = repository.layers("check", "").contains("warning[missing-file]");
         assert_eq!(found, is_missing, "{lines}");
     };
@@ -325,11 +325,16 @@ fn failed_checks_are_reported_if_the_engine_refuses_them() {
         let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
         let is_refused = matches!(outcome, BuildOutcome::Failed(_));
         assert_eq!(is_refused, fails && knows_checks, "{options} {lines}: {outcome:?}");
-        let said =
+        let printed =
             repository.try_layers("build app --progress plain", "").unwrap_or_else(|err| err);
-        let is_reported = said.contains("error[failed-check]: ") && !said.contains(" app: started");
-        assert_eq!(is_reported, is_refused, "{options} {lines}: {said}");
-        assert_eq!(said.contains(" app: built in "), !is_refused, "{options} {lines}: {said}");
+        let is_reported =
+            printed.contains("error[failed-check]: ") && !printed.contains(" app: started");
+        assert_eq!(is_reported, is_refused, "{options} {lines}: {printed}");
+        assert_eq!(
+            printed.contains(" app: built in "),
+            !is_refused,
+            "{options} {lines}: {printed}"
+        );
     };
     check("error=true", "FROM {NS}/x-base AS a\nCOPY dir /x", false);
     check("error=true", "FROM {NS}/x-base as a\nCOPY dir /x", true);

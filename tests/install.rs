@@ -22,8 +22,8 @@ fn make(target: &str, destination: &Path) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.is_empty(), "make {target}: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && printed.is_empty(), "make {target}: {printed}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -56,11 +56,11 @@ fn uninstall_removes_exactly_the_installed_files() {
     fs::write(man.join("layers-gone.1"), gone).unwrap();
     fs::write(man.join("layers-of-cake.1"), ".TH LAYERS-OF-CAKE 1\n").unwrap();
 
-    let said = make("install", &below);
+    let printed = make("install", &below);
     let mut installed = files(&prefix);
     assert!(installed.remove("share/man/man1/layers-of-cake.1"), "it belongs to somebody else");
     let told: BTreeSet<&str> =
-        said.lines().map(|line| line.split("/the prefix/").nth(1).unwrap()).collect();
+        printed.lines().map(|line| line.split("/the prefix/").nth(1).unwrap()).collect();
     assert_eq!(installed, told.iter().map(|line| (*line).to_owned()).collect());
     for file in [
         "bin/layers",

@@ -81,17 +81,17 @@ impl Tree {
         let arguments = ["build", "--all", "-j2", "--progress", "plain"];
         let mut child = self.layers(&arguments).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (report, told) = mpsc::channel();
+        let (report, reports) = mpsc::channel();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 report.send(line).unwrap_or_default();
             }
         });
         let until = Instant::now() + after;
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         loop {
-            match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => said.push(line),
+            match reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => printed.push(line),
                 Err(RecvTimeoutError::Timeout) => break,
                 // The build ended earlier.
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -99,18 +99,18 @@ impl Tree {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        said.extend(told);
-        said
+        printed.extend(reports);
+        printed
     }
 
     fn finished(&self) -> Vec<String> {
         let arguments = ["build", "--all", "-j2", "--progress", "plain"];
         let output = self.layers(&arguments).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{printed}");
         let checked = self.layers(&["plan", "--check"]).output().unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
-        said.lines().map(str::to_owned).collect()
+        printed.lines().map(str::to_owned).collect()
     }
 }
 

@@ -60,10 +60,10 @@ fn estimated_durations_match_simulated_runs() {
         let mut plan = Plan::from_parents(order, work.parents.iter().map(ids).collect());
         plan.set_costs(work.takes.iter().copied().collect());
         for jobs in [1, 3, 16] {
-            let (said, took) = (estimate::duration(&plan, jobs), work.run(jobs, true));
+            let (printed, took) = (estimate::duration(&plan, jobs), work.run(jobs, true));
             // If two builds end at the same time, the order of their events varies between runs.
-            let off = ratio(said, took);
-            assert!((0.98..=1.02).contains(&off), "{said:?} and {took:?} with {jobs} at once");
+            let off = ratio(printed, took);
+            assert!((0.98..=1.02).contains(&off), "{printed:?} and {took:?} with {jobs} at once");
         }
     }
 }

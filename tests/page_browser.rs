@@ -140,8 +140,8 @@ fn clicking_an_image_in_any_view_shows_its_details() {
     assert_eq!(shown(&browser), "");
     browser.click(".bar[data-image='4']");
     assert_eq!(shown(&browser), name(4));
-    let said = browser.text("document.querySelector('[role=status]').textContent");
-    assert!(said.starts_with(&format!("{}, built", name(4))), "{said}");
+    let printed = browser.text("document.querySelector('[role=status]').textContent");
+    assert!(printed.starts_with(&format!("{}, built", name(4))), "{printed}");
     assert!(
         browser.number("document.querySelectorAll('.bar[data-image=\"4\"] .step').length") >= 2.0
     );
@@ -408,10 +408,10 @@ fn a_graph_page_does_not_require_a_run() {
     assert_eq!(dashes("from"), "none");
     assert_ne!(dashes("copy"), dashes("mount"));
     browser.click(".node[data-image='1'] .node-name");
-    let said = browser.text("document.querySelector('#details').textContent");
+    let printed = browser.text("document.querySelector('#details').textContent");
     assert!(
-        said.contains("docker/dev/Dockerfile:1:6") && said.contains("acme/shop-dev:latest"),
-        "{said}"
+        printed.contains("docker/dev/Dockerfile:1:6") && printed.contains("acme/shop-dev:latest"),
+        "{printed}"
     );
     browser.keys(&["/", "t", "o", "o", "l"]);
     assert_eq!(browser.number("document.querySelectorAll('.node.found').length"), 1.0);

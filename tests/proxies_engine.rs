@@ -56,9 +56,9 @@ impl Repository {
             .env_remove("DOCKER_DEFAULT_PLATFORM")
             .output()
             .unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{words}: {said}");
-        said
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words}: {printed}");
+        printed
     }
 
     fn docker(&self, words: &[&str]) -> String {
@@ -74,7 +74,7 @@ fn proxies_are_set_in_steps_but_not_in_the_image() {
     let Some(_) = engine_or_skip() else { return };
     let repository = Repository::new("RUN busybox env | busybox grep -i _proxy | busybox sort");
     repository.configure("http://one.example.com:3128");
-    let said = repository.run("build --all --no-cache --progress plain");
+    let printed = repository.run("build --all --no-cache --progress plain");
     let mut seen =
         ["NO_PROXY=localhost,.corp", "no_proxy=localhost,.corp"].map(str::to_owned).to_vec();
     for name in ["HTTP_PROXY", "http_proxy"] {
@@ -82,8 +82,8 @@ fn proxies_are_set_in_steps_but_not_in_the_image() {
     }
     for line in &seen {
         assert!(
-            said.contains(&format!("app: {line}\n")) || said.contains(&format!(" {line}\n")),
-            "{line}: {said}"
+            printed.contains(&format!("app: {line}\n")) || printed.contains(&format!(" {line}\n")),
+            "{line}: {printed}"
         );
     }
     for kept in
@@ -98,8 +98,8 @@ fn proxies_are_set_in_steps_but_not_in_the_image() {
     assert!(repository.run("build --all").contains("0 built, 1 fresh"));
     // It also does not repeat a step that is in the engine's cache.
     repository.configure("http://three.example.com:3128");
-    let said = repository.run("build --all --force --progress plain");
-    assert!(!said.contains("three.example.com"), "{said}");
+    let printed = repository.run("build --all --force --progress plain");
+    assert!(!printed.contains("three.example.com"), "{printed}");
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn proxy_passwords_are_redacted() {
                echo ${HTTP_PROXY#*//}; echo $HTTP_PROXY | busybox sed 's/.*me://; s/@.*//'; echo end";
     let repository = Repository::new(run);
     repository.configure(&format!("http://me:{PASSWORD}@proxy.example.com:3128"));
-    let mut said = repository.run("build --all --no-cache --progress plain");
-    assert!(said.contains("<***>") && said.contains("HTTP_PROXY=***"), "{said}");
+    let mut printed = repository.run("build --all --no-cache --progress plain");
+    assert!(printed.contains("<***>") && printed.contains("HTTP_PROXY=***"), "{printed}");
     for words in ["log", "log app", "plan --json", "why app --inputs"] {
-        said += &repository.run(words);
+        printed += &repository.run(words);
     }
-    assert!(!said.contains(PASSWORD), "{said}");
+    assert!(!printed.contains(PASSWORD), "{printed}");
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn declared_proxy_arguments_affect_freshness_as_in_buildkit() {
     let environment = || repository.docker(&["image", "inspect", "--format", "{{.Config.Env}}"]);
     for host in ["one", "two"] {
         repository.configure(&format!("http://{host}.example.com"));
-        let said = repository.run("build --all");
-        assert!(said.contains("1 built of 1 image"), "{said}");
+        let printed = repository.run("build --all");
+        assert!(printed.contains("1 built of 1 image"), "{printed}");
         assert!(environment().contains(&format!("PROXY=http://{host}.example.com")));
         assert!(repository.run("build --all").contains("0 built, 1 fresh"));
     }

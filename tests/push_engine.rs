@@ -53,7 +53,7 @@ struct Door {
     host: String,
     seen: Arc<Mutex<Vec<u8>>>,
     /// Receives a message when the limit is exceeded, and another one when the sender has given up.
-    told: Receiver<&'static str>,
+    reports: Receiver<&'static str>,
     report: Sender<&'static str>,
     hold: Option<Sender<()>>,
 }
@@ -71,7 +71,7 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (report, told) = mpsc::channel();
+        let (report, reports) = mpsc::channel();
         let (hold, held) = mpsc::channel();
         let (left, held) = (AtomicUsize::new(may_pass), Mutex::new(held));
         let porter =
@@ -89,7 +89,7 @@ impl Door {
                 thread::spawn(move || porter.pass(near, far));
             }
         });
-        Door { host, seen, told, report, hold: Some(hold) }
+        Door { host, seen, reports, report, hold: Some(hold) }
     }
 
     /// Returns the number of blobs sent through the proxy so far.
@@ -103,7 +103,7 @@ impl Door {
     /// completely.
     fn wait_until_given_up(&mut self) {
         self.hold = None;
-        while self.told.recv().unwrap() != "given up" {}
+        while self.reports.recv().unwrap() != "given up" {}
     }
 
     /// Runs a function while a push is blocked. Returns the result of the push.
@@ -120,7 +120,7 @@ impl Door {
                 report.send("ended").ok();
                 result
             });
-            assert_eq!(self.told.recv().unwrap(), "held", "the push never came so far");
+            assert_eq!(self.reports.recv().unwrap(), "held", "the push never came so far");
             what(&cancel);
             push.join().unwrap().unwrap_err()
         })

@@ -9,7 +9,7 @@ mod program;
 #[path = "common/shown.rs"]
 mod shown;
 
-use shown::{Shop, Shown};
+use shown::{DocumentedCommand, Shop};
 
 const README: &str = include_str!("../README.md");
 
@@ -30,17 +30,17 @@ fn readme_commands_produce_the_shown_output() {
     let shop = Shop::with_store();
     let run = |command: &str| {
         let output = shop.run(command);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "`{command}` failed:\n{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "`{command}` failed:\n{printed}");
         String::from_utf8(output.stdout).unwrap()
     };
     let consoles = shown::consoles(README);
     let inline = inline();
     assert!(consoles.len() >= 4 && inline.len() >= 8, "the README has commands");
-    for Shown { command, answer, .. } in consoles {
-        let said = run(&command);
+    for DocumentedCommand { command, answer, .. } in consoles {
+        let printed = run(&command);
         if !answer.is_empty() {
-            assert_eq!(said, answer, "`{command}` answers otherwise");
+            assert_eq!(printed, answer, "`{command}` answers otherwise");
         }
     }
     for command in inline {

@@ -206,9 +206,9 @@ fn transient_errors_are_retried() {
     let Some(registry) = Registry::start() else { return };
     let digest = registry.push("a/b", "1", "one");
     let check = |fault: fn() -> Fault, times: usize| {
-        let faults = Faults::before(registry.address(), move |asked| {
-            let is_manifest = asked.path.ends_with("/manifests/1") && asked.method == "GET";
-            if is_manifest && asked.count <= times { fault() } else { Fault::Pass }
+        let faults = Faults::before(registry.address(), move |request| {
+            let is_manifest = request.path.ends_with("/manifests/1") && request.method == "GET";
+            if is_manifest && request.count <= times { fault() } else { Fault::Pass }
         });
         let client = Client::new();
         let image = client.image(faults.address(), "1").unwrap().unwrap();
@@ -279,10 +279,11 @@ fn persistent_errors_are_reported() {
 fn image_configurations_are_verified_by_digest() {
     let Some(registry) = Registry::start() else { return };
     registry.push("a/b", "1", "one");
-    let faults = Faults::before(registry.address(), |asked| match asked.path.contains("/blobs/") {
-        true => Fault::Lie,
-        false => Fault::Pass,
-    });
+    let faults =
+        Faults::before(registry.address(), |request| match request.path.contains("/blobs/") {
+            true => Fault::Lie,
+            false => Fault::Pass,
+        });
     let error = error::text(&Client::new().fault(faults.address(), "1"));
     assert!(error.contains("digest mismatch: expected sha256:"), "{error}");
     assert_eq!(faults.seen().len(), 2);

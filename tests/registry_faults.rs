@@ -24,10 +24,10 @@ fn docker(arguments: &[&str]) -> Result<(), String> {
 fn an_engine_can_push_and_pull_through_the_proxy() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
-    let faults = Faults::before(registry.address(), |asked| {
+    let faults = Faults::before(registry.address(), |request| {
         // The engine retries an interrupted download by itself.
-        let is_layer = asked.method == "GET" && asked.path.contains("/blobs/");
-        if is_layer && asked.count == 1 { Fault::CutAfter(1000) } else { Fault::Pass }
+        let is_layer = request.method == "GET" && request.path.contains("/blobs/");
+        if is_layer && request.count == 1 { Fault::CutAfter(1000) } else { Fault::Pass }
     });
     let name = Name::new();
     let mut dice = Dice::new(1);
@@ -51,6 +51,6 @@ fn an_engine_can_push_and_pull_through_the_proxy() {
     let seen = faults.seen();
     // Docker's classic store uploads layers with PATCH, containerd's store with PUT.
     for method in ["POST", "PUT", "HEAD", "GET"] {
-        assert!(seen.iter().any(|asked| asked.starts_with(method)), "{method}: {seen:?}");
+        assert!(seen.iter().any(|request| request.starts_with(method)), "{method}: {seen:?}");
     }
 }

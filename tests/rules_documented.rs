@@ -34,11 +34,11 @@ fn rule_codes_are_defined_in_one_place() {
 #[test]
 fn every_rule_is_used() {
     let sources = texts_below("src", "rs");
-    let told = |rule: &Rule| {
+    let is_documented = |rule: &Rule| {
         let value = Regex::new(&format!(r"\bRule::{rule:?}\b")).unwrap();
         sources.iter().any(|(path, text)| !path.ends_with("base/rule.rs") && value.is_match(text))
     };
-    let dead: Vec<&Rule> = Rule::ALL.iter().filter(|rule| !told(rule)).collect();
+    let dead: Vec<&Rule> = Rule::ALL.iter().filter(|rule| !is_documented(rule)).collect();
     assert!(dead.is_empty(), "nothing tells {dead:?}");
 }
 
@@ -135,17 +135,17 @@ fn run(
     if let Some(words) = command {
         let output = program.args(words).env("LAYERS_ENGINE", "fake").output().unwrap();
         let title = Regex::new(r"(?m)^(error|warning)\[([a-z0-9-]+)\]: ").unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        let told = title.captures_iter(&said).map(|it| (it[2].to_owned(), it[1].to_owned()));
-        return (told.collect(), output.status.code());
+        let printed = String::from_utf8(output.stderr).unwrap();
+        let findings = title.captures_iter(&printed).map(|it| (it[2].to_owned(), it[1].to_owned()));
+        return (findings.collect(), output.status.code());
     }
     let output = program.args(["check", "--format", "json"]).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let told = told.as_array().unwrap().iter();
-    let told = told.map(|it| (text(&it["code"]), text(&it["level"]))).collect();
-    (told, output.status.code())
+    let findings = findings.as_array().unwrap().iter();
+    let findings = findings.map(|it| (text(&it["code"]), text(&it["level"]))).collect();
+    (findings, output.status.code())
 }
 
 #[test]
@@ -156,18 +156,18 @@ fn every_example_behaves_as_documented() {
         let example = section(&page, "Example");
         let command = command_of(example);
         let mut tree = files(example);
-        let (told, exit) = run(command.as_deref(), &tree);
+        let (findings, exit) = run(command.as_deref(), &tree);
         let level = if rule.level() == Level::Error { "error" } else { "warning" };
         let expected = (code.to_owned(), level.to_owned());
-        let has_error = told.iter().any(|(_, level)| level == "error");
+        let has_error = findings.iter().any(|(_, level)| level == "error");
         // A missing secret is a mistake of the command line.
         let failure = if *rule == Rule::MissingSecret { 2 } else { 3 };
-        if !told.contains(&expected) || exit != Some(if has_error { failure } else { 0 }) {
-            wrong.push(format!("{code}: the example gives {told:?}, exit {exit:?}"));
+        if !findings.contains(&expected) || exit != Some(if has_error { failure } else { 0 }) {
+            wrong.push(format!("{code}: the example gives {findings:?}, exit {exit:?}"));
         }
         // A page is about one rule, but an empty rest of a file has a code of its own.
-        if told.iter().any(|it| *it != expected && it.0 != "no-stages") {
-            wrong.push(format!("{code}: the example gives more: {told:?}"));
+        if findings.iter().any(|it| *it != expected && it.0 != "no-stages") {
+            wrong.push(format!("{code}: the example gives more: {findings:?}"));
         }
         let fixed = section(&page, "Fixed");
         let command = command_of(fixed);
@@ -175,9 +175,9 @@ fn every_example_behaves_as_documented() {
         // A file can replace a directory.
         tree.retain(|path, _| !changed.keys().any(|it| path.starts_with(&format!("{it}/"))));
         tree.extend(changed);
-        let (told, exit) = run(command.as_deref(), &tree);
-        if !told.is_empty() || exit != Some(0) {
-            wrong.push(format!("{code}: the fixed example gives {told:?}, exit {exit:?}"));
+        let (findings, exit) = run(command.as_deref(), &tree);
+        if !findings.is_empty() || exit != Some(0) {
+            wrong.push(format!("{code}: the fixed example gives {findings:?}, exit {exit:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -77,7 +77,7 @@ impl Tree {
     fn begin(&self, words: &str) -> Running {
         let mut child = self.layers(words).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Running { child, stderr, said: String::new() }
+        Running { child, stderr, printed: String::new() }
     }
 }
 
@@ -85,14 +85,14 @@ impl Tree {
 struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    said: String,
+    printed: String,
 }
 
 impl Running {
     /// Waits until its output contains a text.
     fn until(&mut self, words: &str) {
-        while !self.said.contains(words) {
-            assert!(self.stderr.read_line(&mut self.said).unwrap() > 0, "{}", self.said);
+        while !self.printed.contains(words) {
+            assert!(self.stderr.read_line(&mut self.printed).unwrap() > 0, "{}", self.printed);
         }
     }
 
@@ -102,8 +102,8 @@ impl Running {
     }
 
     fn end(mut self) -> (Option<i32>, String) {
-        self.stderr.read_to_string(&mut self.said).unwrap();
-        (self.child.wait().unwrap().code(), self.said)
+        self.stderr.read_to_string(&mut self.printed).unwrap();
+        (self.child.wait().unwrap().code(), self.printed)
     }
 }
 
@@ -116,15 +116,15 @@ fn an_engine_restart_fails_only_the_images_being_built() {
     let mut running = tree.begin("build --all -j1 --keep-going --progress plain");
     running.until("slow: | up");
     daemon.stop();
-    let (code, said) = running.end();
-    assert_eq!(code, Some(4), "{said}");
-    assert!(said.contains("lost the connection to the engine at `unix://"), "{said}");
-    assert!(said.contains("1 failed") && !said.contains("source:"), "{said}");
+    let (code, printed) = running.end();
+    assert_eq!(code, Some(4), "{printed}");
+    assert!(printed.contains("lost the connection to the engine at `unix://"), "{printed}");
+    assert!(printed.contains("1 failed") && !printed.contains("source:"), "{printed}");
     daemon.start();
     tree.on_base("slow", "true");
-    let (code, said) = tree.run("build --all -j1 --progress plain");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(!said.contains("base: built"), "what was finished counts: {said}");
+    let (code, printed) = tree.run("build --all -j1 --progress plain");
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(!printed.contains("base: built"), "what was finished counts: {printed}");
     assert_eq!(tree.run("plan --check").0, Some(0));
 }
 
@@ -138,10 +138,10 @@ fn a_run_with_retries_survives_an_engine_restart() {
     running.until("slow: | up");
     daemon.stop();
     daemon.start();
-    let (code, said) = running.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("lost the connection to the engine at `unix://"), "{said}");
-    assert!(said.contains("2 built of 2 images"), "{said}");
+    let (code, printed) = running.end();
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("lost the connection to the engine at `unix://"), "{printed}");
+    assert!(printed.contains("2 built of 2 images"), "{printed}");
 }
 
 #[test]
@@ -156,17 +156,23 @@ fn a_connection_lost_during_a_build_is_restored_with_retries() {
     );
     without.until("slow: | up");
     between.cut();
-    let (code, said) = without.end();
-    assert_eq!(code, Some(4), "{said}");
-    assert!(said.contains(words) && said.contains("1 built, 1 failed of 2 images"), "{said}");
+    let (code, printed) = without.end();
+    assert_eq!(code, Some(4), "{printed}");
+    assert!(
+        printed.contains(words) && printed.contains("1 built, 1 failed of 2 images"),
+        "{printed}"
+    );
     // A different step: the engine could have completed the other one.
     tree.on_base("slow", "sleep 2; true");
     let mut with = tree.begin("build --all --retries 1 --progress plain");
     with.until("slow: | up");
     between.cut();
-    let (code, said) = with.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(words) && said.contains("1 built, 1 fresh of 2 images"), "{said}");
+    let (code, printed) = with.end();
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains(words) && printed.contains("1 built, 1 fresh of 2 images"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -177,10 +183,10 @@ fn failures_of_the_engine_network_are_distinguished_from_those_of_an_image() {
     let tree = Tree::new(None);
     let check = |dockerfile: &str, expected: i32, attempts: usize| {
         tree.image("x", dockerfile);
-        let (code, said) = tree.run("build x --retries 1 --progress plain");
-        assert_eq!(code, Some(expected), "{dockerfile}{said}");
-        assert_eq!(said.matches("x: attempt ").count() + 1, attempts, "{dockerfile}{said}");
-        assert!(said.contains("error: x failed"), "{said}");
+        let (code, printed) = tree.run("build x --retries 1 --progress plain");
+        assert_eq!(code, Some(expected), "{dockerfile}{printed}");
+        assert_eq!(printed.matches("x: attempt ").count() + 1, attempts, "{dockerfile}{printed}");
+        assert!(printed.contains("error: x failed"), "{printed}");
     };
     check("FROM 127.0.0.1:1/none\n", 4, 2);
     check("FROM host.invalid/none\n", 4, 2);
@@ -201,19 +207,19 @@ fn named_contexts_need_the_engine_or_the_frontend_that_the_build_uses() {
     let contexts = config + "[image.x.contexts]\ntools = \"base\"\n";
     fs::write(tree.root.join("layers.toml"), contexts).unwrap();
     tree.image("x", "FROM scratch\nCOPY --from=tools /bin /bin\n");
-    let (code, said) = tree.run("build base --progress plain");
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = tree.run("build base --progress plain");
+    assert_eq!(code, Some(0), "{printed}");
     let check = |first: &str, options: &str, words: Option<&str>| {
         tree.image("x", &format!("{first}FROM scratch\nCOPY --from=tools /bin /bin\n"));
-        let (code, said) = tree.run(format!("build x --progress plain {options}").trim());
+        let (code, printed) = tree.run(format!("build x --progress plain {options}").trim());
         match words {
-            None => assert_eq!(code, Some(0), "{first}{said}"),
+            None => assert_eq!(code, Some(0), "{first}{printed}"),
             Some(words) => {
-                assert_ne!(code, Some(0), "{first}{said}");
-                assert!(said.contains(words), "{first}{said}");
+                assert_ne!(code, Some(0), "{first}{printed}");
+                assert!(printed.contains(words), "{first}{printed}");
             }
         }
-        assert!(!said.contains("library/tools"), "{first}{said}");
+        assert!(!printed.contains("library/tools"), "{first}{printed}");
     };
     let too_old = Some("too old for named contexts").filter(|_| !has_contexts);
     check("", "", too_old);
@@ -238,20 +244,23 @@ fn a_full_engine_disk_fails_only_images_that_do_not_fit() {
     let tree = Tree::new(Some(daemon.address()));
     tree.on_base("large", "dd if=/dev/urandom of=/large bs=1M count=100");
     tree.on_base("small", "true");
-    let (code, said) = tree.run("build --all -j1 --keep-going --progress plain");
-    assert!(said.contains("No space left on device") || said.contains("no space left"), "{said}");
-    assert!(said.contains("large failed"), "{said}");
+    let (code, printed) = tree.run("build --all -j1 --keep-going --progress plain");
+    assert!(
+        printed.contains("No space left on device") || printed.contains("no space left"),
+        "{printed}"
+    );
+    assert!(printed.contains("large failed"), "{printed}");
     // A command that lacks space fails its image. If the engine itself lacks space, the engine failed.
-    assert_eq!(code, Some(if said.contains("small failed") { 4 } else { 1 }), "{said}");
+    assert_eq!(code, Some(if printed.contains("small failed") { 4 } else { 1 }), "{printed}");
     // containerd frees the space of a failed step with a delay.
-    assert!(daemon.has_containerd_store() || said.contains("1 failed"), "{said}");
+    assert!(daemon.has_containerd_store() || printed.contains("1 failed"), "{printed}");
     let since = Instant::now();
     loop {
-        let (code, said) = tree.run("build small --progress plain");
+        let (code, printed) = tree.run("build small --progress plain");
         if code == Some(0) {
             break;
         }
-        assert!(since.elapsed() < FREED_WITHIN, "{said}");
+        assert!(since.elapsed() < FREED_WITHIN, "{printed}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -271,12 +280,12 @@ fn a_full_state_directory_disk_loses_only_the_log() {
         return;
     }
     tree.on_base("child", "true");
-    let (code, said) = tree.run("build --all --progress plain");
+    let (code, printed) = tree.run("build --all --progress plain");
     let again = tree.run("build --all --progress quiet");
     assert!(Command::new("umount").arg(&directory).status().unwrap().success());
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("2 built of 2 images"), "{said}");
-    assert!(said.contains("can't write the log of this run"), "{said}");
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("2 built of 2 images"), "{printed}");
+    assert!(printed.contains("can't write the log of this run"), "{printed}");
     assert_eq!(again, (Some(0), "0 built, 2 fresh of 2 images in 0.0s\n".to_owned()));
 }
 
@@ -293,22 +302,22 @@ fn a_parent_removed_between_plan_and_build_is_detected() {
     let mut running = tree.begin("build dev --progress plain");
     running.until("slow: | up");
     ImageStore::remove(&engine, &tree.name.reference("/x-base")).unwrap();
-    let (code, said) = running.end();
+    let (code, printed) = running.end();
     if common::takes_named_contexts(&engine) {
         // Parents have unique names while images are built on them.
-        assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("2 built, 1 fresh of 3 images"), "{said}");
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(printed.contains("2 built, 1 fresh of 3 images"), "{printed}");
         assert_eq!(tree.run("build dev --progress plain").0, Some(0));
         return;
     }
-    assert_eq!(code, Some(4), "{said}");
+    assert_eq!(code, Some(4), "{printed}");
     let removed = format!("`{label}/x-base:latest` was removed while `slow` was built on it");
-    let by_name = said.contains(&removed) && said.contains("try again: layers build dev ");
+    let by_name = printed.contains(&removed) && printed.contains("try again: layers build dev ");
     // Where parents have unique names during a build, the base is removed with the last of them.
-    let by_id = said.contains("hint: run the command again; another process removed the image");
-    assert!(by_name || by_id, "{said}");
-    let (code, said) = tree.run("build dev --progress plain");
-    assert_eq!(code, Some(0), "{said}");
+    let by_id = printed.contains("hint: run the command again; another process removed the image");
+    assert!(by_name || by_id, "{printed}");
+    let (code, printed) = tree.run("build dev --progress plain");
+    assert_eq!(code, Some(0), "{printed}");
 }
 
 const SILENT: &str = "waiting for the engine to respond";
@@ -329,9 +338,9 @@ fn the_first_signal_ends_a_run_that_waits_for_a_silent_engine() {
     let mut running = tree.begin("build base --progress plain");
     running.until(SILENT);
     running.interrupt();
-    let (status, said) = running.end();
-    assert_eq!(status, None, "{said}");
-    assert!(said.contains("interrupted") && said.contains("base: canceled"), "{said}");
+    let (status, printed) = running.end();
+    assert_eq!(status, None, "{printed}");
+    assert!(printed.contains("interrupted") && printed.contains("base: canceled"), "{printed}");
 }
 
 #[test]
@@ -342,8 +351,8 @@ fn a_silent_engine_does_not_delay_the_end_of_a_run_for_long() {
     tree.on_base("dev", "true");
     // The names that a run uses for itself.
     between.hang_before("DELETE /");
-    let (code, said) = tree.run("build --all --progress plain");
-    assert_eq!(code, Some(0), "{said}");
-    let (_, after) = said.split_once("2 built of 2 images").expect(&said);
-    assert!(after.contains(SILENT), "{said}");
+    let (code, printed) = tree.run("build --all --progress plain");
+    assert_eq!(code, Some(0), "{printed}");
+    let (_, after) = printed.split_once("2 built of 2 images").expect(&printed);
+    assert!(after.contains(SILENT), "{printed}");
 }

@@ -36,8 +36,8 @@ fn plan(root: &Path) -> (String, u64) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    (said.lines().next().unwrap_or_default().to_owned(), bytes_read() - before)
+    let printed = String::from_utf8(output.stdout).unwrap();
+    (printed.lines().next().unwrap_or_default().to_owned(), bytes_read() - before)
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Drop for Namespace {
 
 /// The output of a run of the program.
 struct Ran {
-    said: String,
+    printed: String,
     success: bool,
     /// The images that were built, with the number of their steps that ran.
     built: BTreeMap<String, u32>,
@@ -99,14 +99,14 @@ fn run_at(root: &std::path::Path, world: &World, more: &[&str]) -> Ran {
         command.arg("--build-arg").arg(format!("{name}={value}"));
     }
     let output = command.current_dir(root).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     let line =
         regex::Regex::new(r"(?m)^\[[^\]]*\] (\w+): built in \S+ \((\d+) steps?, (\d+) cached\)")
             .unwrap();
     let number = |text: &str| text.parse::<u32>().unwrap();
-    let built = line.captures_iter(&said);
+    let built = line.captures_iter(&printed);
     let built = built.map(|it| (it[1].to_owned(), number(&it[2]) - number(&it[3]))).collect();
-    Ran { said, success: output.status.success(), built }
+    Ran { printed, success: output.status.success(), built }
 }
 
 /// The counts of a whole test.
@@ -150,12 +150,12 @@ impl Test {
         let ran = run(world, &[]);
         if !ran.success {
             if effect == Effect::Nothing {
-                self.fail(world, &format!("can't be built:\n{}", ran.said));
+                self.fail(world, &format!("can't be built:\n{}", ran.printed));
             }
             return None;
         }
         if effect == Effect::Nothing && !ran.built.is_empty() {
-            self.fail(world, &format!("built without need:\n{}", ran.said));
+            self.fail(world, &format!("built without need:\n{}", ran.printed));
         }
         let ids = self.ids(world);
         self.judge(world, &ran, &ids);
@@ -206,7 +206,7 @@ impl Test {
                 }
                 Err(difference) => {
                     let what = if was_built { "built wrongly" } else { "wrong `fresh`" };
-                    self.fail(world, &format!("{what}: {name}: {difference}\n\n{}", ran.said));
+                    self.fail(world, &format!("{what}: {name}: {difference}\n\n{}", ran.printed));
                 }
             }
         }
@@ -226,7 +226,7 @@ impl Test {
         let all_cached = ran.built.values().all(|steps| *steps == 0)
             || self.docker.features().unwrap().attestations;
         if !ran.success || !all_cached || ran.built.len() != world.model.images.len() {
-            self.fail(world, &format!("not all from the cache:\n{}", ran.said));
+            self.fail(world, &format!("not all from the cache:\n{}", ran.printed));
         }
     }
 
@@ -250,8 +250,8 @@ impl Test {
             // Each run can have lost its parent to the other one or to the moves, and reports that.
             for ran in [first.join().unwrap(), second.join().unwrap()] {
                 let is_known = ["was moved to another", "was removed while", "may run"];
-                if !ran.success && !is_known.iter().any(|it| ran.said.contains(it)) {
-                    self.history.push(format!("  which said:\n{}", ran.said));
+                if !ran.success && !is_known.iter().any(|it| ran.printed.contains(it)) {
+                    self.history.push(format!("  which printed:\n{}", ran.printed));
                 }
             }
         });
@@ -272,7 +272,7 @@ impl Test {
                 continue;
             }
             let Some(image) = world.model.images.iter_mut().find(|image| with_lines(image)) else {
-                self.fail(&world, &format!("nothing can be built:\n{}", run(&world, &[]).said));
+                self.fail(&world, &format!("nothing can be built:\n{}", run(&world, &[]).printed));
             };
             let stage = image.file.stages.iter_mut().find(|it| !it.lines.is_empty()).unwrap();
             stage.lines.pop();
@@ -294,7 +294,7 @@ impl Test {
                 if self.build(&world, Effect::Any).is_none() {
                     self.fail(
                         &world,
-                        &format!("what could be built can't: {}", run(&world, &[]).said),
+                        &format!("what could be built can't: {}", run(&world, &[]).printed),
                     );
                 }
             } else if dice.one_in(4) {

@@ -45,8 +45,8 @@ pub fn layers(root: &Path) -> String {
     let output = run(Command::new(env!("CARGO_BIN_EXE_layers"))
         .args(["build", "--all", "--progress", "quiet", "-C"])
         .arg(root));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    said.lines().last().unwrap_or_default().to_owned()
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    printed.lines().last().unwrap_or_default().to_owned()
 }
 
 /// Prints two rows: the wall times and the client's CPU times. Returns the spread of the wall times.

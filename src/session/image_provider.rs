@@ -126,8 +126,7 @@ impl<'a> ImageProvider<'a> {
         let ImageRequest { selected, force, no_cache, pull, load, pins, .. } = request;
         let Discovery { found, shared, platform: target } = discovery;
         let ExternalImages { mut externals, remote: remote_externals, stale_aliases } = found;
-        let state = RepositoryState::of(&workspace.root);
-        let begun = clock::now();
+        let (state, begun) = (RepositoryState::of(&workspace.root), clock::now());
         let unselected_parents =
             inspect_unselected_parents(graph, &selected.all, store, &mut externals)?;
         let units = Units::for_one(graph.images.len(), target);

@@ -91,15 +91,15 @@ fn pack(directory: &Path, arguments: &[&str]) {
 
 #[track_caller]
 fn good(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[track_caller]
 fn bad(output: &Output, expected: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(expected), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && printed.contains(expected), "{printed}");
 }
 
 #[test]

@@ -16,8 +16,8 @@ const USES: &str = "--uses acme/layers@v1";
 /// Returns the output of a command in the example, which must succeed.
 fn say(shop: &Shop, command: &str) -> String {
     let output = shop.run(command);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "`{command}`: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "`{command}`: {printed}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -68,11 +68,11 @@ fn run(shop: &Shop, jobs: &[Job]) {
         for command in &job.commands {
             assert!(command.ends_with(PUSH_KEYS) || command.ends_with(PUSH_TAGS), "{command}");
             let output = shop.run(&without_push(command));
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "`{command}`: {said}");
-            let built = said.lines().filter(|line| line.contains(": built in ")).count();
+            let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "`{command}`: {printed}");
+            let built = printed.lines().filter(|line| line.contains(": built in ")).count();
             let words = command.split(' ').skip(2).filter(|word| !word.starts_with('-')).count();
-            assert_eq!(built, words, "`{command}` builds what it names and no more:\n{said}");
+            assert_eq!(built, words, "`{command}` builds what it names and no more:\n{printed}");
         }
     }
     say(shop, "layers plan --check");

@@ -58,37 +58,37 @@ pub fn needs_of(graph: &Graph) -> BTreeMap<String, Vec<String>> {
 }
 
 /// The options of a pipeline.
-pub struct Said<'a> {
+pub struct PipelineOptions<'a> {
     pub packed: bool,
     pub registry: Option<&'a str>,
 }
 
 /// A workflow with one job per image, without a registry.
-pub const PLAIN: Said<'static> = Said { packed: false, registry: None };
+pub const PLAIN: PipelineOptions<'static> = PipelineOptions { packed: false, registry: None };
 
 /// The same workflow, packed.
-pub const PACKED: Said<'static> = Said { packed: true, registry: None };
+pub const PACKED: PipelineOptions<'static> = PipelineOptions { packed: true, registry: None };
 
-pub fn github(graph: &Graph, said: &Said<'_>) -> anyhow::Result<String> {
-    with_pipeline(said, |pipeline| {
+pub fn github(graph: &Graph, printed: &PipelineOptions<'_>) -> anyhow::Result<String> {
+    with_pipeline(printed, |pipeline| {
         let branches = ["main".to_owned()];
         let github = Github {
             uses: "acme/layers@v1",
             runs_on: "ubuntu-latest",
             branches: &branches,
-            packed: said.packed,
+            packed: printed.packed,
         };
         github::draw(&View::new(graph), pipeline, &github)
     })
 }
 
-pub fn gitlab(graph: &Graph, said: &Said<'_>) -> anyhow::Result<String> {
-    with_pipeline(said, |pipeline| {
+pub fn gitlab(graph: &Graph, printed: &PipelineOptions<'_>) -> anyhow::Result<String> {
+    with_pipeline(printed, |pipeline| {
         gitlab::draw(&View::new(graph), pipeline, &Gitlab { image: "docker:28" })
     })
 }
 
-fn with_pipeline<T>(said: &Said<'_>, draw: impl FnOnce(&Pipeline<'_>) -> T) -> T {
+fn with_pipeline<T>(printed: &PipelineOptions<'_>, draw: impl FnOnce(&Pipeline<'_>) -> T) -> T {
     let (secrets, attestations) = (BTreeMap::new(), Attestations::default());
     let recipe = Recipe {
         attestations: &attestations,
@@ -97,7 +97,7 @@ fn with_pipeline<T>(said: &Said<'_>, draw: impl FnOnce(&Pipeline<'_>) -> T) -> T
         secrets: &secrets,
         ssh: Vec::new(),
     };
-    let registry = said.registry.map(str::to_owned);
+    let registry = printed.registry.map(str::to_owned);
     draw(&Pipeline {
         recipe,
         options: Vec::new(),

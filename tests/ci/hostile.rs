@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::graphs::{PACKED, PLAIN, Said, github, gitlab, graph, needs_of};
+use crate::graphs::{PACKED, PLAIN, PipelineOptions, github, gitlab, graph, needs_of};
 use crate::schema::{self, fitting};
 use crate::systems::{self, check};
 
@@ -32,8 +32,8 @@ fn image_names_are_never_expressions_commands_or_options() {
         "${IFS}",
     ]));
     let needs = needs_of(&graph);
-    for said in [PLAIN, PACKED] {
-        let text = github(&graph, &said).unwrap();
+    for printed in [PLAIN, PACKED] {
+        let text = github(&graph, &printed).unwrap();
         // `systems` evaluates only string and matrix expressions, and a shell shows which commands are
         // called.
         check(&systems::github(&fitting(schema::GITHUB, &text)), &needs);
@@ -79,7 +79,8 @@ fn job_ids_are_valid_and_unique_in_each_ci_system() {
 #[test]
 fn jobs_log_in_to_the_registry() {
     let graph = graph(&images(&["base"]));
-    let drawn = |registry| github(&graph, &Said { packed: false, registry: Some(registry) });
+    let drawn =
+        |registry| github(&graph, &PipelineOptions { packed: false, registry: Some(registry) });
     let step = |registry: &'static str| -> (Value, Value) {
         let workflow = fitting(schema::GITHUB, &drawn(registry).unwrap());
         let step = workflow["jobs"]["build-base"]["steps"][1].clone();
@@ -107,8 +108,8 @@ fn jobs_log_in_to_the_registry() {
     let none = github(&graph, &PLAIN).unwrap();
     assert!(!none.contains("login-action"), "{none}");
 
-    let said = Said { packed: false, registry: Some("registry.example.com/acme") };
-    let pipeline = fitting(schema::GITLAB, &gitlab(&graph, &said).unwrap());
+    let printed = PipelineOptions { packed: false, registry: Some("registry.example.com/acme") };
+    let pipeline = fitting(schema::GITLAB, &gitlab(&graph, &printed).unwrap());
     let commands = pipeline["default"]["before_script"].as_array().unwrap();
     let log_in = commands[1].as_str().unwrap();
     assert!(log_in.ends_with("--password-stdin registry.example.com"), "{log_in}");

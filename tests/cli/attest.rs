@@ -27,13 +27,13 @@ fn builds(project: &Project) -> Vec<Value> {
 }
 
 fn build(project: &Project, words: &str) -> String {
-    let said = project.run(&format!("build --all --engine fake -j1 --progress quiet {words}"));
-    said.code(0).err().replace(" in 0.0s\n", "")
+    let printed = project.run(&format!("build --all --engine fake -j1 --progress quiet {words}"));
+    printed.code(0).err().replace(" in 0.0s\n", "")
 }
 
 fn reason(project: &Project, words: &str) -> String {
-    let said = project.run(&format!("plan --engine fake {words}")).code(0).out();
-    let line = said.lines().find(|line| line.starts_with("tool")).unwrap();
+    let printed = project.run(&format!("plan --engine fake {words}")).code(0).out();
+    let line = printed.lines().find(|line| line.starts_with("tool")).unwrap();
     line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
 }
 
@@ -125,12 +125,12 @@ fn unsupported_attestations_are_reported_before_the_build() {
             env!("CARGO_PKG_VERSION")
         )
     };
-    let said = project.run("build --all --engine fake --sbom").code(4).err();
-    assert_eq!(said, expected("`--sbom`", "`--sbom=false`"));
+    let printed = project.run("build --all --engine fake --sbom").code(4).err();
+    assert_eq!(printed, expected("`--sbom`", "`--sbom=false`"));
     let project = project.file("layers.toml", "provenance = true\nsbom = \"generator=x\"\n");
-    let said = project.run("build --all --engine fake").code(4).err();
+    let printed = project.run("build --all --engine fake").code(4).err();
     assert_eq!(
-        said,
+        printed,
         expected("`--sbom` and `--provenance`", "`--sbom=false` and `--provenance=false`")
     );
     assert!(builds(&project).is_empty());
@@ -140,17 +140,20 @@ fn unsupported_attestations_are_reported_before_the_build() {
 #[test]
 fn invalid_attestation_settings_are_reported_with_their_location() {
     let project = project(KEEPS);
-    let said = project.run("build --all --engine fake --provenance=mode=much").code(2).err();
-    assert!(said.contains("unknown mode `much`: expected `min` or `max`"), "{said}");
-    let said = project.run("build --all --engine fake --sbom=syft").code(2).err();
-    assert!(said.contains("expected `true`, `false`, or parameters such as `generator="), "{said}");
-    let project = project.file("layers.toml", "app = \"shop\"\nsbom = 3\n");
-    let said = project.run("build --all --engine fake").code(3).err();
+    let printed = project.run("build --all --engine fake --provenance=mode=much").code(2).err();
+    assert!(printed.contains("unknown mode `much`: expected `min` or `max`"), "{printed}");
+    let printed = project.run("build --all --engine fake --sbom=syft").code(2).err();
     assert!(
-        said.starts_with("error[config]: `sbom` is not valid: expected `true`, `false`"),
-        "{said}"
+        printed.contains("expected `true`, `false`, or parameters such as `generator="),
+        "{printed}"
     );
-    assert!(said.contains("layers.toml:2:8"), "{said}");
+    let project = project.file("layers.toml", "app = \"shop\"\nsbom = 3\n");
+    let printed = project.run("build --all --engine fake").code(3).err();
+    assert!(
+        printed.starts_with("error[config]: `sbom` is not valid: expected `true`, `false`"),
+        "{printed}"
+    );
+    assert!(printed.contains("layers.toml:2:8"), "{printed}");
 }
 
 #[test]
@@ -179,8 +182,8 @@ fn source_date_epoch_is_read_from_the_environment() {
     };
     assert_eq!(given(&project), vec![json!({"SOURCE_DATE_EPOCH": "1700000000"}); 3]);
     assert_eq!(reason(&project, ""), "fresh");
-    let said = reason(&project, "--build-arg SOURCE_DATE_EPOCH=5");
-    assert_eq!(said, "build ARG SOURCE_DATE_EPOCH is 5, was 1700000000");
+    let printed = reason(&project, "--build-arg SOURCE_DATE_EPOCH=5");
+    assert_eq!(printed, "build ARG SOURCE_DATE_EPOCH is 5, was 1700000000");
     build(&project, "--build-arg SOURCE_DATE_EPOCH=5");
     assert_eq!(given(&project), vec![json!({"SOURCE_DATE_EPOCH": "5"}); 3]);
     // The environment takes precedence over the file, as for all settings.

@@ -23,13 +23,17 @@ fn output_files_are_written_with_their_directories_and_checked() {
     assert_eq!(project.read(GITHUB), project.run("ci github -o -").code(0).out());
     project.run("ci github --check").code(0).stdout("").stderr("");
     let project = project.dockerfile("dev", "FROM acme/shop-base\n");
-    let said = project.run("ci github --check").code(1);
+    let printed = project.run("ci github --check").code(1);
     assert_eq!(
-        said.err(),
+        printed.err(),
         format!("`{GITHUB}` is out of date\nhint: layers ci github --output {GITHUB}\n")
     );
-    let changed: Vec<String> =
-        said.out().lines().filter(|line| line.starts_with(['+', '-'])).map(str::to_owned).collect();
+    let changed: Vec<String> = printed
+        .out()
+        .lines()
+        .filter(|line| line.starts_with(['+', '-']))
+        .map(str::to_owned)
+        .collect();
     assert_eq!(
         changed,
         [
@@ -190,8 +194,8 @@ fn workflows_that_are_too_large_are_not_written() {
     for number in 0..2000 {
         project = project.dockerfile(&format!("i{number}"), "FROM scratch\n");
     }
-    let said = project.run("ci github --output x.yml").code(2).stdout("").err();
-    assert!(said.ends_with("\nhint: pass --packed for fewer jobs, or select fewer images\n"));
+    let printed = project.run("ci github --output x.yml").code(2).stdout("").err();
+    assert!(printed.ends_with("\nhint: pass --packed for fewer jobs, or select fewer images\n"));
     assert!(!project.root().join("x.yml").exists());
     project.run("ci github --packed --output x.yml").code(0);
 }
@@ -203,13 +207,13 @@ fn a_missing_registry_is_a_warning() {
         "warning: no registry is set: jobs push to docker.io, but never reuse images from there\n\
          hint: set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry docker.io\n",
     );
-    let commands = |said: String| -> Vec<String> {
-        let lines = said.lines().filter_map(|line| line.split_once("layers build "));
+    let commands = |printed: String| -> Vec<String> {
+        let lines = printed.lines().filter_map(|line| line.split_once("layers build "));
         lines.map(|(_, rest)| rest.to_owned()).collect()
     };
-    let said = project.run("ci github --registry ghcr.io/acme").code(0).stderr("").out();
-    assert!(commands(said).iter().all(|it| it.contains(" --registry ghcr.io/acme")));
+    let printed = project.run("ci github --registry ghcr.io/acme").code(0).stderr("").out();
+    assert!(commands(printed).iter().all(|it| it.contains(" --registry ghcr.io/acme")));
     let project = project.file("layers.toml", "registry = 'ghcr.io/acme'\n");
-    let said = project.run("ci github").code(0).stderr("").out();
-    assert!(commands(said).iter().all(|it| !it.contains("--registry")));
+    let printed = project.run("ci github").code(0).stderr("").out();
+    assert!(commands(printed).iter().all(|it| !it.contains("--registry")));
 }

@@ -36,8 +36,8 @@ fn shell(project: &Project, shell: &str, arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.is_empty(), "{shell}: {}\n{said}", output.status);
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && printed.is_empty(), "{shell}: {}\n{printed}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -27,9 +27,9 @@ pub fn check(project: &Project, expected: &str) {
 /// Checks parts of the message about a mistake.
 #[track_caller]
 fn check_mistake(project: &Project, expected: &[&str]) {
-    let said = project.run("list").code(3).err();
+    let printed = project.run("list").code(3).err();
     for part in expected {
-        assert!(said.contains(part), "`{part}` is missing in\n{said}");
+        assert!(printed.contains(part), "`{part}` is missing in\n{printed}");
     }
 }
 
@@ -161,8 +161,8 @@ fn dockerfiles_in_one_directory_can_share_a_context() {
     );
     let rows = project.run("list --json").code(0);
     assert_eq!(rows.out().matches("\"context\": \".\"").count(), 4);
-    let said = project.run("check").code(0).err();
-    assert!(said.contains("warning[sibling-tag]: `r/r-ver:latest`"), "{said}");
+    let printed = project.run("check").code(0).err();
+    assert!(printed.contains("warning[sibling-tag]: `r/r-ver:latest`"), "{printed}");
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn named_contexts_are_edges() {
          tools=acme/shop-tools:latest\nproduct-base →context java\ntools →context java",
     );
     let project = project.script(r#"{"record": "calls.jsonl"}"#);
-    let said = project.run("build java --engine fake -j1 --progress quiet").code(4).err();
-    assert!(said.contains("the named context `src` is the directory `./src`"), "{said}");
+    let printed = project.run("build java --engine fake -j1 --progress quiet").code(4).err();
+    assert!(printed.contains("the named context `src` is the directory `./src`"), "{printed}");
     let config = project.read("layers.toml").replace("src = './src'\n", "");
     let project = project
         .file("layers.toml", config)
@@ -351,9 +351,12 @@ fn a_group_without_dockerfiles_is_a_warning() {
         "layers.toml",
         "dockerfiles = ['docker/*/Dockerfile']\n[[group]]\ndockerfiles = ['nothing/*']\n",
     );
-    let said = project.run("check").code(0).err();
-    assert!(said.contains("warning[empty-group]: this group matches no Dockerfile"), "{said}");
-    assert!(said.contains("--> layers.toml:3:16"), "{said}");
+    let printed = project.run("check").code(0).err();
+    assert!(
+        printed.contains("warning[empty-group]: this group matches no Dockerfile"),
+        "{printed}"
+    );
+    assert!(printed.contains("--> layers.toml:3:16"), "{printed}");
 }
 
 #[test]

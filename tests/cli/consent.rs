@@ -45,9 +45,9 @@ pub fn given(project: &Project) -> Vec<String> {
 }
 
 /// Runs the hint of an error in a shell, as if the user had pasted it.
-pub fn paste(project: &Project, said: &str) -> Output {
-    let hint = said.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
-    let program = hint.strip_prefix("layers ").unwrap_or_else(|| panic!("no command: {said}"));
+pub fn paste(project: &Project, printed: &str) -> Output {
+    let hint = printed.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
+    let program = hint.strip_prefix("layers ").unwrap_or_else(|| panic!("no command: {printed}"));
     let script = format!("{} {program}", env!("CARGO_BIN_EXE_layers"));
     let mut shell = Command::new("bash");
     let environment = project.command(&[]);
@@ -147,7 +147,7 @@ fn allowed_paths_work_as_in_bake() {
     check("--allow fs.read=../.ssh/id_rs", 2);
     check("--allow fs.read=.", 2);
     check("--allow ssh", 2);
-    let said = |words: &str| build(&project, &format!("web {words}")).code(2).err();
+    let printed = |words: &str| build(&project, &format!("web {words}")).code(2).err();
     for (wrong, why) in [
         ("fs.write=/", "`--allow fs.write=/`: not supported"),
         ("network.host", "`--allow network.host`: not supported"),
@@ -156,8 +156,8 @@ fn allowed_paths_work_as_in_bake() {
         ("ssh=default", "`--allow ssh=default`: `ssh` takes no value"),
         ("", "`--allow `: not supported"),
     ] {
-        let said = said(&format!("--allow={wrong}"));
-        assert!(said.starts_with(&format!("error: {why}\nhint: ")), "{said}");
+        let printed = printed(&format!("--allow={wrong}"));
+        assert!(printed.starts_with(&format!("error: {why}\nhint: ")), "{printed}");
     }
     // A path on the command line is relative to the current directory.
     let directory = root.join("docker/web");
@@ -197,8 +197,11 @@ fn symlinks_that_point_outside_the_repository_need_consent() {
     build(&project, "web").code(0);
     // A file that does not exist is missing and needs no consent.
     let project = project.file("layers.toml", "[secrets]\nkey = { src = '~/.none' }\n");
-    let said = build(&project, "web").code(2).err();
-    assert!(said.starts_with("error[missing-secret]: the secret `key` can't be read"), "{said}");
+    let printed = build(&project, "web").code(2).err();
+    assert!(
+        printed.starts_with("error[missing-secret]: the secret `key` can't be read"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -210,10 +213,10 @@ fn ssh_agents_and_keys_need_consent() {
     let _inner = UnixListener::bind(project.root().join("agent")).unwrap();
     let project = project.var("SSH_AUTH_SOCK", outside.display().to_string());
     let project = project.file("layers.toml", "ssh = ['default']\n");
-    let said = build(&project, "--all").code(2).err();
+    let printed = build(&project, "--all").code(2).err();
     let line = "  - the ssh agent of SSH_AUTH_SOCK as the ssh agent default, for app\n";
-    assert!(said.contains(line), "{said}");
-    assert!(said.ends_with("--all --allow ssh\n"), "{said}");
+    assert!(printed.contains(line), "{printed}");
+    assert!(printed.ends_with("--all --allow ssh\n"), "{printed}");
     build(&project, "--all --allow fs.read=*").code(2);
     build(&project, "--all --allow ssh").code(0);
     build(&project, "--all --ssh default").code(0);
@@ -231,12 +234,12 @@ fn ssh_agents_and_keys_need_consent() {
         .file("../id", "PRIVATE KEY")
         .file("id", "PRIVATE KEY")
         .file("layers.toml", "ssh = ['default=id,../id']\n");
-    let said = build(&project, "--all").code(2).err();
-    assert!(said.contains("../id") || said.contains("/id' as the ssh agent"), "{said}");
+    let printed = build(&project, "--all").code(2).err();
+    assert!(printed.contains("../id") || printed.contains("/id' as the ssh agent"), "{printed}");
     // Without an agent, no consent is needed.
     let project = project.var("SSH_AUTH_SOCK", "").file("layers.toml", "ssh = ['default']\n");
-    let said = build(&project, "--all").code(2).err();
-    assert!(said.contains("SSH_AUTH_SOCK is not set"), "{said}");
+    let printed = build(&project, "--all").code(2).err();
+    assert!(printed.contains("SSH_AUTH_SOCK is not set"), "{printed}");
 }
 
 #[test]
@@ -250,15 +253,15 @@ fn contexts_and_dockerfiles_outside_the_repository_need_consent() {
     let root = project.root().to_owned();
     symlink("../elsewhere", root.join("files")).unwrap();
     project.run("plan --engine fake").code(0);
-    let said = build(&project, "--all").code(2).err();
-    assert!(said.contains("/elsewhere' as the context of app\n"), "{said}");
+    let printed = build(&project, "--all").code(2).err();
+    assert!(printed.contains("/elsewhere' as the context of app\n"), "{printed}");
     assert_eq!(given(&project), Vec::<String>::new());
     build(&project, "--all --allow fs.read=../elsewhere").code(0);
     symlink("../../elsewhere", root.join("docker/x")).unwrap();
-    let said = build(&project, "x").code(2).err();
-    assert!(said.contains("/elsewhere' as the context of x\n"), "{said}");
-    assert!(said.contains("/elsewhere/Dockerfile' as the Dockerfile of x\n"), "{said}");
-    assert_eq!(said.matches("--allow").count(), 1, "{said}");
+    let printed = build(&project, "x").code(2).err();
+    assert!(printed.contains("/elsewhere' as the context of x\n"), "{printed}");
+    assert!(printed.contains("/elsewhere/Dockerfile' as the Dockerfile of x\n"), "{printed}");
+    assert_eq!(printed.matches("--allow").count(), 1, "{printed}");
     fs::remove_file(root.join("files")).unwrap();
     fs::create_dir_all(root.join("shared/v2")).unwrap();
     symlink("shared/v2", root.join("files")).unwrap();
@@ -278,22 +281,25 @@ fn secret_variables_are_listed_with_the_images_that_mount_them() {
         .var("NPM_TOKEN", KEY)
         .var("OTHER", "another value")
         .script(r#"{"record": "calls.jsonl", "store": "store.json"}"#);
-    let said = build(&project, "--all").code(0).err();
+    let printed = build(&project, "--all").code(0).err();
     let line = "secret npm_token: from $NPM_TOKEN, mounted by api, web\n";
-    assert!(said.starts_with(line), "{said}");
-    assert_eq!(said.matches("secret ").count(), 1, "{said}");
-    assert!(!said.contains(KEY));
+    assert!(printed.starts_with(line), "{printed}");
+    assert_eq!(printed.matches("secret ").count(), 1, "{printed}");
+    assert!(!printed.contains(KEY));
     // A secret that no image mounts is not passed.
     let key = r#"["npm_token"] []"#;
     let all = [r#""shop-api:latest""#, r#""shop-plain:latest""#, r#""shop-web:latest""#];
     assert_eq!(given(&project), all.map(|name| format!("{name} {key}")));
     // Only the built images count, and secrets from the command line are not announced.
-    let said = build(&project, "--all").code(0).err();
-    assert!(!said.contains("secret "), "{said}");
-    let said = build(&project, "web --force").code(0).err();
-    assert!(said.starts_with("secret npm_token: from $NPM_TOKEN, mounted by web\n"), "{said}");
-    let said = build(&project, "web --force --secret id=npm_token,env=OTHER").code(0).err();
-    assert!(!said.contains("secret "), "{said}");
+    let printed = build(&project, "--all").code(0).err();
+    assert!(!printed.contains("secret "), "{printed}");
+    let printed = build(&project, "web --force").code(0).err();
+    assert!(
+        printed.starts_with("secret npm_token: from $NPM_TOKEN, mounted by web\n"),
+        "{printed}"
+    );
+    let printed = build(&project, "web --force --secret id=npm_token,env=OTHER").code(0).err();
+    assert!(!printed.contains("secret "), "{printed}");
     // A build that fetches a repository can request the token without a mount.
     let project = project
         .dockerfile("web", "FROM scratch\nADD https://example.com/acme/x.git /x\n")
@@ -301,12 +307,12 @@ fn secret_variables_are_listed_with_the_images_that_mount_them() {
             "layers.toml",
             "[secrets]\nGIT_AUTH_TOKEN = { env = 'NPM_TOKEN' }\nnpm_token = { env = 'NPM_TOKEN' }\n",
         );
-    let said = build(&project, "web").code(0).err();
+    let printed = build(&project, "web").code(0).err();
     assert!(
-        said.starts_with("secret GIT_AUTH_TOKEN: from $NPM_TOKEN, available to web\n"),
-        "{said}"
+        printed.starts_with("secret GIT_AUTH_TOKEN: from $NPM_TOKEN, available to web\n"),
+        "{printed}"
     );
-    assert_eq!(said.matches("secret ").count(), 1, "{said}");
+    assert_eq!(printed.matches("secret ").count(), 1, "{printed}");
     let mount = "FROM scratch\nRUN --mount=type=secret,id=npm_token true\n";
     let project = project.dockerfile("web", mount);
     let quiet = "build web --engine fake --progress json --force";
@@ -336,14 +342,14 @@ fn bases_with_unknown_triggers_get_no_files_without_consent() {
     // The mounts of its triggers are known after the engine has reported the triggers.
     let triggers = serde_json::json!(["RUN --mount=type=secret,id=key true"]);
     let project = project.file(".layers/store.json", set("on_build", triggers));
-    let said = build(&project, "plain --force").code(2).err();
-    assert!(said.contains("as the secret key, for plain\n"), "{said}");
+    let printed = build(&project, "plain --force").code(2).err();
+    assert!(printed.contains("as the secret key, for plain\n"), "{printed}");
     // For another platform, the triggers are still unknown.
     let project = project.file(".layers/store.json", set("platform", "linux/arm64".into()));
-    let said = build(&project, "plain --force").code(0).err();
+    let printed = build(&project, "plain --force").code(0).err();
     let warning =
         "warning: the secret key is outside the repository, so it is not passed to plain\n";
-    assert!(said.contains(warning), "{said}");
+    assert!(printed.contains(warning), "{printed}");
     assert!(given(&project).iter().all(|it| it.contains("[] []")), "{:?}", given(&project));
     build(&project, "plain --force --allow fs.read=~/.ssh").code(0);
     assert!(given(&project).iter().any(|it| it.contains(r#"["key"] []"#)));

@@ -92,8 +92,8 @@ fn special_files_such_as_proc_environ_need_consent() {
     for path in ["/proc/self/environ", "/proc/thread-self/environ", "/dev/zero"] {
         let text = format!("[secrets]\nkey = {{ src = '{path}' }}\n");
         fs::write(project.root().join("layers.toml"), text).unwrap();
-        let said = build(&project, "web").code(2).err();
-        assert!(said.contains("needs your consent"), "{path}: {said}");
+        let printed = build(&project, "web").code(2).err();
+        assert!(printed.contains("needs your consent"), "{path}: {printed}");
     }
     let text = "[secrets]\nkey = { src = '/proc/self/environ' }\n";
     let project = project.file("layers.toml", text);
@@ -143,17 +143,17 @@ fn answers_that_others_could_have_written_are_ignored() {
     };
     for (path, bad, good) in [(&file, 0o620, 0o600), (&state, 0o702, 0o700)] {
         chmod(path, bad);
-        let said = build(&project, "web").code(2).err();
+        let printed = build(&project, "web").code(2).err();
         assert!(
-            said.starts_with("warning: saved answers are ignored: other users can write to"),
-            "{said}"
+            printed.starts_with("warning: saved answers are ignored: other users can write to"),
+            "{printed}"
         );
         chmod(path, good);
         build(&project, "web").code(0);
     }
     fs::write(&file, "{").unwrap();
-    let said = build(&project, "web").code(2).err();
-    assert!(said.contains("is not a valid list of answers"), "{said}");
+    let printed = build(&project, "web").code(2).err();
+    assert!(printed.contains("is not a valid list of answers"), "{printed}");
     assert_eq!(at_terminal(&project, b"y\n").0, 0);
     build(&project, "web").code(0);
 }
@@ -173,12 +173,12 @@ fn hostile_names_are_escaped_at_the_terminal() {
     let project = project.file("layers.toml", text);
     let output = project.command(&["build", "web", "--engine", "fake"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let said = raw(&output);
-    assert_eq!(said.lines().count(), 3, "{said}");
+    let printed = raw(&output);
+    assert_eq!(printed.lines().count(), 3, "{printed}");
     let raw_characters = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
-    assert!(!said.contains(raw_characters), "{said:?}");
-    assert!(said.contains(r"'a\u{1b}[2J\u{1b}[1;1H\u{202e}\u{d}\u{a}hint: layers"), "{said}");
-    assert_eq!(paste(&project, &said).status.code(), Some(0), "{said}");
+    assert!(!printed.contains(raw_characters), "{printed:?}");
+    assert!(printed.contains(r"'a\u{1b}[2J\u{1b}[1;1H\u{202e}\u{d}\u{a}hint: layers"), "{printed}");
+    assert_eq!(paste(&project, &printed).status.code(), Some(0), "{printed}");
     // At a terminal, the list is displayed as written.
     let (code, screen) = at_terminal(&project, b"n\n");
     assert_eq!(code, 2);

@@ -51,8 +51,8 @@ fn job_commands_include_the_allow_options_they_need() {
     let project = project();
     symlink("../up", project.root().join("link")).unwrap();
     let commands = |words: &str| -> Vec<String> {
-        let said = project.run(words).code(0).out();
-        let lines = said.lines().filter_map(|line| line.split_once("\"layers build "));
+        let printed = project.run(words).code(0).out();
+        let lines = printed.lines().filter_map(|line| line.split_once("\"layers build "));
         let ends = lines.map(|(_, rest)| rest.rsplit_once('"').unwrap().0.to_owned());
         ends.map(|rest| format!("layers build {rest}")).collect()
     };
@@ -84,11 +84,11 @@ fn job_commands_run_without_a_terminal() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for command in [BASE, CLONE, DEV, LINKED, PLAIN, CHAIN, ALL] {
-        let (code, said) = run(command);
-        assert_eq!(code, Some(0), "{command}: {said}");
+        let (code, printed) = run(command);
+        assert_eq!(code, Some(0), "{command}: {printed}");
         let Some((bare, _)) = command.split_once(" --allow") else { continue };
-        let (code, said) = run(bare);
-        assert_eq!(code, Some(2), "{bare}: {said}");
+        let (code, printed) = run(bare);
+        assert_eq!(code, Some(2), "{bare}: {printed}");
     }
 }
 

@@ -88,10 +88,10 @@ fn unknown_durations_are_reported() {
     project.write("docker/agent/new", "x\n");
     let (found, markdown) = diff(&project);
     assert_eq!(found["estimate"], Value::Null);
-    let said = "**1 of 5 images will be rebuilt**: it changed. The duration is unknown: no past \
+    let printed = "**1 of 5 images will be rebuilt**: it changed. The duration is unknown: no past \
                 builds were found.\n\n| image | reason |\n|---|---|\n| `agent` | \
                 `docker/agent/new` is new |\n";
-    assert!(markdown.contains(said), "{markdown}");
+    assert!(markdown.contains(printed), "{markdown}");
 }
 
 #[test]
@@ -361,8 +361,8 @@ fn unknown_revisions_are_errors_with_a_hint() {
         &format!("error: `main` and `other` have no common ancestor\n{hint}"),
     );
     assert!(err("").contains("BASE[..HEAD]"));
-    let said = Project::shop().run("diff a..b").code(2).err();
-    assert!(said.contains("is not in a git work tree"), "{said}");
+    let printed = Project::shop().run("diff a..b").code(2).err();
+    assert!(printed.contains("is not in a git work tree"), "{printed}");
 }
 
 #[test]
@@ -371,9 +371,9 @@ fn errors_in_the_head_are_fatal_and_errors_in_the_base_are_noted() {
     project.write("docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRNU make test\n");
     project.run("diff HEAD").code(3);
     commit(&project);
-    let said = project.run("diff HEAD~1..HEAD").code(3).stdout("").err();
-    assert!(said.contains("docker/dev/Dockerfile:2:1"), "{said}");
-    assert!(said.ends_with("the errors are in the files of `HEAD`\n"), "{said}");
+    let printed = project.run("diff HEAD~1..HEAD").code(3).stdout("").err();
+    assert!(printed.contains("docker/dev/Dockerfile:2:1"), "{printed}");
+    assert!(printed.ends_with("the errors are in the files of `HEAD`\n"), "{printed}");
     project.write("docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRUN make test\n");
     commit(&project);
     let markdown = project.run("diff HEAD~1..HEAD").code(0).out();
@@ -387,8 +387,8 @@ fn the_first_images_of_a_repository_are_reported_as_new() {
     git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
     commit(&project);
     commit(&project);
-    let said = project.run("diff HEAD~1..HEAD").code(2).err();
-    assert!(said.contains("no Dockerfile found on either side of `HEAD~1..HEAD`"), "{said}");
+    let printed = project.run("diff HEAD~1..HEAD").code(2).err();
+    assert!(printed.contains("no Dockerfile found on either side of `HEAD~1..HEAD`"), "{printed}");
     let project = project.dockerfile("base", "FROM debian:12\n");
     let (found, _) = diff(&project);
     assert_eq!(lines(&found["new"], &["image"]), ["base"]);

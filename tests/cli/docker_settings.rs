@@ -30,7 +30,7 @@ fn build(project: &Project, words: &str) -> Ran {
 }
 
 /// Returns a field of the last build request.
-fn asked(project: &Project, field: &str) -> Value {
+fn requested(project: &Project, field: &str) -> Value {
     let calls = project.read(".layers/calls.jsonl");
     let mut calls = calls.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     calls.rfind(|call| call["call"] == "build").unwrap()[field].clone()
@@ -61,14 +61,17 @@ fn proxies_are_passed_to_builds_and_do_not_affect_keys() {
         "HTTP_PROXY": address, "http_proxy": address,
         "NO_PROXY": "localhost", "no_proxy": "localhost",
     });
-    assert_eq!(asked(&project, "build_args"), expected);
+    assert_eq!(requested(&project, "build_args"), expected);
     // Another proxy does not change images, nor does a missing one.
     for other in [json!({}), json!({ "default": { "httpProxy": "http://other" } })] {
         let project = proxies(app(PLAIN), &with_password());
         build(&project, "").code(0);
         let project = proxies(project, &other);
-        let said = build(&project, "").code(0).err();
-        assert!(said.starts_with("app: fresh") || said.contains("0 built, 1 fresh"), "{said}");
+        let printed = build(&project, "").code(0).err();
+        assert!(
+            printed.starts_with("app: fresh") || printed.contains("0 built, 1 fresh"),
+            "{printed}"
+        );
     }
 }
 
@@ -78,10 +81,10 @@ fn explicit_build_arguments_override_proxies() {
     build(&project, "--build-arg http_proxy=http://mine").code(0);
     let expected =
         json!({ "http_proxy": "http://mine", "NO_PROXY": "localhost", "no_proxy": "localhost" });
-    assert_eq!(asked(&project, "build_args"), expected);
+    assert_eq!(requested(&project, "build_args"), expected);
     let project = project.file("layers.toml", "[args]\nHTTP_PROXY = ''\nNO_PROXY = '*'\n");
     build(&project, "--force").code(0);
-    assert_eq!(asked(&project, "build_args"), json!({ "HTTP_PROXY": "", "NO_PROXY": "*" }));
+    assert_eq!(requested(&project, "build_args"), json!({ "HTTP_PROXY": "", "NO_PROXY": "*" }));
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn proxies_depend_on_the_docker_host_and_the_config_directory() {
         let words = ["build", "--all", "--force", "--engine=fake", "--progress=quiet"];
         let output = project.command(&words).env(name, value).output().unwrap();
         assert!(output.status.success());
-        assert_eq!(asked(&project, "build_args")["HTTP_PROXY"].as_str(), expected, "{value}");
+        assert_eq!(requested(&project, "build_args")["HTTP_PROXY"].as_str(), expected, "{value}");
     };
     check("DOCKER_HOST", "", Some("http://default"));
     check("DOCKER_HOST", "tcp://10.0.0.1", Some("http://tcp"));
@@ -130,7 +133,7 @@ fn a_declared_proxy_affects_the_key_and_its_password_is_redacted() {
     let project = proxies(project, &address("two"));
     let why = project.run("why app --engine fake").code(0).out();
     assert!(why.contains("HTTP_PROXY"), "{why}");
-    let mut said = built.out() + &built.err() + &why;
+    let mut printed = built.out() + &built.err() + &why;
     for words in [
         "why app --inputs --engine fake",
         "plan --json --engine fake",
@@ -144,12 +147,12 @@ fn a_declared_proxy_affects_the_key_and_its_password_is_redacted() {
         "check",
     ] {
         let ran = project.run(words).code(0);
-        said += &(ran.out() + &ran.err());
+        printed += &(ran.out() + &ran.err());
     }
-    said += &build(&project, "").code(0).err();
-    assert!(said.contains("1 built of 1 image"), "{said}");
-    let said = said.replace(&format!("bWU6{PASSWORD}"), "");
-    assert!(!said.contains(PASSWORD), "{said}");
+    printed += &build(&project, "").code(0).err();
+    assert!(printed.contains("1 built of 1 image"), "{printed}");
+    let printed = printed.replace(&format!("bWU6{PASSWORD}"), "");
+    assert!(!printed.contains(PASSWORD), "{printed}");
     let kept = files_with(&project.root().join(".layers"), PASSWORD);
     let script = project.root().join(".layers/fake.json").display().to_string();
     assert_eq!(kept, [script]);
@@ -157,8 +160,8 @@ fn a_declared_proxy_affects_the_key_and_its_password_is_redacted() {
     let unused = "FROM scratch AS x\nARG HTTP_PROXY\nFROM scratch\nARG ALL_PROXY\nRUN true\n";
     let project = proxies(app(unused), &address("one"));
     build(&project, "").code(0);
-    let said = build(&proxies(project, &address("two")), "").code(0).err();
-    assert!(said.contains("0 built, 1 fresh"), "{said}");
+    let printed = build(&proxies(project, &address("two")), "").code(0).err();
+    assert!(printed.contains("0 built, 1 fresh"), "{printed}");
 }
 
 #[test]
@@ -166,10 +169,10 @@ fn provenance_does_not_expose_the_proxy_password() {
     let script = r#"{"name": "docker", "keeps_manifests": true, "store": "store.json"}"#;
     let project = proxies(app(PLAIN).script(script), &with_password());
     for mode in ["--provenance", "--provenance=mode=max"] {
-        let said = build(&project, mode).code(2).err();
+        let printed = build(&project, mode).code(2).err();
         let why = "error: the provenance would expose the password of the proxy in Docker's \
                    configuration\nhint: use `--provenance=mode=min`";
-        assert!(said.contains(why) && !said.contains(PASSWORD), "{said}");
+        assert!(printed.contains(why) && !printed.contains(PASSWORD), "{printed}");
     }
     build(&project, "--provenance=mode=min").code(0);
     let open = json!({ "default": { "httpProxy": "http://proxy" } });
@@ -186,12 +189,12 @@ fn an_invalid_docker_configuration_fails_commands_that_use_an_engine() {
         project.run(words).code(0);
     }
     for words in ["build --all", "plan"] {
-        let said = project.run(words).code(4).err();
+        let printed = project.run(words).code(4).err();
         assert!(
-            said.contains("config.json` is not a valid Docker configuration: unexpected value"),
-            "{said}"
+            printed.contains("config.json` is not a valid Docker configuration: unexpected value"),
+            "{printed}"
         );
-        assert!(!said.contains(PASSWORD), "{said}");
+        assert!(!printed.contains(PASSWORD), "{printed}");
     }
 }
 
@@ -208,18 +211,18 @@ fn the_environment_sets_the_default_platform() {
         let output =
             project.command(&words).env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap();
         let inputs: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let key = asked(&project, "labels")["dev.layers.key"].clone();
-        (asked(&project, "platform"), inputs["platform"].clone(), key)
+        let key = requested(&project, "labels")["dev.layers.key"].clone();
+        (requested(&project, "platform"), inputs["platform"].clone(), key)
     };
-    let (asked, planned, key) = platform("linux/arm64", "-j1");
-    assert_eq!((&asked, &planned), (&json!("linux/arm64"), &json!("linux/arm64")));
+    let (requested, planned, key) = platform("linux/arm64", "-j1");
+    assert_eq!((&requested, &planned), (&json!("linux/arm64"), &json!("linux/arm64")));
     // All spellings are the same platform with the same key.
     for same in ["arm64", "linux/aarch64", "Linux/arm64/v8"] {
-        assert_eq!(platform(same, "-j1"), (asked.clone(), planned.clone(), key.clone()));
+        assert_eq!(platform(same, "-j1"), (requested.clone(), planned.clone(), key.clone()));
     }
     // The command line takes precedence, and an empty value counts as unset.
-    let (asked, _, of_option) = platform("linux/amd64", "--platform linux/arm64");
-    assert_eq!((&asked, &of_option), (&json!("linux/arm64"), &key));
+    let (requested, _, of_option) = platform("linux/amd64", "--platform linux/arm64");
+    assert_eq!((&requested, &of_option), (&json!("linux/arm64"), &key));
     assert_eq!(platform("", "-j1").0, json!("linux/s390x"));
     let mut command = project.command(&["plan", "--engine=fake", "--platform=linux/arm64"]);
     assert!(command.env("DOCKER_DEFAULT_PLATFORM", "nonsense").status().unwrap().success());
@@ -228,7 +231,7 @@ fn the_environment_sets_the_default_platform() {
 #[test]
 fn an_invalid_default_platform_is_an_error() {
     let project = app(PLAIN);
-    let said = |value: &str, words: &str| {
+    let printed = |value: &str, words: &str| {
         let words: Vec<&str> = words.split(' ').collect();
         let mut command = project.command(&words);
         let output = command.env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap();
@@ -239,45 +242,45 @@ fn an_invalid_default_platform_is_an_error() {
         ["build --all --engine fake", "plan --engine fake", "why app --engine fake", "list"]
     {
         assert_eq!(
-            said("linux/a/b/c", words),
+            printed("linux/a/b/c", words),
             "error: DOCKER_DEFAULT_PLATFORM is `linux/a/b/c`, which is not a valid platform\n\
              hint: set it to one such as `linux/arm64`, or pass --platform\n"
         );
     }
     assert_eq!(
-        said("linux/amd64,linux/arm64", "list"),
+        printed("linux/amd64,linux/arm64", "list"),
         "error: DOCKER_DEFAULT_PLATFORM is `linux/amd64,linux/arm64`, which is several platforms, \
          but a run builds for one\nhint: set it to one of them, or pass --platform\n"
     );
-    assert!(said("\u{1b}[2J", "list").contains(r"is `\u{1b}[2J`, which is not"));
+    assert!(printed("\u{1b}[2J", "list").contains(r"is `\u{1b}[2J`, which is not"));
 }
 
 #[test]
 fn an_invalid_platform_is_reported_with_its_location() {
     let project = app(PLAIN).file("layers.toml", "platform = 'linux/a/b/c'\n");
-    let said = project.run("build --all --engine fake").code(3).err();
+    let printed = project.run("build --all --engine fake").code(3).err();
     assert!(
-        said.starts_with("error[invalid-platform]: `linux/a/b/c` is not a valid platform"),
-        "{said}"
+        printed.starts_with("error[invalid-platform]: `linux/a/b/c` is not a valid platform"),
+        "{printed}"
     );
-    assert!(said.contains("layers.toml:1:"), "{said}");
-    let said = app(PLAIN).run("list --platform linux/").code(2).err();
+    assert!(printed.contains("layers.toml:1:"), "{printed}");
+    let printed = app(PLAIN).run("list --platform linux/").code(2).err();
     let expected =
         "'linux/' for '--platform <PLATFORM>': expected a platform such as `linux/arm64`";
-    assert!(said.contains(expected), "{said}");
+    assert!(printed.contains(expected), "{printed}");
 }
 
 #[test]
 fn several_platforms_are_refused_once() {
     let project = Project::shop().script("{}");
     let check = |project: &Project, words: &str, code: i32, expected: &str| {
-        let said = project.run(&format!("build --all --engine fake {words}")).code(code).err();
+        let printed = project.run(&format!("build --all --engine fake {words}")).code(code).err();
         assert_eq!(
-            said.matches("several platforms, but a run builds for one").count(),
+            printed.matches("several platforms, but a run builds for one").count(),
             1,
-            "{said}"
+            "{printed}"
         );
-        assert!(said.starts_with(&format!("error{expected}")), "{said}");
+        assert!(printed.starts_with(&format!("error{expected}")), "{printed}");
     };
     let both = "linux/amd64,linux/arm64";
     check(&project, &format!("--platform {both}"), 2, &format!(": invalid value '{both}'"));

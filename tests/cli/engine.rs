@@ -123,14 +123,14 @@ fn takes_named_contexts() -> bool {
 #[test]
 fn a_tree_is_built_in_order_and_rebuilt_from_the_cache() {
     let Some(real) = Real::shop() else { return };
-    let said = real.project.run("build --all -j2 --progress plain").code(0).err();
-    assert!(said.contains("5 built of 5 images"), "{said}");
-    let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no `{what}` in {said}"));
+    let printed = real.project.run("build --all -j2 --progress plain").code(0).err();
+    assert!(printed.contains("5 built of 5 images"), "{printed}");
+    let at = |what: &str| printed.find(what).unwrap_or_else(|| panic!("no `{what}` in {printed}"));
     assert!(at("base: built") < at("builder: started"));
     assert!(at("builder: built") < at("dev: started"));
     assert!(at("builder: built") < at("release: started"));
     assert!(at("agent: built") < at("release: started"));
-    assert!(at("agent: started") < at("base: built"), "agent overlaps with base: {said}");
+    assert!(at("agent: started") < at("base: built"), "agent overlaps with base: {printed}");
     assert_eq!(real.run("release", &["/bin/busybox", "cat", "/wheels/wheel"]), "round\n");
     assert_eq!(real.run("release", &["/bin/busybox", "cat", "/f"]), real.namespace);
     let ids: Vec<_> = ["base", "builder", "dev", "release", "agent"].map(|it| real.id(it)).to_vec();
@@ -187,7 +187,7 @@ fn a_failing_instruction_is_shown_with_its_location() {
     );
     real.project =
         std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
-    let said = real.project.run("build --all -j2 --progress quiet").code(1).err();
+    let printed = real.project.run("build --all -j2 --progress quiet").code(1).err();
     for part in [
         "error: builder failed at docker/builder/Dockerfile:3",
         "3 | / RUN busybox echo working && \\",
@@ -197,7 +197,7 @@ fn a_failing_instruction_is_shown_with_its_location() {
         "2 built, 1 failed, 2 skipped of 5 images",
         "try again: layers build --all -j2 --progress quiet",
     ] {
-        assert!(said.contains(part), "`{part}` is missing in\n{said}");
+        assert!(printed.contains(part), "`{part}` is missing in\n{printed}");
     }
     assert!(real.id("agent").is_some() && real.id("dev").is_none());
 }
@@ -207,9 +207,9 @@ fn unavailable_sources_are_reported_with_their_location() {
     let Some(mut real) = Real::shop() else { return };
     let name = real.namespace.clone();
     let check = |project: &Project, image: &str, code: i32, parts: &[&str]| {
-        let said = project.run(&format!("build {image} --progress quiet")).code(code).err();
+        let printed = project.run(&format!("build {image} --progress quiet")).code(code).err();
         for part in parts {
-            assert!(said.contains(part), "`{part}` is missing in\n{said}");
+            assert!(printed.contains(part), "`{part}` is missing in\n{printed}");
         }
     };
     real.project = std::mem::replace(&mut real.project, Project::new())
@@ -258,15 +258,15 @@ fn stops_in_the_engine(signal: &str, number: i32) {
         .spawn()
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("| asleep") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    let mut printed = String::new();
+    while !printed.contains("| asleep") {
+        assert!(stderr.read_line(&mut printed).unwrap() > 0, "{printed}");
     }
     let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(number), "{said}");
-    assert!(said.contains("builder: canceled"), "{said}");
+    stderr.read_to_string(&mut printed).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(number), "{printed}");
+    assert!(printed.contains("builder: canceled"), "{printed}");
     let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
     assert!(!processes.contains(&format!("busybox sleep {marker}")), "{processes}");
@@ -276,8 +276,11 @@ fn stops_in_the_engine(signal: &str, number: i32) {
 fn an_unreachable_engine_is_an_error_with_a_hint() {
     for host in ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "nonsense://x"] {
         let project = Project::shop().var("DOCKER_HOST", host);
-        let said = project.run("build base").code(4).err();
-        assert!(said.starts_with("error: ") && said.contains("\nhint: "), "{host}: {said}");
+        let printed = project.run("build base").code(4).err();
+        assert!(
+            printed.starts_with("error: ") && printed.contains("\nhint: "),
+            "{host}: {printed}"
+        );
     }
 }
 
@@ -285,8 +288,9 @@ fn an_unreachable_engine_is_an_error_with_a_hint() {
 fn only_changed_images_are_built() {
     let Some(real) = Real::shop() else { return };
     let build = |words: &str| {
-        let said = real.project.run(&format!("build {words} -j2 --progress quiet")).code(0).err();
-        said.replace(" in 0.0s\n", "")
+        let printed =
+            real.project.run(&format!("build {words} -j2 --progress quiet")).code(0).err();
+        printed.replace(" in 0.0s\n", "")
     };
     let write = |path: &str, text: &str| {
         std::fs::write(real.project.root().join(path), text).unwrap();
@@ -325,8 +329,8 @@ fn an_unchanged_parent_result_keeps_its_children_fresh() {
     let plan = real.project.run("plan dev").code(0).out();
     assert!(plan.contains("base     build  docker/base/Dockerfile:2:1 changed\n"), "{plan}");
     assert!(plan.contains("dev      waits  for builder\n"), "{plan}");
-    let said = real.project.run(quiet).code(0).err();
-    println!("{said}");
+    let printed = real.project.run(quiet).code(0).err();
+    println!("{printed}");
     assert!(real.project.run("plan --check").code(0).out().contains("5 fresh of 5 images"));
 }
 
@@ -348,8 +352,8 @@ fn images_removed_or_retagged_by_hand_are_detected() {
     let again = format!("builder  fresh  restores `{}`", real.image("builder"));
     assert_eq!(verdict("builder"), again);
     assert_eq!(verdict("release"), "release  fresh");
-    let said = real.project.run("build --all -j2 --progress quiet").code(0).err();
-    assert_eq!(said, "1 built, 4 fresh of 5 images in 0.0s\n");
+    let printed = real.project.run("build --all -j2 --progress quiet").code(0).err();
+    assert_eq!(printed, "1 built, 4 fresh of 5 images in 0.0s\n");
     assert_eq!(real.id("builder"), builder);
     real.project.run("plan --check").code(0);
 }
@@ -370,15 +374,15 @@ fn a_child_is_never_built_on_a_parent_retagged_during_the_run() {
         .spawn()
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("| asleep") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    let mut printed = String::new();
+    while !printed.contains("| asleep") {
+        assert!(stderr.read_line(&mut printed).unwrap() > 0, "{printed}");
     }
     assert!(docker(&["tag", &real.image("agent"), &real.image("base")]).status.success());
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut printed).unwrap();
     if takes_named_contexts() {
         // It is built on the planned parent, whatever image has the parent's name now.
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{printed}");
         real.run("builder", &["/bin/busybox", "true"]);
         let builder = real.id("builder");
         let again = real.project.run("build builder --progress quiet").code(0).err();
@@ -389,9 +393,9 @@ fn a_child_is_never_built_on_a_parent_retagged_during_the_run() {
         assert_eq!(real.id("builder"), builder);
         return;
     }
-    assert_eq!(child.wait().unwrap().code(), Some(4), "{said}");
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{printed}");
     let moved = format!("`{}/shop-base:latest` was moved to another image", real.namespace);
-    assert!(said.contains(&moved), "{said}");
+    assert!(printed.contains(&moved), "{printed}");
     assert!(real.id("builder").is_none(), "what was built on the wrong base is gone");
     let again = real.project.run("build builder --progress quiet").code(0).err();
     assert_eq!(again, "1 built, 1 fresh of 2 images in 0.0s\n");
@@ -446,11 +450,11 @@ fn syntax_unsupported_by_the_engines_frontend_is_warned_about() {
     let text = format!("FROM {}/shop-base\nRUN <<EOF\nbusybox true\nEOF\n", real.namespace);
     real.project =
         std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
-    let said = real.project.run("build builder --progress quiet").code(1).err();
+    let printed = real.project.run("build builder --progress quiet").code(1).err();
     let warning = "warning[old-frontend]: a here-document requires Dockerfile frontend 1.4 or later, but \
                    this build uses 1.2";
-    assert!(said.starts_with(warning), "{said}");
-    assert!(said.contains("docker/builder/Dockerfile:2:1"), "{said}");
+    assert!(printed.starts_with(warning), "{printed}");
+    assert!(printed.contains("docker/builder/Dockerfile:2:1"), "{printed}");
 }
 
 #[test]
@@ -464,14 +468,14 @@ fn restoring_a_file_makes_all_images_fresh_again() {
     real.project.run(quiet).code(0);
     let (before, wheel) = (ids(), real.project.read("docker/builder/wheel"));
     write("square\n");
-    let said = real.project.run(quiet).code(0).err();
-    assert_eq!(said, "3 built, 2 fresh of 5 images in 0.0s\n");
+    let printed = real.project.run(quiet).code(0).err();
+    assert_eq!(printed, "3 built, 2 fresh of 5 images in 0.0s\n");
     write(&wheel);
-    let said = real.project.run(quiet).code(0).err();
+    let printed = real.project.run(quiet).code(0).err();
     // containerd's store removes an image that has lost its last name, but keeps its steps.
     let driver = docker(&["info", "--format", "{{.DriverStatus}}"]).stdout;
     let keeps_nameless = !String::from_utf8(driver).unwrap().contains("io.containerd.snapshotter");
     let counts = if keeps_nameless { "0 built, 5 fresh" } else { "3 built, 2 fresh" };
-    assert_eq!(said, format!("{counts} of 5 images in 0.0s\n"));
+    assert_eq!(printed, format!("{counts} of 5 images in 0.0s\n"));
     assert_eq!(ids(), before);
 }

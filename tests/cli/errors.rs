@@ -177,8 +177,8 @@ fn invalid_command_line_arguments_are_reported() {
         .stderr("error: no images specified: name at least one, or pass --all\nhint: `layers list` shows all images\n");
     project.run("build --keep-going").code(2);
     for argument in ["=x", "="] {
-        let said = project.run(&format!("graph --build-arg {argument}")).code(2).err();
-        assert!(said.contains("'--build-arg <NAME[=VALUE]>': the name is missing"), "{said}");
+        let printed = project.run(&format!("graph --build-arg {argument}")).code(2).err();
+        assert!(printed.contains("'--build-arg <NAME[=VALUE]>': the name is missing"), "{printed}");
     }
     project.run("build --all base").code(2);
     project.run("build --all --jobs 0").code(2);
@@ -283,10 +283,10 @@ error[unreadable-file]: `docker/web/Dockerfile` is a directory
     let excluded = project.file("layers.toml", config);
     excluded.run("list").code(0).stderr("");
     let named = format!("{config}[image.web]\ndockerfile = 'docker/web/Dockerfile'\n");
-    let said = excluded.file("layers.toml", named).run("list").code(3).err();
+    let printed = excluded.file("layers.toml", named).run("list").code(3).err();
     assert!(
-        said.contains("`docker/web/Dockerfile` is a directory\n --> layers.toml:3:14"),
-        "{said}"
+        printed.contains("`docker/web/Dockerfile` is a directory\n --> layers.toml:3:14"),
+        "{printed}"
     );
 }
 
@@ -299,18 +299,21 @@ fn an_unknown_target_stage_is_an_error() {
         .stdout("")
         .stderr("error: no Dockerfile has a stage `bulider`\nhint: did you mean `builder`?\n");
     // The file that cannot be read could be the one that contains it.
-    let said = project.dockerfile("dev", "FORM x\n").run("graph --target nothing").code(3).err();
-    assert!(said.starts_with("error[unknown-instruction]: unknown instruction `FORM`"), "{said}");
-    assert!(!said.contains("stage `nothing`"), "{said}");
+    let printed = project.dockerfile("dev", "FORM x\n").run("graph --target nothing").code(3).err();
+    assert!(
+        printed.starts_with("error[unknown-instruction]: unknown instruction `FORM`"),
+        "{printed}"
+    );
+    assert!(!printed.contains("stage `nothing`"), "{printed}");
 }
 
 #[test]
 fn invalid_parts_of_image_names_are_errors() {
     let check = |project: Project, arguments: &str, expected: &str| {
-        let said = project.run(&format!("list {arguments}")).code(2).stdout("").err();
-        let first = said.lines().next().unwrap();
+        let printed = project.run(&format!("list {arguments}")).code(2).stdout("").err();
+        let first = printed.lines().next().unwrap();
         assert_eq!(first, format!("error: {expected}"));
-        assert!(said.contains("\nhint: "), "{said}");
+        assert!(printed.contains("\nhint: "), "{printed}");
     };
     let shop = Project::shop;
     check(shop().var("VERSION", "a:b"), "", "VERSION is `a:b`, which is not a valid tag");

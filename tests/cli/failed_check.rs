@@ -37,12 +37,12 @@ error[failed-check]: BuildKit's check FromAsCasing fails: `as` does not match th
 fn the_engine_decides_about_other_checks() {
     let note = "the engine decides about the other checks of `docker/app/Dockerfile`\n";
     let project = project("skip=FromAsCasing;error=true").script(r#"{"store": "store.json"}"#);
-    let said = project.run("build app --engine fake --progress quiet").code(0).err();
-    assert!(said.starts_with(note), "{said}");
-    let said = project.run("build app --engine fake --progress quiet").code(0).err();
-    assert!(!said.contains(note), "{said}");
-    let said = project.run("check").code(0).err();
-    assert!(said.starts_with(note), "{said}");
+    let printed = project.run("build app --engine fake --progress quiet").code(0).err();
+    assert!(printed.starts_with(note), "{printed}");
+    let printed = project.run("build app --engine fake --progress quiet").code(0).err();
+    assert!(!printed.contains(note), "{printed}");
+    let printed = project.run("check").code(0).err();
+    assert!(printed.starts_with(note), "{printed}");
 }
 
 #[test]
@@ -50,20 +50,20 @@ fn the_build_argument_replaces_the_options_of_the_dockerfile() {
     let argument = "--build-arg BUILDKIT_DOCKERFILE_CHECK";
     let quiet = "build app --engine fake --progress quiet";
     project("error=true").run(&format!("{quiet} {argument}=skip=all")).code(0);
-    let said = project("skip=all").run(&format!("{quiet} {argument}=error=true")).code(3).err();
-    assert!(said.contains("FromAsCasing"), "{said}");
+    let printed = project("skip=all").run(&format!("{quiet} {argument}=error=true")).code(3).err();
+    assert!(printed.contains("FromAsCasing"), "{printed}");
 }
 
 #[test]
 fn a_warning_of_the_same_check_is_reported_once() {
     let text = "# check=error=true\nFROM scratch AS a\nFROM a AS a\nCOPY f /\n";
     let project = project("error=true").dockerfile("app", text);
-    let said = project.run("check").code(3).err();
-    assert_eq!(said.matches("error[").count(), 1, "{said}");
-    assert!(said.contains("error[duplicate-stage]"), "{said}");
-    let said = project.run("build app --engine fake --progress quiet").code(3).err();
+    let printed = project.run("check").code(3).err();
+    assert_eq!(printed.matches("error[").count(), 1, "{printed}");
+    assert!(printed.contains("error[duplicate-stage]"), "{printed}");
+    let printed = project.run("build app --engine fake --progress quiet").code(3).err();
     assert!(
-        said.contains("error[failed-check]: BuildKit's check DuplicateStageName fails"),
-        "{said}"
+        printed.contains("error[failed-check]: BuildKit's check DuplicateStageName fails"),
+        "{printed}"
     );
 }

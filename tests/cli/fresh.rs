@@ -24,8 +24,8 @@ fn shop(script: &str) -> Project {
 
 /// Builds everything. Returns the counts.
 fn build(project: &Project, words: &str) -> String {
-    let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
-    said.err().lines().last().unwrap().replace(" in 0.0s", "")
+    let printed = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
+    printed.err().lines().last().unwrap().replace(" in 0.0s", "")
 }
 
 fn plan(project: &Project, words: &str) -> String {
@@ -167,11 +167,11 @@ fn the_plan_names_each_change() {
 fn a_changed_parent_rebuilds_its_dependents_and_is_named() {
     let project = built();
     project.write("docker/base/requirements.txt", "seven\n");
-    let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
-    assert!(said.contains("base: docker/base/requirements.txt changed"), "{said}");
-    assert!(said.contains("builder: base was rebuilt and differs"), "{said}");
-    assert!(said.contains("agent: fresh"), "{said}");
-    assert!(said.ends_with("4 built, 1 fresh of 5 images in 0.0s\n"), "{said}");
+    let printed = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
+    assert!(printed.contains("base: docker/base/requirements.txt changed"), "{printed}");
+    assert!(printed.contains("builder: base was rebuilt and differs"), "{printed}");
+    assert!(printed.contains("agent: fresh"), "{printed}");
+    assert!(printed.ends_with("4 built, 1 fresh of 5 images in 0.0s\n"), "{printed}");
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
 }
 
@@ -233,9 +233,9 @@ fn restored_inputs_restore_references_without_a_build() {
     project.write("docker/base/requirements.txt", "six\n");
     assert_eq!(verdict(&project, "base"), "fresh restores `acme/shop-base:latest`");
     project.run("plan --check --engine fake").code(1);
-    let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
-    assert!(said.contains("dev: fresh, restored `acme/shop-dev:latest`"), "{said}");
-    assert!(said.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{said}");
+    let printed = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
+    assert!(printed.contains("dev: fresh, restored `acme/shop-dev:latest`"), "{printed}");
+    assert!(printed.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{printed}");
     project.run("plan --check --engine fake").code(0);
     let ids = |store: &str| {
         let store: serde_json::Value = serde_json::from_str(store).unwrap();
@@ -401,17 +401,17 @@ fn a_plan_is_printed_as_json() {
 #[test]
 fn a_file_that_changes_after_it_was_hashed_fails_the_image() {
     // Too large to be kept in memory until it is sent.
-    let (_, code, said) = changed_meanwhile(&"one\n".repeat(100_000), &"two\n".repeat(100_000));
-    assert_eq!(code, Some(4), "{said}");
-    assert!(said.contains("`f` changed after it was first read"), "{said}");
-    assert!(said.contains("2 built, 1 failed of 3 images"), "{said}");
+    let (_, code, printed) = changed_meanwhile(&"one\n".repeat(100_000), &"two\n".repeat(100_000));
+    assert_eq!(code, Some(4), "{printed}");
+    assert!(printed.contains("`f` changed after it was first read"), "{printed}");
+    assert!(printed.contains("2 built, 1 failed of 3 images"), "{printed}");
 }
 
 #[test]
 fn a_small_file_that_changes_after_hashing_is_sent_as_hashed() {
-    let (project, code, said) = changed_meanwhile("one\n", "two\n");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("3 built of 3 images"), "{said}");
+    let (project, code, printed) = changed_meanwhile("one\n", "two\n");
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("3 built of 3 images"), "{printed}");
     let plan = project.run("plan dev --engine fake").code(0).out();
     assert!(plan.contains("docker/dev/f changed"), "the key is that of what was sent: {plan}");
 }
@@ -431,15 +431,15 @@ fn changed_meanwhile(before: &str, after: &str) -> (Project, Option<i32>, String
         .spawn()
         .unwrap();
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("base: no image") {
-        assert!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap() > 0, "{said}");
+    let mut printed = String::new();
+    while !printed.contains("base: no image") {
+        assert!(std::io::BufRead::read_line(&mut stderr, &mut printed).unwrap() > 0, "{printed}");
     }
     fs::write(root.join("docker/dev/f"), after).unwrap();
     fs::write(root.join(".layers/go"), "").unwrap();
-    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    std::io::Read::read_to_string(&mut stderr, &mut printed).unwrap();
     let code = child.wait().unwrap().code();
-    (project, code, said)
+    (project, code, printed)
 }
 
 #[test]
@@ -447,10 +447,10 @@ fn a_plan_counts_images_that_lack_tags() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     project.run("build --all --engine fake --progress quiet").code(0);
     let check = |project: &Project, code: i32, counts: &str| {
-        let said = project.run("plan --check --engine fake").code(code).out();
+        let printed = project.run("plan --check --engine fake").code(code).out();
         assert!(
-            said.ends_with(&format!("\n0 to build, 0 waiting, {counts} of 5 images\n")),
-            "{said}"
+            printed.ends_with(&format!("\n0 to build, 0 waiting, {counts} of 5 images\n")),
+            "{printed}"
         );
     };
     check(&project, 0, "5 fresh");

@@ -52,13 +52,13 @@ fn build_files_are_selected_by_file_name_and_can_be_checked() {
         assert_eq!(project.read(file), project.run("graph --compose").out());
     }
     let project = project.dockerfile("dev", "FROM acme/shop-base\n");
-    let said = project.run("graph --bake --check --output docker-bake.hcl").code(1);
+    let printed = project.run("graph --bake --check --output docker-bake.hcl").code(1);
     assert_eq!(
-        said.err(),
+        printed.err(),
         "`docker-bake.hcl` is out of date\nhint: layers graph --bake --output docker-bake.hcl\n"
     );
-    assert!(said.out().contains("-    \"acme/shop-builder\" = \"target:builder\"\n"));
-    assert!(said.out().contains("+    \"acme/shop-base\" = \"target:base\"\n"));
+    assert!(printed.out().contains("-    \"acme/shop-builder\" = \"target:builder\"\n"));
+    assert!(printed.out().contains("+    \"acme/shop-base\" = \"target:base\"\n"));
 }
 
 #[test]

@@ -91,9 +91,9 @@ fn check_uses_the_same_options_as_the_written_graph() {
         .code(0)
         .stdout("")
         .stderr("");
-    let said = project.run("graph --focus dev --check --output dev.json").code(1);
+    let printed = project.run("graph --focus dev --check --output dev.json").code(1);
     assert_eq!(
-        said.err(),
+        printed.err(),
         "`dev.json` is out of date\nhint: layers graph --focus dev --output dev.json\n"
     );
     project.run("graph --svg --focus 'dev-*' --check --output x").code(2);

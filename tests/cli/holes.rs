@@ -6,8 +6,8 @@ use crate::harness::Project;
 const STORE: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
 
 fn build(project: &Project, words: &str) -> String {
-    let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
-    said.err().lines().last().unwrap().replace(" in 0.0s", "")
+    let printed = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
+    printed.err().lines().last().unwrap().replace(" in 0.0s", "")
 }
 
 /// Returns the verdict of an image in a plan.
@@ -147,8 +147,8 @@ fn an_image_committed_on_top_of_ours_is_not_ours() {
     images.insert(ours["id"].as_str().unwrap().to_owned(), ours.clone());
     images.insert(name.clone(), theirs.clone());
     project.write(path, &store.to_string());
-    let said = project.run("plan --engine fake").code(0).out();
-    assert!(said.starts_with(&format!("user  fresh  restores `{name}`\n")), "{said}");
+    let printed = project.run("plan --engine fake").code(0).out();
+    assert!(printed.starts_with(&format!("user  fresh  restores `{name}`\n")), "{printed}");
     assert_eq!(build(&project, "--all"), "0 built, 1 fresh of 1 image");
     let store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
     assert_eq!(store[&name]["id"], ours["id"]);

@@ -53,7 +53,7 @@ fn check(output: &Output, what: &str, colors: bool, in_actions: bool) {
 /// Runs a command with each output style, and returns the output of the last one.
 #[track_caller]
 fn run(project: &Project, words: &str, code: i32) -> String {
-    let mut said = String::new();
+    let mut printed = String::new();
     for (variables, colors) in [
         (&[][..], false),
         (&[("CLICOLOR_FORCE", "1")][..], true),
@@ -64,11 +64,11 @@ fn run(project: &Project, words: &str, code: i32) -> String {
         let output = project.command(&words).envs(variables.iter().copied()).output().unwrap();
         let what = format!("{words:?} {variables:?}");
         check(&output, &what, colors, what.contains("GITHUB_ACTIONS"));
-        said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said += &String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{what}: {said}");
+        printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        printed += &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{what}: {printed}");
     }
-    said
+    printed
 }
 
 fn commit(project: &Project) {
@@ -168,9 +168,9 @@ fn runs_inject_nothing_into_the_output() {
         run(&project, &format!("build fails --engine fake --progress {progress}"), 1);
         run(&project, &format!("build broken --engine fake --progress {progress}"), 4);
     }
-    let said =
+    let printed =
         run(&project, "build app fails --engine fake --force --keep-going --progress plain", 1);
-    assert!(said.contains("| ") && said.contains("evil"), "{said}");
+    assert!(printed.contains("| ") && printed.contains("evil"), "{printed}");
     for words in
         ["log", "log app", "log fails", "runs", "runs --json", "report", "report --output -"]
     {
@@ -298,8 +298,8 @@ fn a_foreign_log_injects_nothing_into_the_output() {
     for words in ["log", "log base", "runs", "runs --json", "report --output -"] {
         run(&project, words, 0);
     }
-    let said = run(&project, "log", 0);
-    assert!(said.contains("failed"), "the events are read: {said}");
+    let printed = run(&project, "log", 0);
+    assert!(printed.contains("failed"), "the events are read: {printed}");
 }
 
 /// Starts a registry that rejects every request with these headers and this body until the test ends.
@@ -383,10 +383,10 @@ fn a_credential_helper_with_a_path_is_rejected() {
         let project = project.var("DOCKER_CONFIG", directory.to_string_lossy());
         let output = project.command(&["update"]).env("GITHUB_ACTIONS", "true").output().unwrap();
         check(&output, helper, false, true);
-        let said = String::from_utf8(output.stderr).unwrap();
+        let printed = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("is not a valid name for the credential helper of `"),
-            "{helper}: {said}"
+            printed.contains("is not a valid name for the credential helper of `"),
+            "{helper}: {printed}"
         );
     }
 }

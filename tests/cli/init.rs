@@ -161,10 +161,10 @@ fn init_names_images_that_no_template_distinguishes() {
 fn init_writes_settings_despite_broken_dockerfiles() {
     let project =
         Project::new().file("a/Dockerfile", "FORM x\n").file("b/Dockerfile", "FROM debian:12\n");
-    let said = project.run("init").code(3).err();
-    assert!(said.contains("error[unknown-instruction]"), "{said}");
+    let printed = project.run("init").code(3).err();
+    assert!(printed.contains("error[unknown-instruction]"), "{printed}");
     let end = "wrote `layers.toml`: 2 images\n\
                hint: fix the Dockerfiles above, or leave them out with `exclude`\n";
-    assert!(said.ends_with(end), "{said}");
+    assert!(printed.ends_with(end), "{printed}");
     project.file("a/Dockerfile", "FROM x:1\n").run("list").code(0).stderr("");
 }

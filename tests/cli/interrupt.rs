@@ -19,23 +19,23 @@ fn interrupt(signal: &str) -> (Option<i32>, String) {
         .spawn()
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("base: started") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    let mut printed = String::new();
+    while !printed.contains("base: started") {
+        assert!(stderr.read_line(&mut printed).unwrap() > 0, "{printed}");
     }
     let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    stderr.read_to_string(&mut said).unwrap();
-    (child.wait().unwrap().signal(), said)
+    stderr.read_to_string(&mut printed).unwrap();
+    (child.wait().unwrap().signal(), printed)
 }
 
 #[test]
 fn the_process_prints_a_summary_before_it_dies_of_the_signal() {
     for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
-        let (signal, said) = interrupt(name);
-        assert_eq!(signal, Some(number), "{said}");
-        assert!(said.contains("base: canceled"), "{said}");
-        assert!(said.contains("not started: "), "{said}");
-        assert!(!said.contains("builder: started"), "{said}");
+        let (signal, printed) = interrupt(name);
+        assert_eq!(signal, Some(number), "{printed}");
+        assert!(printed.contains("base: canceled"), "{printed}");
+        assert!(printed.contains("not started: "), "{printed}");
+        assert!(!printed.contains("builder: started"), "{printed}");
     }
 }

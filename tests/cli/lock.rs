@@ -50,8 +50,8 @@ fn pins_are_kept_as_long_as_their_externals_are_used() {
     assert_eq!(project.read("graph.json"), pinned);
     // Another use of the same external has its pin immediately. Another external has none.
     let project = project.dockerfile("extra", "FROM debian:bookworm-slim\n");
-    let said = project.run("graph --check").code(1).out();
-    assert!(said.contains(&format!("+          \"digest\": \"{}\"", digest())), "{said}");
+    let printed = project.run("graph --check").code(1).out();
+    assert!(printed.contains(&format!("+          \"digest\": \"{}\"", digest())), "{printed}");
     let project = project
         .dockerfile("extra", "FROM debian:12\n")
         .dockerfile("base", "FROM debian:12\n")
@@ -61,8 +61,8 @@ fn pins_are_kept_as_long_as_their_externals_are_used() {
     assert_eq!(text.matches("\"digest\": null").count(), 2, "{text}");
     // An external that no Dockerfile uses is removed.
     let project = project.dockerfile("base", "FROM debian:bookworm-slim\n");
-    let said = project.run("graph --json").code(0).out();
-    assert_eq!(said.matches("\"digest\": null").count(), 2, "{said}");
+    let printed = project.run("graph --json").code(0).out();
+    assert_eq!(printed.matches("\"digest\": null").count(), 2, "{printed}");
 }
 
 #[test]
@@ -82,8 +82,8 @@ error[broken-lock]: `graph.json`: key must be a string
 ";
     let verbs = ["graph --json", "graph --check", "outdated", "update", "plan --locked", "check"];
     for verb in verbs.iter().chain(&["build --all --locked", "graph --output graph.json"]) {
-        let said = project.run(verb).code(3).err();
-        assert!(said.starts_with(expected), "{verb}: {said}");
+        let printed = project.run(verb).code(3).err();
+        assert!(printed.starts_with(expected), "{verb}: {printed}");
     }
     assert_eq!(project.read("graph.json"), broken, "nothing was written");
     project.run("graph").code(0);
@@ -92,8 +92,8 @@ error[broken-lock]: `graph.json`: key must be a string
     project.write("graph.json", "{\"nodes\": []}\n");
     project.run("check").code(0);
     assert!(project.run("graph --json").code(0).out().contains("\"digest\": null"));
-    let said = project.run("plan --locked").code(3).err();
-    assert!(said.contains("`graph.json`: missing field `version`"), "{said}");
+    let printed = project.run("plan --locked").code(3).err();
+    assert!(printed.contains("`graph.json`: missing field `version`"), "{printed}");
 }
 
 #[test]
@@ -101,20 +101,25 @@ fn a_locked_build_requires_an_up_to_date_lock() {
     let project = shop("fake");
     let refused = |project: &Project, expected: &str| {
         for verb in ["build --all --locked --engine fake", "plan --locked --engine fake"] {
-            let said = project.run(verb).code(3).err();
-            assert!(said.starts_with(&format!("error: {expected}")), "{verb}: {said}");
-            assert!(said.ends_with("\nhint: layers update\n"), "{verb}: {said}");
+            let printed = project.run(verb).code(3).err();
+            assert!(printed.starts_with(&format!("error: {expected}")), "{verb}: {printed}");
+            assert!(printed.ends_with("\nhint: layers update\n"), "{verb}: {printed}");
         }
-        assert!(!project.root().join(".layers/calls.jsonl").exists(), "no engine was asked");
+        assert!(!project.root().join(".layers/calls.jsonl").exists(), "no engine was queried");
     };
     refused(&project, "`graph.json` not found, which `--locked` requires");
     project.run("graph --output graph.json").code(0);
     refused(&project, "1 external image is not pinned in `graph.json`: `debian:bookworm-slim`\n");
     pin(&project);
     let project = project.dockerfile("base", "FROM debian:12\n");
-    let said = project.run("plan --locked --engine fake").code(3).out();
-    assert!(said.contains("-          \"reference\": \"docker.io/library/debian:bookworm-slim\","));
-    assert!(said.contains("+          \"reference\": \"docker.io/library/debian:12\","), "{said}");
+    let printed = project.run("plan --locked --engine fake").code(3).out();
+    assert!(
+        printed.contains("-          \"reference\": \"docker.io/library/debian:bookworm-slim\",")
+    );
+    assert!(
+        printed.contains("+          \"reference\": \"docker.io/library/debian:12\","),
+        "{printed}"
+    );
     refused(&project, "`graph.json` is out of date\n");
     let project = project.dockerfile("base", "FROM debian:bookworm-slim\nRUN true\n");
     project.run("plan --locked --engine fake").code(0);
@@ -130,8 +135,8 @@ fn builders_with_named_contexts_receive_the_pinned_digest() {
     let project = shop("docker");
     pin(&project);
     let pinned = format!("debian@{}", digest());
-    let said = build(&project, "--locked").code(0).err();
-    assert!(said.starts_with(&format!("pulling {pinned}\n")), "{said}");
+    let printed = build(&project, "--locked").code(0).err();
+    assert!(printed.starts_with(&format!("pulling {pinned}\n")), "{printed}");
     for request in requests(&project) {
         let dockerfile = request["dockerfile"].as_str().unwrap();
         let expected = match dockerfile.contains("FROM debian") {
@@ -154,8 +159,8 @@ fn builders_with_named_contexts_receive_the_pinned_digest() {
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
     project.run("plan --locked --check --engine fake").code(0);
     // Without the lock, the tag counts, which points to another image.
-    let said = build(&project, "").code(0).err();
-    assert!(said.contains("base: external debian:bookworm-slim moved"), "{said}");
+    let printed = build(&project, "").code(0).err();
+    assert!(printed.contains("base: external debian:bookworm-slim moved"), "{printed}");
     // Back on the pin, the image that was built on it still exists.
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
 }
@@ -195,21 +200,21 @@ fn without_named_contexts_the_tag_must_point_to_the_pinned_image() {
     pin(&project);
     let pinned = format!("debian@{}", digest());
     // The name is free, so the pinned image gets it.
-    let said = build(&project, "--locked").code(0).err();
-    assert!(said.starts_with(&format!("pulling {pinned}\n")), "{said}");
+    let printed = build(&project, "--locked").code(0).err();
+    assert!(printed.starts_with(&format!("pulling {pinned}\n")), "{printed}");
     assert!(requests(&project).iter().all(|request| request["contexts"] == serde_json::json!({})));
     assert!(project.read(".layers/store.json").contains("\"debian:bookworm-slim\""));
     assert!(build(&project, "--locked --force").code(0).err().contains("5 built of 5 images"));
     // The name points to another image and is not moved.
-    let said = build(&project, "--pull").code(0).err();
-    assert!(said.contains("debian:bookworm-slim: pulled\n"), "{said}");
-    let said = build(&project, "--locked --force").code(4).err();
+    let printed = build(&project, "--pull").code(0).err();
+    assert!(printed.contains("debian:bookworm-slim: pulled\n"), "{printed}");
+    let printed = build(&project, "--locked --force").code(4).err();
     let expected = format!(
         "`debian:bookworm-slim` is pinned to `{pinned}`, but is a different image in the engine, and the "
     );
-    assert!(said.contains(&expected), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
     let hint = format!("move the tag: docker tag {pinned} debian:bookworm-slim");
-    assert!(said.contains(&hint), "{said}");
+    assert!(printed.contains(&hint), "{printed}");
     // If nothing is built, the name is not looked up.
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
 }
@@ -220,23 +225,26 @@ fn a_pinned_image_that_cannot_be_pulled_is_an_error() {
     pin(&project);
     let script = project.read(".layers/fake.json").replace(&digest(), "sha256:gone");
     project.write(".layers/fake.json", &script);
-    let said = build(&project, "--locked").code(4).err();
-    assert!(said.contains(&format!("can't pull `debian@{}`", digest())), "{said}");
+    let printed = build(&project, "--locked").code(4).err();
+    assert!(printed.contains(&format!("can't pull `debian@{}`", digest())), "{printed}");
 }
 
 #[test]
 fn update_selects_externals_by_their_names_in_dockerfiles() {
     let project = shop("fake");
-    let said = project.run("update debian:bookwrm-slim").code(2).err();
-    assert!(said.contains("no external image with a tag matches `debian:bookwrm-slim`"), "{said}");
-    assert!(said.ends_with("hint: did you mean `debian:bookworm-slim`?\n"), "{said}");
-    let said = project.run("update zzz").code(2).err();
-    assert!(said.ends_with("hint: `layers graph` shows the external images\n"), "{said}");
+    let printed = project.run("update debian:bookwrm-slim").code(2).err();
+    assert!(
+        printed.contains("no external image with a tag matches `debian:bookwrm-slim`"),
+        "{printed}"
+    );
+    assert!(printed.ends_with("hint: did you mean `debian:bookworm-slim`?\n"), "{printed}");
+    let printed = project.run("update zzz").code(2).err();
+    assert!(printed.ends_with("hint: `layers graph` shows the external images\n"), "{printed}");
     // An image of the repository is not an external, and an external with a digest does not change.
     project.run("update acme/shop-base").code(2);
     let project = Project::new().dockerfile("base", &format!("FROM debian@{}\n", digest()));
     project.run(&format!("update debian@{}", digest())).code(2);
-    let said = project.run("update").code(0).stdout("").err();
-    assert_eq!(said, "no external images with a tag\n");
+    let printed = project.run("update").code(0).stdout("").err();
+    assert_eq!(printed, "no external images with a tag\n");
     project.run("outdated --check").code(0).stdout("");
 }

@@ -42,8 +42,8 @@ pub fn newest(project: &Project) -> String {
 
 /// Returns the table of runs with constant spaces and times.
 pub fn table(project: &Project) -> String {
-    let said = project.run("runs").code(0).out();
-    Regex::new(" {2,}").unwrap().replace_all(&said, "  ").into_owned()
+    let printed = project.run("runs").code(0).out();
+    Regex::new(" {2,}").unwrap().replace_all(&printed, "  ").into_owned()
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn the_log_matches_the_output_of_the_run() {
         let project = failing();
         let words =
             words.strip_prefix("agent").map_or(format!("--all {words}"), |_| "agent".into());
-        let said = text(raw(&project, &format!("build {words} --engine fake")).stderr);
-        assert!(said.contains(" built") && said.contains(": started"), "{said}");
-        assert_eq!(said.contains("layers log builder"), words != "agent");
-        assert_same(&text(raw(&project, "log").stdout), &said);
+        let printed = text(raw(&project, &format!("build {words} --engine fake")).stderr);
+        assert!(printed.contains(" built") && printed.contains(": started"), "{printed}");
+        assert_eq!(printed.contains("layers log builder"), words != "agent");
+        assert_same(&text(raw(&project, "log").stdout), &printed);
         project.run("log").code(0).stderr(HEADING);
     }
 }
@@ -71,10 +71,10 @@ fn the_command_to_try_again_is_complete() {
     let words =
         ["-C", "docker/base", "build", "--all", "-k", "--engine", "fake", "--progress=quiet"];
     let given = ["--build-arg", "A=it's 1", "--build-arg=NPM_TOKEN=abc", "--app", "shop"];
-    let said = run(&[&words[..], &given].concat());
+    let printed = run(&[&words[..], &given].concat());
     let expected = "try again: layers -C docker/base build --all -k --engine fake --progress=quiet \
                     --build-arg 'A=it'\\''s 1' '--build-arg=NPM_TOKEN=***' --app shop\n";
-    assert!(said.ends_with(expected), "{said}");
+    assert!(printed.ends_with(expected), "{printed}");
     // The log, the events, and the page have it too.
     assert!(text(raw(&project, "log").stdout).ends_with(expected));
     let id = newest(&project);
@@ -98,8 +98,8 @@ fn a_truncated_log_tail_points_to_the_full_log() {
     let project = failing();
     let cut = "  | line 24\n  | line 25\n  full log: layers log builder\n  skipped";
     let begin = "  last 20 lines of the log:\n  | line 6\n";
-    let said = project.run("build --all --engine fake --progress quiet").code(1).err();
-    assert!(said.contains(begin) && said.contains(cut), "{said}");
+    let printed = project.run("build --all --engine fake --progress quiet").code(1).err();
+    assert!(printed.contains(begin) && printed.contains(cut), "{printed}");
     project.run("log builder").code(0).stderr(HEADING).stdout(&format!(
         "\
 ==> started
@@ -132,8 +132,8 @@ fn a_short_log_is_printed_completely_in_the_summary() {
             "steps": [{"text": "RUN make", "output": ["one\n", "two\n"]}],
             "fail": {"step": 1, "message": "exit code: 2"}}]}"#,
     );
-    let said = project.run("build base --engine fake --progress quiet").code(1).err();
-    assert!(said.contains("  | two\n") && !said.contains("whole log"), "{said}");
+    let printed = project.run("build base --engine fake --progress quiet").code(1).err();
+    assert!(printed.contains("  | two\n") && !printed.contains("whole log"), "{printed}");
     // A line that is too long for the summary is complete in the log.
     let long = "x".repeat(500);
     let project = project.script(&format!(
@@ -141,8 +141,8 @@ fn a_short_log_is_printed_completely_in_the_summary() {
             "steps": [{{"text": "RUN make", "output": ["{long}\n"]}}],
             "fail": {{"step": 1, "message": "exit code: 2"}}}}]}}"#
     ));
-    let said = project.run("build base --engine fake --progress quiet").code(1).err();
-    assert!(said.contains("…\n  full log: layers log base\n"), "{said}");
+    let printed = project.run("build base --engine fake --progress quiet").code(1).err();
+    assert!(printed.contains("…\n  full log: layers log base\n"), "{printed}");
     assert!(project.run("log base").out().contains(&long));
 }
 
@@ -219,8 +219,8 @@ fn the_log_names_its_run_because_a_later_run_may_have_no_log() {
     project.run("build agent --engine fake").code(0);
     let id = newest(&project);
     project.run("build agent --engine fake").code(0);
-    let said = text(raw(&project, "log").stderr);
-    assert!(said.starts_with(&format!("run {id}, started 20")), "{said}");
+    let printed = text(raw(&project, "log").stderr);
+    assert!(printed.starts_with(&format!("run {id}, started 20")), "{printed}");
     project.run(&format!("log --run {id}")).code(0).stderr("");
     // Everything is fresh, but there is no run with a log: no log is claimed, and nothing is to be built.
     fs::remove_dir_all(project.root().join(".layers/runs")).unwrap();
@@ -262,8 +262,8 @@ fn missing_runs_and_logs_are_errors() {
     );
     let id = newest(&project);
     let near = format!("{}x", &id[..id.len() - 1]);
-    let said = text(raw(&project, &format!("log --run {near}")).stderr);
-    assert_same(&said, &format!("error: run `{near}` not found\nhint: did you mean `{id}`?\n"));
+    let printed = text(raw(&project, &format!("log --run {near}")).stderr);
+    assert_same(&printed, &format!("error: run `{near}` not found\nhint: did you mean `{id}`?\n"));
 }
 
 #[test]

@@ -134,8 +134,8 @@ fn a_truncated_last_line_is_ignored() {
     assert_eq!(runs(&project).len(), 1);
     fs::remove_file(&path).unwrap();
     project.run("log").code(4).stdout("");
-    let said = table(&project);
-    assert!(said.ends_with("  unreadable log\n"), "{said}");
+    let printed = table(&project);
+    assert!(printed.ends_with("  unreadable log\n"), "{printed}");
 }
 
 #[test]
@@ -144,11 +144,11 @@ fn an_unwritable_log_does_not_fail_the_build() {
         project.run("build agent --engine fake --progress quiet").code(0).stdout("").err()
     };
     let check = |project: &Project| {
-        let said = build(project);
-        let mut lines = said.lines();
+        let printed = build(project);
+        let mut lines = printed.lines();
         let warning = lines.next().unwrap_or_default();
-        assert!(warning.starts_with("warning: can't write the log of this run: "), "{said}");
-        assert_eq!(lines.collect::<Vec<_>>(), ["1 built of 1 image in 0.0s"], "{said}");
+        assert!(warning.starts_with("warning: can't write the log of this run: "), "{printed}");
+        assert_eq!(lines.collect::<Vec<_>>(), ["1 built of 1 image in 0.0s"], "{printed}");
     };
     // Not even root can write to these: a path that is not a directory, and a directory of the kernel.
     check(&Project::shop().file(".layers", ""));
@@ -161,13 +161,13 @@ fn an_unwritable_log_does_not_fail_the_build() {
 #[test]
 fn a_report_without_a_directory_is_explained() {
     let project = Project::shop().file(".layers/runs", "");
-    let said = project.run("build agent --engine fake --progress quiet --timings").code(0).err();
+    let printed = project.run("build agent --engine fake --progress quiet --timings").code(0).err();
     let expected = "\
 1 built of 1 image in 0.0s
 warning: no report: the run has no directory, because its log can't be written
 hint: to write it elsewhere, pass --timings=FILE
 ";
-    assert!(said.ends_with(expected), "{said}");
+    assert!(printed.ends_with(expected), "{printed}");
     project.run("build agent --engine fake --timings=page.html").code(0);
     assert!(project.read("page.html").contains("agent"));
     // The log is written, and then the directory is gone.
@@ -204,12 +204,18 @@ fn a_full_disk_does_not_fail_the_build() {
     limited.env_clear().envs(variables).args(["-c", script]).arg(command.get_program());
     limited.current_dir(project.root());
     let output = limited.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.matches("warning: ").count(), 1, "{said}");
-    assert!(said.contains("agent: | end\n") && said.contains("1 failed of 1 image"), "{said}");
-    assert!(!said.contains("whole log"), "it is not whole: {said}");
-    assert!(said.contains("warning: can't write the log of this run: File too large"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert_eq!(printed.matches("warning: ").count(), 1, "{printed}");
+    assert!(
+        printed.contains("agent: | end\n") && printed.contains("1 failed of 1 image"),
+        "{printed}"
+    );
+    assert!(!printed.contains("whole log"), "it is not whole: {printed}");
+    assert!(
+        printed.contains("warning: can't write the log of this run: File too large"),
+        "{printed}"
+    );
     let result = project.run("log").code(0).out();
     let end = "\nthe log is incomplete: the run died, or could not write it\n";
     assert!(result.contains(": started") && result.ends_with(end), "{result}");
@@ -241,13 +247,15 @@ fn build_output_is_sanitized_before_it_is_printed() {
     assert!(log.contains(&"10%\r100%".to_owned()), "as it was: {log:?}");
     assert_eq!(events.matches("evil").count(), 1, "a line is in the log once");
     for words in ["log", "log agent"] {
-        let said = project.run(words).code(0).stderr(HEADING).out();
-        assert_harmless(&said);
-        assert!(said.contains("red\n") && said.contains(" odd\n") && said.contains("evil\n"));
-        assert!(said.contains("100%\n") && !said.contains("10%"));
+        let printed = project.run(words).code(0).stderr(HEADING).out();
+        assert_harmless(&printed);
+        assert!(
+            printed.contains("red\n") && printed.contains(" odd\n") && printed.contains("evil\n")
+        );
+        assert!(printed.contains("100%\n") && !printed.contains("10%"));
         // The summary shows the beginnings of the last lines again.
         let most = if words == "log" { 1 << 21 } else { 1 << 20 };
-        assert!((1 << 20..=most).contains(&said.matches('y').count()), "all of it is there");
+        assert!((1 << 20..=most).contains(&printed.matches('y').count()), "all of it is there");
     }
 }
 
@@ -262,11 +270,11 @@ fn a_forged_log_is_sanitized_before_it_is_printed() {
         bytes.extend([b"\n".as_slice(), output, line, b"\"}"].concat());
     }
     fs::write(directory(&project).join("events.jsonl"), &bytes).unwrap();
-    let said = project.run("log agent").code(0).stderr(HEADING).out();
-    assert_harmless(&said);
-    assert_eq!(said.split('\n').nth(2), Some("\u{fffd}\u{fffd} one"));
+    let printed = project.run("log agent").code(0).stderr(HEADING).out();
+    assert_harmless(&printed);
+    assert_eq!(printed.split('\n').nth(2), Some("\u{fffd}\u{fffd} one"));
     let around = "==> started\n==> \n\u{fffd}\u{fffd} one\n\n\n";
-    assert_eq!(said.len(), around.len() + (1 << 20));
+    assert_eq!(printed.len(), around.len() + (1 << 20));
     let evil = r#""image":"\u001b[31mx\u202e\n""#;
     let step = r#""step":{"number":1,"total":4294967295,"text":"\u0007"}"#;
     let events = [

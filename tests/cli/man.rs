@@ -82,8 +82,8 @@ fn a_man_page_documents_options_and_exit_statuses() {
 #[test]
 fn a_directory_that_cannot_be_created_is_an_error() {
     let project = Project::new().file("taken", "");
-    let said = project.run("man taken/man1").code(4).stdout("").err();
-    assert!(said.contains("can't create the directory"), "{said}");
+    let printed = project.run("man taken/man1").code(4).stdout("").err();
+    assert!(printed.contains("can't create the directory"), "{printed}");
 }
 
 #[test]
@@ -103,9 +103,9 @@ fn formatters_report_no_errors() {
                 eprintln!("skipped: {formatter} is not installed");
                 break;
             };
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            assert!(output.status.success() && said.is_empty(), "{formatter}: {said}");
+            let printed = [output.stdout, output.stderr].concat();
+            let printed = String::from_utf8_lossy(&printed);
+            assert!(output.status.success() && printed.is_empty(), "{formatter}: {printed}");
         }
     }
 }

@@ -36,8 +36,9 @@ try again: layers build --all --engine fake --progress quiet -j1
 ",
     );
     assert!(!project.read(".layers/calls.jsonl").contains("shop-app"), "nothing was started");
-    let said = project.run("build --all --engine fake --progress quiet --keep-going").code(1).err();
-    assert!(said.contains("1 failed, 1 skipped of 4 images"), "{said}");
+    let printed =
+        project.run("build --all --engine fake --progress quiet --keep-going").code(1).err();
+    assert!(printed.contains("1 failed, 1 skipped of 4 images"), "{printed}");
     project.write("docker/app/requirments.txt", "flask\n");
     project.run("build --all --engine fake --progress quiet").code(0);
 }
@@ -74,9 +75,9 @@ fn an_ignored_source_fails_the_image_as_well() {
     let project = project()
         .file("docker/app/requirments.txt", "flask\n")
         .file("docker/app/.dockerignore", "*.txt\n");
-    let said = project.run("build app --engine fake --progress quiet").code(1).err();
-    assert!(said.contains(" `requirments.txt` is excluded by the ignore file\n"), "{said}");
-    assert!(said.contains("\n  hint: add the line `!requirments.txt` below"), "{said}");
+    let printed = project.run("build app --engine fake --progress quiet").code(1).err();
+    assert!(printed.contains(" `requirments.txt` is excluded by the ignore file\n"), "{printed}");
+    assert!(printed.contains("\n  hint: add the line `!requirments.txt` below"), "{printed}");
 }
 
 #[test]

@@ -122,11 +122,11 @@ fn settings_define_image_names() {
 /// Checks the messages and hints of all commands in a tree, without the drawings.
 #[track_caller]
 fn check_doubts(project: &Project, arguments: &str, expected: &[&str]) {
-    let said = project.run(&format!("graph {arguments}")).code(0).err();
-    let lines = said.lines().filter_map(|line| {
+    let printed = project.run(&format!("graph {arguments}")).code(0).err();
+    let lines = printed.lines().filter_map(|line| {
         line.strip_prefix("warning").or_else(|| line.trim_start().strip_prefix("= hint: "))
     });
-    assert_eq!(lines.collect::<Vec<_>>(), expected, "{said}");
+    assert_eq!(lines.collect::<Vec<_>>(), expected, "{printed}");
 }
 
 #[test]

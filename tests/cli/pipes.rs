@@ -50,6 +50,6 @@ fn a_full_disk_is_reported() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = project.command(&["graph"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with("error: can't write to stdout: No space left"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.starts_with("error: can't write to stdout: No space left"), "{printed}");
 }

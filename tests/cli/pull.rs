@@ -28,17 +28,17 @@ fn externals_are_pulled_before_planning() {
         let words = format!("build --all --engine fake -j1 --progress plain {words}");
         project.run(&words).code(code).err()
     };
-    let said = build("", 0);
-    assert!(said.starts_with("pulling debian:bookworm-slim\n"), "{said}");
-    assert!(said.ends_with("5 built of 5 images in 0.0s\n"), "{said}");
+    let printed = build("", 0);
+    assert!(printed.starts_with("pulling debian:bookworm-slim\n"), "{printed}");
+    assert!(printed.ends_with("5 built of 5 images in 0.0s\n"), "{printed}");
     registry("another");
     assert!(build("", 0).ends_with("0 built, 5 fresh of 5 images in 0.0s\n"));
-    let said = build("--pull", 0);
-    assert!(said.starts_with("debian:bookworm-slim: pulled\n"), "{said}");
-    assert!(said.contains("base: external debian:bookworm-slim moved"), "{said}");
-    let said = build("--pull", 0);
-    assert!(said.starts_with("debian:bookworm-slim: up to date\n"), "{said}");
-    assert!(said.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{said}");
+    let printed = build("--pull", 0);
+    assert!(printed.starts_with("debian:bookworm-slim: pulled\n"), "{printed}");
+    assert!(printed.contains("base: external debian:bookworm-slim moved"), "{printed}");
+    let printed = build("--pull", 0);
+    assert!(printed.starts_with("debian:bookworm-slim: up to date\n"), "{printed}");
+    assert!(printed.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{printed}");
     // Only the externals of the selected images are pulled, and no image of the repository.
     let pulls: Vec<String> =
         project.read(".layers/calls.jsonl").lines().map(str::to_owned).collect();
@@ -46,11 +46,11 @@ fn externals_are_pulled_before_planning() {
     assert_eq!(pulls.len(), 3);
     assert!(pulls.iter().all(|line| line.contains("debian:bookworm-slim")));
     let project = Project::shop().script(r#"{"registry": {}}"#);
-    let said = project.run("build --all --pull --engine fake").code(4).err();
-    assert!(said.contains("error: can't pull `debian:bookworm-slim`"), "{said}");
+    let printed = project.run("build --all --pull --engine fake").code(4).err();
+    assert!(printed.contains("error: can't pull `debian:bookworm-slim`"), "{printed}");
     // Without `--pull`, the engine pulls what it needs.
-    let said = project.run("build --all --engine fake").code(0).err();
-    assert!(said.ends_with("5 built of 5 images in 0.0s\n"), "{said}");
+    let printed = project.run("build --all --engine fake").code(0).err();
+    assert!(printed.ends_with("5 built of 5 images in 0.0s\n"), "{printed}");
     project.run("build --all --pull --dry-run --engine fake").code(2);
 }
 
@@ -177,22 +177,22 @@ fn a_newer_external_is_pulled_from_its_registry() {
     // The registry has the new image, the engine the old one.
     registry.docker(&["tag", &old, &external]);
     assert!(build("").ends_with("0 built, 1 fresh of 1 image in 0.0s\n"));
-    let said = build("--pull");
-    assert!(said.starts_with(&format!("{external}: pulled\n")), "{said}");
-    assert!(said.contains(&format!("base: external {external} moved")), "{said}");
-    let said = build("--pull");
-    assert!(said.starts_with(&format!("{external}: up to date\n")), "{said}");
-    assert!(said.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{said}");
+    let printed = build("--pull");
+    assert!(printed.starts_with(&format!("{external}: pulled\n")), "{printed}");
+    assert!(printed.contains(&format!("base: external {external} moved")), "{printed}");
+    let printed = build("--pull");
+    assert!(printed.starts_with(&format!("{external}: up to date\n")), "{printed}");
+    assert!(printed.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{printed}");
     // An image that was removed from the engine is pulled again and is the same.
     registry.docker(&["image", "rm", "--force", &external]);
     let plan = project.run("plan").code(0).out();
     assert!(plan.contains(&format!("external {external} is no longer in the engine")), "{plan}");
-    let said = build("");
-    assert!(said.starts_with(&format!("pulling {external}\n")), "{said}");
-    assert!(said.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{said}");
+    let printed = build("");
+    assert!(printed.starts_with(&format!("pulling {external}\n")), "{printed}");
+    assert!(printed.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{printed}");
     // Without credentials, the pull fails, and no plan is made with only some of the images.
     let stranger = project.var("DOCKER_CONFIG", "/nonexistent");
-    let said = stranger.run("build --all --pull").code(4).err();
-    assert!(said.starts_with(&format!("error: can't pull `{external}`: ")), "{said}");
-    assert!(said.contains("\nhint: "), "{said}");
+    let printed = stranger.run("build --all --pull").code(4).err();
+    assert!(printed.starts_with(&format!("error: can't pull `{external}`: ")), "{printed}");
+    assert!(printed.contains("\nhint: "), "{printed}");
 }

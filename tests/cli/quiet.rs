@@ -22,9 +22,9 @@ fn a_quiet_build_reports_failures() {
             "steps": [{"text": "RUN make", "output": ["no rule\n"]}],
             "fail": {"step": 1, "message": "exit code: 2"}}]}"#,
     );
-    let said = project.run("build --all --engine fake -q").code(1).err();
-    assert!(said.contains("builder failed") && said.contains("no rule"), "{said}");
-    assert!(!said.contains(": started"), "{said}");
+    let printed = project.run("build --all --engine fake -q").code(1).err();
+    assert!(printed.contains("builder failed") && printed.contains("no rule"), "{printed}");
+    assert!(!printed.contains(": started"), "{printed}");
 }
 
 #[test]

@@ -89,16 +89,16 @@ fn a_run_is_compared_with_the_previous_run_that_shares_an_image() {
 #[test]
 fn a_build_writes_a_report_and_a_trace() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
-    let said =
+    let printed =
         project.run("build --all --engine fake --timings --trace t.json --progress json -j2");
-    let said = said.code(0);
-    assert!(said.err().contains("trace: t.json\n"), "{}", said.err());
+    let printed = printed.code(0);
+    assert!(printed.err().contains("trace: t.json\n"), "{}", printed.err());
     assert!(
-        said.err().ends_with("report: [root]/.layers/runs/[run]/report.html\n"),
+        printed.err().ends_with("report: [root]/.layers/runs/[run]/report.html\n"),
         "{}",
-        said.err()
+        printed.err()
     );
-    assert!(said.out().lines().all(|line| line.starts_with('{')), "the events are alone there");
+    assert!(printed.out().lines().all(|line| line.starts_with('{')), "the events are alone there");
     let page = project.root().join(".layers/runs").join(newest(&project)).join("report.html");
     assert_eq!(data(&read(page))["run"]["counts"], "5 built of 5 images");
     let trace: Value = serde_json::from_str(&project.read("t.json")).unwrap();
@@ -115,8 +115,11 @@ fn a_build_writes_a_report_and_a_trace() {
 fn a_run_that_builds_nothing_writes_a_report_only_to_an_explicit_path() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     project.run("build agent --engine fake").code(0);
-    let said = project.run("build agent --engine fake --timings").code(0).err();
-    assert!(said.ends_with("no report: nothing was built, so the run has no log\n"), "{said}");
+    let printed = project.run("build agent --engine fake --timings").code(0).err();
+    assert!(
+        printed.ends_with("no report: nothing was built, so the run has no log\n"),
+        "{printed}"
+    );
     project.run("build agent --engine fake --timings=p.html").code(0);
     assert_eq!(image(&data(&project.read("p.html")), "agent")["outcome"], "fresh");
 }
@@ -131,8 +134,8 @@ fn missing_runs_and_unwritable_reports_are_errors() {
         .run("report 7")
         .code(2)
         .stderr("error: run `7` not found\nhint: `layers runs` lists the runs that are kept\n");
-    let said = project.run("report -o nowhere/page.html").code(4).err();
-    assert!(said.contains("can't write `[root]/nowhere/page.html`"), "{said}");
+    let printed = project.run("report -o nowhere/page.html").code(4).err();
+    assert!(printed.contains("can't write `[root]/nowhere/page.html`"), "{printed}");
     project.run("build agent --engine fake --dry-run --timings").code(2);
     project.run("build agent --engine fake --timings p.html").code(2);
 }

@@ -49,7 +49,7 @@ fn transient_errors_are_retried() {
     assert_eq!(builds(&project).len(), 6);
     let project = scripted(failing);
     project.run("build base --engine fake").code(4);
-    assert_eq!(builds(&project).len(), 2, "nobody asked for another try");
+    assert_eq!(builds(&project).len(), 2, "no retry was requested");
 }
 
 #[test]
@@ -67,13 +67,13 @@ fn engine_errors_are_retried_but_failing_commands_are_not() {
 fn an_image_that_times_out_fails_and_other_images_are_built() {
     let project = scripted(r#"[{"reference": "shop-base", "gate": "canceled"}]"#);
     let ran = project.run("build --all --engine fake -k --timeout 200ms --progress plain").code(1);
-    let said = ran.err();
-    assert!(said.contains("error: base failed\n  timed out after 200ms\n"), "{said}");
-    assert!(said.contains("skipped dependents: builder, dev, release\n"), "{said}");
-    assert!(said.contains("agent: built"), "{said}");
+    let printed = ran.err();
+    assert!(printed.contains("error: base failed\n  timed out after 200ms\n"), "{printed}");
+    assert!(printed.contains("skipped dependents: builder, dev, release\n"), "{printed}");
+    assert!(printed.contains("agent: built"), "{printed}");
     for (time, why) in [("soon", "expected number at 0"), ("0s", "must be longer than zero")] {
-        let said = project.run(&format!("build --all --timeout {time}")).code(2).err();
-        assert!(said.contains(why), "{said}");
+        let printed = project.run(&format!("build --all --timeout {time}")).code(2).err();
+        assert!(printed.contains(why), "{printed}");
     }
 }
 
@@ -86,10 +86,14 @@ fn a_failure_cancels_running_builds_only_with_fail_fast() {
                 {{"reference": "shop-agent", "gate": "{gate}"}}]"#
         ))
     };
-    let said = project("canceled").run("build --all --engine fake -j2 --fail-fast").code(1).err();
-    assert!(said.contains("agent: canceled") && said.contains("1 failed, 1 canceled"), "{said}");
-    let said = project("finished:shop-base").run("build --all --engine fake -j2").code(1).err();
-    assert!(said.contains("agent: built") && said.contains("1 built, 1 failed"), "{said}");
+    let printed =
+        project("canceled").run("build --all --engine fake -j2 --fail-fast").code(1).err();
+    assert!(
+        printed.contains("agent: canceled") && printed.contains("1 failed, 1 canceled"),
+        "{printed}"
+    );
+    let printed = project("finished:shop-base").run("build --all --engine fake -j2").code(1).err();
+    assert!(printed.contains("agent: built") && printed.contains("1 built, 1 failed"), "{printed}");
     project("canceled").run("build --all --engine fake --fail-fast -k").code(2);
 }
 
@@ -101,8 +105,8 @@ fn heavy_images_are_not_built_in_parallel() {
     let builds = builds(&project);
     assert!(builds[1].starts_with('/'), "one after the other: {builds:?}");
     let project = scripted("[]").file("layers.toml", "[image.base]\nweight = 0\n");
-    let said = project.run("build --all --engine fake").code(3).err();
-    assert!(said.contains("layers.toml:2:10"), "{said}");
+    let printed = project.run("build --all --engine fake").code(3).err();
+    assert!(printed.contains("layers.toml:2:10"), "{printed}");
 }
 
 #[test]
@@ -112,20 +116,20 @@ fn a_plan_estimates_the_time_from_previous_build_durations() {
         r#"{"images": {"base": [60000, 1000, 60000], "builder": [90000], "agent": [100000],
             "dev": [30000], "release": [10000]}}"#,
     );
-    let said = project.run("plan --engine fake --estimate -j1").code(0).out();
+    let printed = project.run("plan --engine fake --estimate -j1").code(0).out();
     let end =
         "about 4m50s with -j 1; 3m00s with -j 2\ncritical path: base → builder → dev, 3m00s\n";
-    assert!(said.ends_with(end), "{said}");
-    let said = project.run("plan --engine fake --estimate -j2").code(0).out();
-    assert!(said.contains("about 3m00s with -j 2; -j 3 is no faster\n"), "{said}");
-    let said = project.run("plan --engine fake --estimate -j2 --json").code(0).out();
-    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(printed.ends_with(end), "{printed}");
+    let printed = project.run("plan --engine fake --estimate -j2").code(0).out();
+    assert!(printed.contains("about 3m00s with -j 2; -j 3 is no faster\n"), "{printed}");
+    let printed = project.run("plan --engine fake --estimate -j2 --json").code(0).out();
+    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(json["estimate"]["time_ms"], 180_000);
     assert_eq!(json["estimate"]["chain"][1], "builder");
     assert_eq!(json["images"].as_array().unwrap().len(), 5);
     project.run("build --all --engine fake").code(0);
-    let said = project.run("plan --engine fake --estimate").code(0).out();
-    assert!(said.ends_with("nothing to build\n"), "{said}");
+    let printed = project.run("plan --engine fake --estimate").code(0).out();
+    assert!(printed.ends_with("nothing to build\n"), "{printed}");
 }
 
 #[test]
@@ -144,17 +148,17 @@ fn start(project: &Project, until: &str) -> (Child, BufReader<ChildStderr>, Stri
     let arguments = ["build", "base", "--engine", "fake", "--progress", "plain"];
     let mut child = project.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains(until) {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    let mut printed = String::new();
+    while !printed.contains(until) {
+        assert!(stderr.read_line(&mut printed).unwrap() > 0, "{printed}");
     }
-    (child, stderr, said)
+    (child, stderr, printed)
 }
 
-fn finish((mut child, mut stderr, mut said): (Child, BufReader<ChildStderr>, String)) -> String {
-    stderr.read_to_string(&mut said).unwrap();
-    assert!(child.wait().unwrap().success(), "{said}");
-    said
+fn finish((mut child, mut stderr, mut printed): (Child, BufReader<ChildStderr>, String)) -> String {
+    stderr.read_to_string(&mut printed).unwrap();
+    assert!(child.wait().unwrap().success(), "{printed}");
+    printed
 }
 
 const GATED: &str = r#"[{"reference": "shop-base", "gate": "file:go"}]"#;
@@ -181,8 +185,8 @@ fn the_claim_of_a_killed_run_is_taken_over() {
     first.kill().unwrap();
     first.wait().unwrap();
     fs::write(project.root().join(".layers/go"), "").unwrap();
-    let said = finish(second);
-    assert!(said.contains("base: built"), "{said}");
+    let printed = finish(second);
+    assert!(printed.contains("base: built"), "{printed}");
     let left = fs::read_dir(project.root().join(".layers/claims")).unwrap().count();
     assert_eq!(left, 0, "nothing is left behind");
 }
@@ -202,7 +206,7 @@ fn github_actions_output_has_groups_and_annotations() {
     let workspace = project.root().parent().unwrap().display().to_string();
     let project = project.var("GITHUB_WORKSPACE", workspace);
     let ran = project.run("build --all --engine fake -j1").code(1);
-    let said = ran.err();
+    let printed = ran.err();
     let begin = "\
 [0.0s] building 2 images with fake 0.1.0, 1 slot
 [0.0s] base: started
@@ -222,5 +226,5 @@ fn github_actions_output_has_groups_and_annotations() {
 
 error: dev failed at docker/dev/Dockerfile:2
 ";
-    assert!(said.starts_with(begin), "{said}");
+    assert!(printed.starts_with(begin), "{printed}");
 }

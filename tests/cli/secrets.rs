@@ -24,12 +24,12 @@ fn build(project: &Project, words: &str) -> Ran {
 }
 
 /// Returns the IDs of secrets and of agents in the requests to the engine.
-fn asked(project: &Project) -> String {
+fn requested(project: &Project) -> String {
     let calls = project.read(".layers/calls.jsonl");
     let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
     let builds = calls.filter(|call: &serde_json::Value| call["call"] == "build");
-    let asked = builds.map(|call| format!("{} {}", call["secrets"], call["ssh"]));
-    asked.collect::<Vec<_>>().join("; ")
+    let requested = builds.map(|call| format!("{} {}", call["secrets"], call["ssh"]));
+    requested.collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the files below a directory that contain a text.
@@ -51,21 +51,21 @@ fn a_secret_is_passed_to_the_build_and_masked_everywhere() {
     let project = printing().var("NPM_TOKEN", VALUE);
     let built = build(&project, "--secret id=npm,env=NPM_TOKEN").code(0);
     assert!(built.err().contains("token: ***\n"), "{}", built.err());
-    assert_eq!(asked(&project), r#"["npm"] []"#);
-    let mut said = built.out() + &built.err();
+    assert_eq!(requested(&project), r#"["npm"] []"#);
+    let mut printed = built.out() + &built.err();
     // The run's log was masked before it was written.
     for words in ["log", "log app"] {
         let result = project.run(words).code(0).out();
         assert!(result.contains("token: ***\n"), "{result}");
-        said += &result;
+        printed += &result;
     }
     let words = ["plan --json", "why app", "why app --inputs", "list --json", "graph --json"];
     for words in words.into_iter().chain(["runs --json"]) {
         let engine = if words.starts_with(['p', 'w']) { " --engine fake" } else { "" };
         let ran = project.run(&format!("{words}{engine}")).code(0);
-        said += &(ran.out() + &ran.err());
+        printed += &(ran.out() + &ran.err());
     }
-    assert!(!said.contains(VALUE), "{said}");
+    assert!(!printed.contains(VALUE), "{printed}");
     assert_eq!(files_with(project.root(), VALUE), Vec::<String>::new());
     // The search finds what exists, also in the log of the run.
     let hidden = files_with(&project.root().join(".layers/runs"), "token: ***");
@@ -91,9 +91,9 @@ fn secrets_are_masked_in_the_command_line_of_a_run() {
     let words = format!("build --all --engine fake --progress json {secret}");
     // In the second run, everything is fresh, so no build requests the secret.
     for fresh in [false, true] {
-        let said = project.run(&words).code(0).out();
-        assert!(said.contains("--build-arg 'A=***'") && !said.contains(VALUE), "{said}");
-        assert_eq!(said.contains("image-fresh"), fresh, "{said}");
+        let printed = project.run(&words).code(0).out();
+        assert!(printed.contains("--build-arg 'A=***'") && !printed.contains(VALUE), "{printed}");
+        assert_eq!(printed.contains("image-fresh"), fresh, "{printed}");
     }
 }
 
@@ -130,19 +130,19 @@ fn secret_paths_are_relative_to_where_they_are_specified() {
         .file("docker/app/token", "of the folder")
         .file("../pip", "of the home");
     build(&project, "--allow fs.read=~/pip").code(0);
-    assert_eq!(asked(&project), r#"["npm","pip"] []"#);
+    assert_eq!(requested(&project), r#"["npm","pip"] []"#);
     let directory = project.root().join("docker/app");
     let words = ["build", "app", "--force", "--engine=fake", "--progress=quiet"];
     let words = [&words[..], &["--allow=fs.read=../../../pip"]].concat();
     assert!(project.command(&words).current_dir(directory).status().unwrap().success());
-    assert_eq!(asked(&project), r#"["npm","pip"] []; ["npm","pip"] []"#);
-    let said = build(&project, "-C docker/app --secret id=npm,src=token --force --allow fs=/")
+    assert_eq!(requested(&project), r#"["npm","pip"] []; ["npm","pip"] []"#);
+    let printed = build(&project, "-C docker/app --secret id=npm,src=token --force --allow fs=/")
         .code(0)
         .err();
-    assert!(said.contains("token: ***"), "{said}");
-    let said = build(&project, "--secret id=npm,src=token --force").code(2).err();
+    assert!(printed.contains("token: ***"), "{printed}");
+    let printed = build(&project, "--secret id=npm,src=token --force").code(2).err();
     assert_same(
-        &said,
+        &printed,
         "\
 error: the secret `npm` can't be read: `token`: No such file or directory (os error 2)
 hint: paths are relative to `[root]`
@@ -224,7 +224,7 @@ error[missing-secret]: the ssh agent `default` is required, but was not provided
 2 errors
 ",
     );
-    assert_eq!(asked(&project), "");
+    assert_eq!(requested(&project), "");
     // Commands that do not build do not need it.
     build(&project, "--dry-run").code(0);
     project.run("check").code(0);
@@ -232,14 +232,14 @@ error[missing-secret]: the ssh agent `default` is required, but was not provided
     let _agent = UnixListener::bind(&socket).unwrap();
     let ssh = format!("--ssh default={}", socket.display());
     build(&project, &format!("--secret id=npm,env=HOME {ssh}")).code(0);
-    assert_eq!(asked(&project), r#"["npm"] ["default"]"#);
+    assert_eq!(requested(&project), r#"["npm"] ["default"]"#);
     build(&project, "").code(0);
 }
 
 #[test]
 fn a_misspelled_secret_is_warned_about() {
     let project = printing();
-    let said = build(&project, "--secret id=nmp,env=HOME").code(0).err();
+    let printed = build(&project, "--secret id=nmp,env=HOME").code(0).err();
     let warning = "\
 warning[misspelt-secret]: no image mounts the secret `nmp`
  |
@@ -247,11 +247,11 @@ warning[misspelt-secret]: no image mounts the secret `nmp`
 
 1 warning
 ";
-    assert!(said.starts_with(warning), "{said}");
+    assert!(printed.starts_with(warning), "{printed}");
     let both = "--secret id=npm,env=HOME --secret id=nmp,env=HOME";
     for given in ["--secret id=npm,env=HOME", "--secret id=other,env=HOME", both, ""] {
-        let said = build(&project, &format!("--force {given}")).code(0).err();
-        assert!(!said.contains("warning"), "{said}");
+        let printed = build(&project, &format!("--force {given}")).code(0).err();
+        assert!(!printed.contains("warning"), "{printed}");
     }
 }
 
@@ -281,28 +281,28 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
 1 error
 ",
     );
-    assert_eq!(asked(&project), "[] []");
+    assert_eq!(requested(&project), "[] []");
     // The command line takes precedence.
     build(&project, "--secret id=npm,src=/dev/null").code(0);
-    assert_eq!(asked(&project), r#"[] []; ["npm"] []"#);
+    assert_eq!(requested(&project), r#"[] []; ["npm"] []"#);
     let project = project.var("NPM_TOKEN", VALUE);
     build(&project, "--force").code(0);
     // Fresh images do not need it either.
     let project = project
         .dockerfile("plain", "FROM scratch\nRUN another\n")
         .file("layers.toml", "ssh = ['work']\n[secrets]\nnpm = { env = 'UNSET' }\n");
-    let said = build(&project, "").code(0).err();
-    assert!(said.ends_with("1 built, 1 fresh of 2 images in 0.0s\n"), "{said}");
+    let printed = build(&project, "").code(0).err();
+    assert!(printed.ends_with("1 built, 1 fresh of 2 images in 0.0s\n"), "{printed}");
     // The same for an agent. Its path is relative to the root.
     let text = "FROM scratch\nRUN --mount=type=ssh,id=work git clone\n";
     let project = project.dockerfile("app", text);
-    let said = build(&project, "").code(2).err();
+    let printed = build(&project, "").code(2).err();
     let why = "the ssh agent `work` can't be read: SSH_AUTH_SOCK is not set\n";
-    assert!(said.contains(why) && said.contains("layers.toml:1:8"), "{said}");
+    assert!(printed.contains(why) && printed.contains("layers.toml:1:8"), "{printed}");
     let _agent = UnixListener::bind(project.root().join("agent")).unwrap();
     let project = project.file("layers.toml", "ssh = ['work=agent']\n");
     project.run("-C docker/app build app --engine fake").code(0);
-    assert!(asked(&project).ends_with(r#"; [] ["work"]"#), "{}", asked(&project));
+    assert!(requested(&project).ends_with(r#"; [] ["work"]"#), "{}", requested(&project));
 }
 
 /// Output of a step that displays `hunter2-of-the-test` to a reader.
@@ -335,18 +335,18 @@ fn a_disguised_secret_cannot_be_reconstructed_from_the_output() {
                 "warnings": [{message}], "fail": {{"step": 1, "message": {message}}}}}]}}"#
         );
         let project = printing().script(&script).var("npm", VALUE);
-        let mut said = build(&project, "--secret id=npm").code(1).err();
+        let mut printed = build(&project, "--secret id=npm").code(1).err();
         for words in ["log", "log app", "report --output -", "report --trace t.json"] {
             let ran = project.run(words).code(0);
-            said += &(ran.out() + &ran.err());
+            printed += &(ran.out() + &ran.err());
         }
-        said += &project.read("t.json");
+        printed += &project.read("t.json");
         let run = fs::read_dir(project.root().join(".layers/runs")).unwrap().next().unwrap();
-        said += &fs::read_to_string(run.unwrap().path().join("events.jsonl")).unwrap();
+        printed += &fs::read_to_string(run.unwrap().path().join("events.jsonl")).unwrap();
         // No two adjacent parts of it remain, whatever was between them.
         for piece in ["hunt", "er2-", "2-of", "of-th", "he-te", "unte"] {
-            assert!(!said.contains(piece), "{disguise:?}: {piece}: {said}");
+            assert!(!printed.contains(piece), "{disguise:?}: {piece}: {printed}");
         }
-        assert!(said.contains("***"), "{disguise:?}: {said}");
+        assert!(printed.contains("***"), "{disguise:?}: {printed}");
     }
 }

@@ -47,27 +47,27 @@ fn the_state_directory_is_next_to_the_settings_file() {
 #[test]
 fn errors_are_shown_in_the_explicit_settings_file() {
     let project = two_files().file("ci.toml", "nmae = 'x'\n");
-    let said = project.run("-f ci.toml list").code(3).err();
-    assert!(said.contains(" --> ci.toml:1:1"), "{said}");
+    let printed = project.run("-f ci.toml list").code(3).err();
+    assert!(printed.contains(" --> ci.toml:1:1"), "{printed}");
     project.write("ci.toml", "name = 3\n");
-    let said = project.run("-f ci.toml list").code(3).err();
-    assert!(said.contains("`ci.toml`: invalid type"), "{said}");
+    let printed = project.run("-f ci.toml list").code(3).err();
+    assert!(printed.contains("`ci.toml`: invalid type"), "{printed}");
 }
 
 #[test]
 fn files_of_other_tools_are_rejected_as_settings() {
     let project = two_files().file("docker-bake.hcl", "").file("compose.yaml", "");
     let check = |file: &str, message: &str, hint: &str| {
-        let said = project.run(&format!("list -f {file}")).code(2).err();
-        assert_eq!(said, format!("error: {message}\nhint: {hint}\n"));
+        let printed = project.run(&format!("list -f {file}")).code(2).err();
+        assert_eq!(printed, format!("error: {message}\nhint: {hint}\n"));
     };
     check(
         "docker/base/Dockerfile",
         "`docker/base/Dockerfile` is a Dockerfile, but -f expects a settings file such as layers.toml",
         "to build its image: layers build docker/base",
     );
-    let said = project.run("build -f docker/base/Dockerfile").code(2).err();
-    assert!(said.contains("`docker/base/Dockerfile` is a Dockerfile"), "{said}");
+    let printed = project.run("build -f docker/base/Dockerfile").code(2).err();
+    assert!(printed.contains("`docker/base/Dockerfile` is a Dockerfile"), "{printed}");
     for file in ["docker-bake.hcl", "compose.yaml"] {
         check(
             file,
@@ -87,8 +87,8 @@ fn files_of_other_tools_are_rejected_as_settings() {
         "`none.toml`: No such file or directory (os error 2)",
         "`layers init` writes a file that fits the Dockerfiles",
     );
-    let said = project.run("list -f none/x.toml").code(2).err();
-    assert!(said.contains("`none/x.toml`: No such file"), "{said}");
+    let printed = project.run("list -f none/x.toml").code(2).err();
+    assert!(printed.contains("`none/x.toml`: No such file"), "{printed}");
     project.run("man -f ci.toml x").code(2);
 }
 
@@ -100,15 +100,18 @@ fn the_explicit_settings_file_is_read_in_each_revision() {
     project.run("-f ci.toml affected --since HEAD").code(0).stdout("0 of 1 image affected\n");
     project.write("ci.toml", "name = 'ci-{dir}'\n[args]\nA = '1'\n");
     project.write("docker/base/Dockerfile", "FROM scratch\nARG A\nENV A=$A\n");
-    let said = project.run("-f ci.toml affected --since HEAD").code(0).out();
-    assert!(said.contains("ci-base") && said.contains("1 of 1 image affected"), "{said}");
+    let printed = project.run("-f ci.toml affected --since HEAD").code(0).out();
+    assert!(printed.contains("ci-base") && printed.contains("1 of 1 image affected"), "{printed}");
 }
 
 #[test]
 fn generated_commands_include_the_settings_file() {
     let project = two_files();
-    let said = project.run("-f ci.toml graph --check --dot").code(1).err();
-    assert!(said.contains("hint: layers graph --dot --file ci.toml --output graph.dot"), "{said}");
+    let printed = project.run("-f ci.toml graph --check --dot").code(1).err();
+    assert!(
+        printed.contains("hint: layers graph --dot --file ci.toml --output graph.dot"),
+        "{printed}"
+    );
     let pipeline = project.run("-f ci.toml ci gitlab").code(0).out();
     assert!(pipeline.contains("layers build ci-base --push=keys --file ci.toml"), "{pipeline}");
 }
@@ -119,6 +122,6 @@ fn init_writes_the_explicit_settings_file() {
     project.run("init -f ci.toml").code(0).stderr("wrote `ci.toml`: 1 image\n");
     assert!(project.root().join("ci.toml").is_file());
     assert!(!project.root().join("layers.toml").exists());
-    let said = project.run("init -f ci.toml").code(2).err();
-    assert!(said.starts_with("error: `ci.toml` already exists\n"), "{said}");
+    let printed = project.run("init -f ci.toml").code(2).err();
+    assert!(printed.starts_with("error: `ci.toml` already exists\n"), "{printed}");
 }

@@ -272,8 +272,8 @@ fn affected_prints_a_job_matrix() {
 #[test]
 fn build_plan_and_list_accept_since() {
     let project = shop();
-    let said = project.run("build --since HEAD --engine fake").code(0).err();
-    assert_same(&said, "no images changed since `HEAD`\n");
+    let printed = project.run("build --since HEAD --engine fake").code(0).err();
+    assert_same(&printed, "no images changed since `HEAD`\n");
     fs::write(
         project.root().join("docker/builder/Dockerfile"),
         "FROM acme/shop-base\nARG PY=3.11\nRUN make all\n",
@@ -286,8 +286,8 @@ fn build_plan_and_list_accept_since() {
     let plan = project.run("plan --since HEAD dev release --engine fake").code(0).out();
     assert_eq!(names(&plan), ["base", "builder", "dev", "release"]);
     let quiet = "build --since HEAD --exclude dev --engine fake --progress quiet";
-    let said = project.run(quiet).code(0).err();
-    assert_same(&said, "2 built, 1 fresh of 3 images in 0.0s\n");
+    let printed = project.run(quiet).code(0).err();
+    assert_same(&printed, "2 built, 1 fresh of 3 images in 0.0s\n");
 }
 
 #[test]
@@ -304,8 +304,8 @@ fn revisions_that_git_cannot_resolve_are_errors_with_a_hint() {
         "error: unknown revision `origin/main`\nhint: fetch it with `git fetch origin main`\n",
     );
     assert!(err("--since=--all").starts_with("error: "));
-    let said = Project::shop().run("affected --since HEAD").code(2).err();
-    assert!(said.contains("is not in a git work tree"), "{said}");
+    let printed = Project::shop().run("affected --since HEAD").code(2).err();
+    assert!(printed.contains("is not in a git work tree"), "{printed}");
     // A clone without history.
     commit(&project);
     let clone = tempfile::tempdir().unwrap();
@@ -318,22 +318,22 @@ fn revisions_that_git_cannot_resolve_are_errors_with_a_hint() {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
-    let said = shallow("HEAD~1");
+    let printed = shallow("HEAD~1");
     assert!(
-        said.contains(
+        printed.contains(
             "hint: fetch the full history of this shallow clone with `git fetch --unshallow`"
         ),
-        "{said}"
+        "{printed}"
     );
-    let said = shallow("origin/dev");
+    let printed = shallow("origin/dev");
     let fetch = "hint: fetch it into this shallow clone with \
                  `git fetch --depth=1 origin dev:refs/remotes/origin/dev`;";
-    assert!(said.contains(fetch), "{said}");
+    assert!(printed.contains(fetch), "{printed}");
 }
 
 #[test]
 fn affected_without_options_names_all_that_it_needs() {
-    let said = Project::shop().run("affected").code(2).stdout("").err();
+    let printed = Project::shop().run("affected").code(2).stdout("").err();
     let expected = "not provided:\n  <--since <REV>|--missing|--moved>\n";
-    assert!(said.contains(expected), "{said}");
+    assert!(printed.contains(expected), "{printed}");
 }

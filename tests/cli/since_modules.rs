@@ -187,10 +187,10 @@ fn affected(root: &Path, since: &str) -> Vec<String> {
     lines
 }
 
-fn said(output: &Output, code: i32) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+fn printed(output: &Output, code: i32) -> String {
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    printed
 }
 
 /// `main` and `work` diverged after `side` was merged, and both have it as another parent: it is common to
@@ -240,19 +240,20 @@ fn an_uncertain_merge_base_in_a_shallow_clone_is_an_error() {
         &["diff", "origin/main...HEAD"],
         &["diff", "origin/main..."],
     ] {
-        let said = said(&layers(&shop, words), 2);
+        let printed = printed(&layers(&shop, words), 2);
         assert!(
-            said.starts_with("error: can't determine the merge base of `origin/main` and HEAD: "),
-            "{said}"
+            printed
+                .starts_with("error: can't determine the merge base of `origin/main` and HEAD: "),
+            "{printed}"
         );
         assert!(
-            said.contains("\nhint: fetch the full history with `git fetch --unshallow`"),
-            "{said}"
+            printed.contains("\nhint: fetch the full history with `git fetch --unshallow`"),
+            "{printed}"
         );
-        assert!(said.contains("`fetch-depth: 0`"), "{said}");
+        assert!(printed.contains("`fetch-depth: 0`"), "{printed}");
     }
     // Two dots need no history.
-    said(&layers(&shop, &["diff", "origin/main..HEAD"]), 0);
+    printed(&layers(&shop, &["diff", "origin/main..HEAD"]), 0);
     git_in(&shop, &["fetch", "--quiet", "--unshallow"]);
     assert_eq!(affected(&shop, "origin/main..."), ["a"]);
 }
@@ -301,8 +302,8 @@ fn the_null_commit_affects_everything() {
     }
     let planned = repo.project.run(&format!("plan --since {null} --engine fake")).code(0).out();
     assert!(planned.contains("2 fresh of 2 images"), "{planned}");
-    let said = repo.project.run(&format!("diff HEAD..{null}")).code(2).err();
-    assert!(said.contains("which GitHub sends for a deleted branch\nhint: "), "{said}");
+    let printed = repo.project.run(&format!("diff HEAD..{null}")).code(2).err();
+    assert!(printed.contains("which GitHub sends for a deleted branch\nhint: "), "{printed}");
     // A shortened null commit could be the start of a real commit's name.
     repo.project.run("affected --since 0000000").code(2);
 }

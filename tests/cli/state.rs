@@ -82,9 +82,12 @@ fn go_on(project: &Project, outside: &Path, warns: bool) {
     }
     for words in ["log", "log app", "runs", "report"] {
         let ran = project.run(words);
-        let said = ran.out() + &ran.err();
-        assert!(!said.contains("private line") && !said.contains("precious"), "{words}: {said}");
-        assert!(!said.contains("20200101"), "{words}: {said}");
+        let printed = ran.out() + &ran.err();
+        assert!(
+            !printed.contains("private line") && !printed.contains("precious"),
+            "{words}: {printed}"
+        );
+        assert!(!printed.contains("20200101"), "{words}: {printed}");
     }
     assert_eq!(contents(outside), before);
 }
@@ -145,8 +148,8 @@ fn go_on_once(project: &Project, outside: &Path, what: &str) {
     let is_directory = outside.join(what.split(' ').next().unwrap()).is_dir();
     assert!(warnings == 1 || warnings == 0 && !is_directory, "{what}: {}", ran.err());
     let ran = project.run("log app");
-    let said = ran.out() + &ran.err();
-    assert!(!said.contains("private") && !said.contains("precious"), "{what}: {said}");
+    let printed = ran.out() + &ran.err();
+    assert!(!printed.contains("private") && !printed.contains("precious"), "{what}: {printed}");
     assert_eq!(contents(outside), before, "{what}");
 }
 

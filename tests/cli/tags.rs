@@ -21,8 +21,8 @@ fn references(project: &Project, arguments: &[&str]) -> String {
     let mut words = vec!["list", "--json"];
     words.extend(arguments);
     let output = project.command(&words).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{printed}");
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let references = rows[0]["references"].as_array().unwrap().iter();
     references.map(|it| it.as_str().unwrap()).collect::<Vec<_>>().join(" ")
@@ -34,9 +34,9 @@ fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
     let mut words = vec!["list"];
     words.extend(arguments);
     let output = project.command(&words).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    printed
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn every_tag_is_added_to_every_image() {
     );
     let project = project.file("layers.toml", "version = '3'\n");
     assert_eq!(references(&project, &[]), "acme/shop-base:latest acme/shop-base:3");
-    let said = refused(&pair().file("layers.toml", "version = []\n"), &[], 3);
-    assert!(said.contains("the list must not be empty"), "{said}");
+    let printed = refused(&pair().file("layers.toml", "version = []\n"), &[], 3);
+    assert!(printed.contains("the list must not be empty"), "{printed}");
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn git_placeholders_expand_to_commit_branch_and_tag() {
     assert_eq!(tag("{git.tag}"), "0.1-rc");
     // The tag must point to HEAD.
     commit(&project);
-    let said = refused(&project, &["--tag", "{git.tag}"], 2);
+    let printed = refused(&project, &["--tag", "{git.tag}"], 2);
     assert_same(
-        &said,
+        &printed,
         "error: `--tag` is `{git.tag}`: HEAD has no tag\n\
          hint: `git tag 1.2` creates one; `git fetch --tags` fetches those that a clone lacks\n",
     );
@@ -150,12 +150,12 @@ fn ci_variables_provide_the_branch_of_a_detached_head() {
     let pushed =
         [("GITHUB_REF_TYPE", "branch"), ("GITHUB_REF_NAME", "a/b"), ("GITHUB_HEAD_REF", "")];
     assert_eq!(branch(&pushed), "a-b");
-    let asked = [
+    let requested = [
         ("GITHUB_HEAD_REF", "topic"),
         ("GITHUB_REF_TYPE", "branch"),
         ("GITHUB_REF_NAME", "7/merge"),
     ];
-    assert_eq!(branch(&asked), "topic");
+    assert_eq!(branch(&requested), "topic");
     let tagged =
         [("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1"), ("CI_COMMIT_BRANCH", "lab")];
     assert_eq!(branch(&tagged), "lab");
@@ -197,16 +197,20 @@ error[config]: HEAD is detached
 ",
     );
     let without = pair();
-    let said = refused(&without, &["--tag", "{git.sha}"], 2);
+    let printed = refused(&without, &["--tag", "{git.sha}"], 2);
     assert!(
-        said.starts_with("error: `--tag` is `{git.sha}`: git failed: not a git repository"),
-        "{said}"
+        printed.starts_with("error: `--tag` is `{git.sha}`: git failed: not a git repository"),
+        "{printed}"
     );
     git_in(without.root(), &["init", "--quiet"]);
-    let said = refused(&without, &["--tag", "{git.sha}"], 2);
-    assert!(said.contains("there are no commits yet\nhint: `git commit` creates one\n"), "{said}");
-    let said = refused(&pair().file("layers.toml", "reference = 'x/{name}:{git.sha}'\n"), &[], 3);
-    assert!(said.contains("`{git.sha}` is only supported in tags"), "{said}");
+    let printed = refused(&without, &["--tag", "{git.sha}"], 2);
+    assert!(
+        printed.contains("there are no commits yet\nhint: `git commit` creates one\n"),
+        "{printed}"
+    );
+    let printed =
+        refused(&pair().file("layers.toml", "reference = 'x/{name}:{git.sha}'\n"), &[], 3);
+    assert!(printed.contains("`{git.sha}` is only supported in tags"), "{printed}");
 }
 
 #[test]
@@ -215,8 +219,8 @@ fn git_runs_only_if_a_template_needs_it() {
     let project =
         committed().var("PATH", "/nowhere").file("layers.toml", "version = '{git.sha}'\n");
     assert!(references(&project, &["--tag", "1"]).ends_with(":1"));
-    let said = refused(&project, &[], 3);
-    assert!(said.contains("git failed: program `git` not found"), "{said}");
+    let printed = refused(&project, &[], 3);
+    assert!(printed.contains("git failed: program `git` not found"), "{printed}");
 }
 
 #[test]
@@ -229,8 +233,8 @@ fn a_committed_graph_does_not_contain_its_commit() {
     project.run("graph --check").code(0);
     // A typo is reported anyway.
     let project = project.file("layers.toml", "version = '{git.sah}'\n");
-    let said = project.run("graph").code(3).err();
-    assert!(said.contains("did you mean `git.sha`?"), "{said}");
+    let printed = project.run("graph").code(3).err();
+    assert!(printed.contains("did you mean `git.sha`?"), "{printed}");
 }
 
 #[test]
@@ -238,6 +242,6 @@ fn a_new_commit_alone_does_not_affect_images() {
     let project = committed().file("layers.toml", "version = '{git.sha}'\n");
     commit(&project);
     commit(&project);
-    let said = project.run("affected --since HEAD~1").code(0).out();
-    assert_same(&said, "0 of 2 images affected\n");
+    let printed = project.run("affected --since HEAD~1").code(0).out();
+    assert_same(&printed, "0 of 2 images affected\n");
 }

@@ -198,9 +198,9 @@ error: x failed at docker/x/Dockerfile:2
     assert!(seen.starts_with(begin), "{screen}");
     let end = "try again: layers build --all --engine fake -j2 --keep-going";
     assert!(seen.ends_with(end), "{screen}");
-    let said = String::from_utf8_lossy(&bytes);
+    let printed = String::from_utf8_lossy(&bytes);
     // The cursor was never hidden, and no other screen and no mode was used.
-    assert!(!said.contains("\x1b[?"), "{said:?}");
+    assert!(!printed.contains("\x1b[?"), "{printed:?}");
 }
 
 #[test]

@@ -232,7 +232,7 @@ impl<'a> Clockwork<'a> {
 
 impl Builder for Clockwork<'_> {
     fn info(&self) -> anyhow::Result<BuilderInfo> {
-        anyhow::bail!("never asked here")
+        anyhow::bail!("not used here")
     }
 
     fn features(&self) -> anyhow::Result<Features> {
@@ -265,15 +265,15 @@ impl ImageStore for Clockwork<'_> {
     }
 
     fn list(&self, _: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
-        anyhow::bail!("never asked here")
+        anyhow::bail!("not used here")
     }
 
     fn pull(&self, _: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
-        anyhow::bail!("never asked here")
+        anyhow::bail!("not used here")
     }
 
     fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
-        anyhow::bail!("never asked here")
+        anyhow::bail!("not used here")
     }
 
     fn push(
@@ -286,7 +286,7 @@ impl ImageStore for Clockwork<'_> {
     }
 
     fn remove(&self, _: &str) -> anyhow::Result<()> {
-        anyhow::bail!("never asked here")
+        anyhow::bail!("not used here")
     }
 }
 

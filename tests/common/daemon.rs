@@ -29,15 +29,16 @@ impl Daemon {
             eprintln!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
             return None;
         }
-        let is_root = said("id", &["-u"]) == "0";
-        let missing = ["dockerd", "ip"].into_iter().find(|name| said("which", &[*name]).is_empty());
+        let is_root = printed("id", &["-u"]) == "0";
+        let missing =
+            ["dockerd", "ip"].into_iter().find(|name| printed("which", &[*name]).is_empty());
         if !is_root || missing.is_some() {
             let why = missing.unwrap_or("root");
             eprintln!("skipped: an engine of the test's own needs {why}");
             return None;
         }
         let format = "{{.Driver}} {{if .DriverStatus}}{{index .DriverStatus 0 0}}{{end}}";
-        let stored = said("docker", &["info", "--format", format]);
+        let stored = printed("docker", &["info", "--format", format]);
         let (driver, status) = stored.split_once(' ').unwrap_or((&stored, ""));
         let random = RandomState::new().hash_one(std::process::id());
         let mut daemon = Daemon {
@@ -146,7 +147,7 @@ impl Drop for Daemon {
 }
 
 /// Returns the output of a program, or an empty string if it cannot be run.
-fn said(program: &str, arguments: &[&str]) -> String {
+fn printed(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = output.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&output).trim().to_owned()

@@ -53,7 +53,7 @@ impl Fault {
 }
 
 /// A request to the proxy.
-pub struct Asked {
+pub struct ReceivedRequest {
     pub method: String,
     /// The path with its query.
     pub path: String,
@@ -64,7 +64,7 @@ pub struct Asked {
     pub count: usize,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// Returns a header of the request.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -72,7 +72,7 @@ impl Asked {
     }
 }
 
-type Script = dyn Fn(&Asked) -> Fault + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> Fault + Send + Sync;
 
 /// A proxy for a registry.
 pub struct Faults {
@@ -94,13 +94,13 @@ impl Faults {
     /// Creates a proxy for the registry at an address.
     pub fn before(
         target: &str,
-        script: impl Fn(&Asked) -> Fault + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Fault + Send + Sync + 'static,
     ) -> Faults {
         Faults::start(Some(target.to_owned()), Box::new(script))
     }
 
     /// Creates a server without a registry: the script responds to all requests.
-    pub fn alone(script: impl Fn(&Asked) -> Fault + Send + Sync + 'static) -> Faults {
+    pub fn alone(script: impl Fn(&ReceivedRequest) -> Fault + Send + Sync + 'static) -> Faults {
         Faults::start(None, Box::new(script))
     }
 
@@ -233,7 +233,7 @@ fn pass_body(
     frame: Frame,
     most: usize,
 ) -> io::Result<()> {
-    let mut to = Bounded { to, left: most };
+    let mut to = LimitedWriter { to, left: most };
     match frame {
         Frame::None => {}
         Frame::Length(length) => {
@@ -263,12 +263,12 @@ fn pass_body(
     to.flush()
 }
 
-struct Bounded<'a, W> {
+struct LimitedWriter<'a, W> {
     to: &'a mut W,
     left: usize,
 }
 
-impl<W: Write> Write for Bounded<'_, W> {
+impl<W: Write> Write for LimitedWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.to.write(&bytes[..bytes.len().min(self.left)])?;
         self.left -= count;
@@ -284,17 +284,17 @@ impl<W: Write> Write for Bounded<'_, W> {
 }
 
 /// Counts a request while it is in progress.
-struct Counted<'a>(&'a Shared);
+struct ActiveRequest<'a>(&'a Shared);
 
-impl<'a> Counted<'a> {
-    fn new(shared: &'a Shared) -> Counted<'a> {
+impl<'a> ActiveRequest<'a> {
+    fn new(shared: &'a Shared) -> ActiveRequest<'a> {
         let now = shared.now.fetch_add(1, Ordering::SeqCst) + 1;
         shared.most.fetch_max(now, Ordering::SeqCst);
-        Counted(shared)
+        ActiveRequest(shared)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::SeqCst);
     }
@@ -304,7 +304,7 @@ impl Drop for Counted<'_> {
 fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut near = BufReader::new(stream.try_clone()?);
     while let Some(head) = Head::read(&mut near)? {
-        let counted = Counted::new(shared);
+        let counted = ActiveRequest::new(shared);
         let stays = respond(&mut near, stream, &head, shared);
         drop(counted);
         if !stays.unwrap_or(false) {
@@ -351,8 +351,8 @@ fn respond(
         frame = Frame::None;
     }
     let headers = head.headers.clone();
-    let asked = Asked { method, path, headers, body, count };
-    let fault = (shared.script)(&asked);
+    let request = ReceivedRequest { method, path, headers, body, count };
+    let fault = (shared.script)(&request);
     match fault {
         Fault::Close => return Ok(false),
         Fault::Answer { status, headers, body } => {
@@ -361,7 +361,7 @@ fn respond(
                 headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             all.push(("Content-Length".to_owned(), body.len().to_string()));
             write_head(&mut back, &format!("HTTP/1.1 {status} Scripted"), &all)?;
-            if asked.method != "HEAD" {
+            if request.method != "HEAD" {
                 back.write_all(&body)?;
             }
             return Ok(true);
@@ -384,9 +384,9 @@ fn respond(
     let mut sent = head.without(&["connection", "expect"]);
     sent.push(("Connection".to_owned(), "close".to_owned()));
     write_head(&mut &far, &head.first, &sent)?;
-    (&far).write_all(&asked.body)?;
+    (&far).write_all(&request.body)?;
     pass_body(near, &mut &far, frame, usize::MAX)?;
-    answer(&far, back, &asked.method, &fault)
+    answer(&far, back, &request.method, &fault)
 }
 
 /// Forwards a response.

@@ -184,7 +184,7 @@ pub fn build(engine: &dyn Builder, request: &BuildRequest) -> (BuildOutcome, Vec
     let outcome = engine
         .build(
             request,
-            &mut |told| updates.extend(told.into_iter().map(|it| it.update)),
+            &mut |timed| updates.extend(timed.into_iter().map(|it| it.update)),
             &Cancel::default(),
         )
         .unwrap();

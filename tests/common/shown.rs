@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::program;
 
 /// A command on a page, and the text below it up to the next command.
-pub struct Shown {
+pub struct DocumentedCommand {
     /// The text after `$ `, without the comment after `#`.
     pub command: String,
     /// The expected output. Empty if none is shown.
@@ -55,8 +55,8 @@ pub fn code(page: &str) -> Vec<String> {
 }
 
 /// Returns the commands of a page's `console` blocks, in order.
-pub fn consoles(page: &str) -> Vec<Shown> {
-    let mut shown: Vec<Shown> = Vec::new();
+pub fn consoles(page: &str) -> Vec<DocumentedCommand> {
+    let mut shown: Vec<DocumentedCommand> = Vec::new();
     for block in blocks(page, "console") {
         let before = shown.len();
         for line in block.lines() {
@@ -66,7 +66,7 @@ pub fn consoles(page: &str) -> Vec<Shown> {
                     code.trim_end().parse().unwrap_or_else(|_| panic!("no exit code: {line}"))
                 });
                 let command = command.trim().to_owned();
-                shown.push(Shown { command, answer: String::new(), code });
+                shown.push(DocumentedCommand { command, answer: String::new(), code });
             } else {
                 assert!(shown.len() > before, "a block begins with a command:\n{block}");
                 let last = shown.last_mut().unwrap();

@@ -98,8 +98,8 @@ fn images_named_by_triggers_of_an_external_are_dependencies() {
     assert_eq!(tree.verdict("app"), "fresh");
     tree.write("docker/tool/f", "two");
     assert_eq!(tree.verdict("app"), "waits");
-    let said = tree.build();
-    assert!(said.contains("app: built"), "{said}");
+    let printed = tree.build();
+    assert!(printed.contains("app: built"), "{printed}");
     let text = format!("FROM scratch\nLABEL {TEST_LABEL}={}\nCOPY f /f\n", tree.name.label());
     tree.by_hand(&text, &other, &[], Files::new().and("f", "moved"));
     assert_eq!(tree.verdict("app"), "build");

@@ -99,11 +99,11 @@ fn foreign_images_built_on_an_image_never_replace_it() {
             let is_held =
                 layers::engine::ImageStore::inspect(&tree.docker, &ours.id).unwrap().is_some();
             assert_eq!(verdict, if is_held { "fresh" } else { "build" }, "{foreign} {forgets}");
-            let said = tree.build();
+            let printed = tree.build();
             let now = tree.inspect("base");
-            assert_eq!(now.diff_ids, ours.diff_ids, "{foreign}: {said}");
-            assert_eq!(now.config, ours.config, "{foreign}: {said}");
-            assert_ne!(now.id, theirs.id, "{foreign}: {said}");
+            assert_eq!(now.diff_ids, ours.diff_ids, "{foreign}: {printed}");
+            assert_eq!(now.config, ours.config, "{foreign}: {printed}");
+            assert_ne!(now.id, theirs.id, "{foreign}: {printed}");
             tree.docker(&["image", "rm", &tree.reference("base")]);
         }
         // Under our name, it still does not count as ours.
@@ -132,7 +132,7 @@ fn images_are_built_if_the_engine_has_only_a_foreign_image() {
         assert_eq!(tree.verdict("base"), "build");
         tree.forget();
     }
-    let said = tree.build();
-    assert!(said.contains("base: built"), "{said}");
+    let printed = tree.build();
+    assert!(printed.contains("base: built"), "{printed}");
     assert_eq!(tree.inspect("base").config, ours.config);
 }

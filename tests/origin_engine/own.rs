@@ -135,8 +135,8 @@ fn a_rebuilt_base_with_identical_contents_keeps_its_child_fresh() {
     tree.build();
     let dev = tree.inspect("dev");
     base("ARG NOOP=1\n");
-    let said = tree.build();
-    assert!(said.contains("base: built") && !said.contains("dev: built"), "{said}");
+    let printed = tree.build();
+    assert!(printed.contains("base: built") && !printed.contains("dev: built"), "{printed}");
     // Another machine with the same images.
     tree.forget();
     assert_eq!(tree.verdict("dev"), "fresh");
@@ -152,8 +152,8 @@ fn changing_the_author_of_a_base_rebuilds_its_children() {
     tree.build();
     assert_eq!(tree.inspect("dev").author, "one");
     tree.dockerfile("base", "FROM scratch\nENV A=1\nMAINTAINER two\n");
-    let said = tree.build();
-    assert!(said.contains("dev: built"), "{said}");
+    let printed = tree.build();
+    assert!(printed.contains("dev: built"), "{printed}");
     assert_eq!(tree.inspect("dev").author, "two");
 }
 

@@ -36,12 +36,12 @@ int main(int n, char **v) {
 "#;
 
 /// A file that a process has mapped.
-pub struct Mapped {
+pub struct MappedFile {
     child: Child,
     path: PathBuf,
 }
 
-impl Mapped {
+impl MappedFile {
     fn wait(&mut self) {
         self.child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     }
@@ -60,7 +60,7 @@ impl Mapped {
     }
 }
 
-impl Drop for Mapped {
+impl Drop for MappedFile {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         drop(self.child.wait());
@@ -139,7 +139,7 @@ impl Tree {
     }
 
     /// Maps a file into the memory of a process, which can then change it.
-    pub fn map(&self, path: &str) -> Mapped {
+    pub fn map(&self, path: &str) -> MappedFile {
         let path = self.root.join(path);
         let program = self._directory.path().join("change");
         let source = program.with_extension("c");
@@ -148,7 +148,7 @@ impl Tree {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut command = Command::new(&program);
         command.arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut mapped = Mapped { child: command.spawn().unwrap(), path };
+        let mut mapped = MappedFile { child: command.spawn().unwrap(), path };
         mapped.wait();
         mapped
     }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layers::base::error;
 
-use super::common::faults::{Asked, Fault, Faults};
+use super::common::faults::{Fault, Faults, ReceivedRequest};
 use super::common::registry::{Registry, USER};
 use super::{Client, at, login};
 
@@ -36,17 +36,17 @@ fn passwords_are_sent_only_after_the_registry_requests_them() {
 }
 
 /// A token server that accepts `user:secret`, an identity token, and anonymous users.
-fn answer_for_token(asked: &Asked, count: usize) -> Fault {
-    let form = String::from_utf8_lossy(&asked.body).into_owned();
+fn answer_for_token(request: &ReceivedRequest, count: usize) -> Fault {
+    let form = String::from_utf8_lossy(&request.body).into_owned();
     let basic = format!("Basic {}", STANDARD.encode("user:secret"));
-    let who = match asked.header("authorization") {
+    let who = match request.header("authorization") {
         Some(value) if value == basic => "user",
         Some(_) => return Fault::status(401),
         None if form.ends_with("&refresh_token=id%2Ftoken") => "identity",
-        None if asked.method == "GET" => "nobody",
+        None if request.method == "GET" => "nobody",
         None => return Fault::status(401),
     };
-    let what = if asked.method == "POST" { &form } else { &asked.path };
+    let what = if request.method == "POST" { &form } else { &request.path };
     assert!(what.contains("service=tests"), "{what}");
     let actions = match () {
         () if what.contains("scope=repository%3Aa%2Fb%3Apull%2Cpush") => "push",
@@ -64,16 +64,16 @@ fn with_tokens(
     let tokens = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&tokens);
     let count = AtomicUsize::new(0);
-    let faults = Faults::before(registry.address(), move |asked| {
-        if asked.path.starts_with("/token") {
-            return answer_for_token(asked, count.fetch_add(1, Ordering::SeqCst));
+    let faults = Faults::before(registry.address(), move |request| {
+        if request.path.starts_with("/token") {
+            return answer_for_token(request, count.fetch_add(1, Ordering::SeqCst));
         }
-        let sent = asked.header("authorization").map(str::to_owned);
+        let sent = request.header("authorization").map(str::to_owned);
         kept.lock().unwrap().push(sent.clone().unwrap_or_default());
         if sent.is_some_and(|sent| sent.strip_prefix("Bearer ").is_some_and(&takes)) {
             return Fault::Pass;
         }
-        let host = asked.header("host").unwrap();
+        let host = request.header("host").unwrap();
         let value = format!(r#"Bearer realm="http://{host}/token",service="tests""#);
         Fault::header(401, "WWW-Authenticate", value)
     });
@@ -138,23 +138,23 @@ fn expired_tokens_are_renewed_and_rejected_tokens_are_errors() {
 
 #[test]
 fn credentials_are_sent_only_to_their_own_registry() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let all = Arc::clone(&heard);
-    let elsewhere = Faults::alone(move |asked| {
-        all.lock().unwrap().push(asked.header("authorization").map(str::to_owned));
+    let authorizations = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&authorizations);
+    let elsewhere = Faults::alone(move |request| {
+        all.lock().unwrap().push(request.header("authorization").map(str::to_owned));
         Fault::status(404)
     });
     let target = elsewhere.address().to_owned();
-    let faults = Faults::alone(move |asked| match asked.header("authorization") {
+    let faults = Faults::alone(move |request| match request.header("authorization") {
         Some(_) => Fault::header(307, "Location", format!("http://{target}/v2/")),
         None => Fault::header(401, "WWW-Authenticate", "Basic realm=\"x\""),
     });
     let client = Client::with(&login(faults.address(), USER));
     client.fault(faults.address(), "1");
-    assert_eq!(*heard.lock().unwrap(), [None], "led elsewhere, and nothing was told there");
+    assert_eq!(*authorizations.lock().unwrap(), [None]);
 
     // Nothing is sent unencrypted over the network.
-    let check = |script: fn(&Asked) -> Fault| {
+    let check = |script: fn(&ReceivedRequest) -> Fault| {
         let faults = Faults::alone(script);
         let client = Client::with(&login(faults.address(), USER));
         let error = error::text(&client.fault(faults.address(), "1"));
@@ -178,17 +178,17 @@ fn refused_credentials_are_looked_up_again() {
     let check = |status: u16, with_token: bool| {
         let now = Arc::new(Mutex::new(basic("one")));
         let accepted = Arc::clone(&now);
-        let faults = Faults::before(registry.address(), move |asked| {
-            let sent = asked.header("authorization").unwrap_or_default();
+        let faults = Faults::before(registry.address(), move |request| {
+            let sent = request.header("authorization").unwrap_or_default();
             let accepted = accepted.lock().unwrap();
             let token = format!("Bearer {}", STANDARD.encode(&*accepted));
             let expected = if with_token { &token } else { &*accepted };
-            let realm = format!("realm=\"http://{}/token\"", asked.header("host").unwrap());
+            let realm = format!("realm=\"http://{}/token\"", request.header("host").unwrap());
             match () {
-                () if asked.path.starts_with("/token") && sent == *accepted => {
+                () if request.path.starts_with("/token") && sent == *accepted => {
                     Fault::json(200, &format!(r#"{{"token":"{}"}}"#, &token[7..]))
                 }
-                () if asked.path.starts_with("/token") => Fault::status(status),
+                () if request.path.starts_with("/token") => Fault::status(status),
                 () if sent == expected => Fault::Pass,
                 () if with_token => {
                     Fault::header(401, "WWW-Authenticate", format!("Bearer {realm}"))

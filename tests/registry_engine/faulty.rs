@@ -20,21 +20,22 @@ fn transient_registry_errors_are_retried() {
     let Some(registry) = Registry::start() else { return };
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };
-    let before = Faults::before(registry.address(), |asked| match (asked.count, &*asked.method) {
-        (1, "GET" | "HEAD") => Fault::status(500),
-        (2, "GET") if asked.path.contains("/blobs/") => Fault::CutAfter(10),
-        (1, "PUT") if asked.path.ends_with("/manifests/latest") => {
-            Fault::header(429, "Retry-After", "1")
-        }
-        (2, "HEAD") => Fault::Late(Duration::from_millis(300)),
-        _ => Fault::Pass,
-    });
+    let before =
+        Faults::before(registry.address(), |request| match (request.count, &*request.method) {
+            (1, "GET" | "HEAD") => Fault::status(500),
+            (2, "GET") if request.path.contains("/blobs/") => Fault::CutAfter(10),
+            (1, "PUT") if request.path.ends_with("/manifests/latest") => {
+                Fault::header(429, "Retry-After", "1")
+            }
+            (2, "HEAD") => Fault::Late(Duration::from_millis(300)),
+            _ => Fault::Pass,
+        });
     let (address, tree) = (before.address(), tree());
-    let said = first.build(&tree, address, "--all --push").well();
-    assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
+    let printed = first.build(&tree, address, "--all --push").well();
+    assert_eq!(printed.counts(), "2 built of 2 images", "{}", printed.err);
     assert_eq!(generation(address, &tree).as_deref(), Some("0"));
-    let said = second.build(&tree.clone_of(), address, "--all").well();
-    assert_eq!(said.counts(), "0 built, 2 fresh (in registry) of 2 images", "{}", said.err);
+    let printed = second.build(&tree.clone_of(), address, "--all").well();
+    assert_eq!(printed.counts(), "0 built, 2 fresh (in registry) of 2 images", "{}", printed.err);
 }
 
 #[test]
@@ -44,8 +45,8 @@ fn registry_content_with_a_wrong_digest_is_rejected() {
     let Some(second) = Machine::start_or_skip() else { return };
     let tree = tree();
     for part in ["/manifests/layers-", "/blobs/"] {
-        let lies = Faults::before(registry.address(), move |asked| {
-            match asked.method == "GET" && asked.path.contains(part) {
+        let lies = Faults::before(registry.address(), move |request| {
+            match request.method == "GET" && request.path.contains(part) {
                 true => Fault::Lie,
                 false => Fault::Pass,
             }
@@ -53,11 +54,11 @@ fn registry_content_with_a_wrong_digest_is_rejected() {
         // A name in the registry contains its address, so both machines use the same one.
         first.build(&tree, lies.address(), "--all --push=keys");
         let other = tree.clone_of();
-        let said = second.build(&other, lies.address(), "--all").well();
-        assert_eq!(said.counts(), "2 built of 2 images", "{part}: {}", said.err);
+        let printed = second.build(&other, lies.address(), "--all").well();
+        assert_eq!(printed.counts(), "2 built of 2 images", "{part}: {}", printed.err);
         // What has the key counts as missing. The registry may have other images.
-        let warning = said.err.lines().find(|line| line.starts_with("warning: ")).unwrap();
-        assert!(warning.contains("digest mismatch: expected sha256:"), "{part}: {}", said.err);
+        let warning = printed.err.lines().find(|line| line.starts_with("warning: ")).unwrap();
+        assert!(warning.contains("digest mismatch: expected sha256:"), "{part}: {}", printed.err);
         second.docker(&["image", "rm", "-f", &tree.reference("dev"), &tree.reference("base")]);
     }
 }
@@ -68,13 +69,18 @@ fn an_unreachable_registry_prevents_pushes_but_not_builds() {
     let tree = tree();
     // No process listens on a port that was released.
     let address = Faults::alone(|_| Fault::Close).address().to_owned();
-    let said = machine.build(&tree, &address, "--all --push");
-    assert_eq!(said.code, 4, "{}", said.err);
-    assert!(said.err.contains("hint: "), "{}", said.err);
+    let printed = machine.build(&tree, &address, "--all --push");
+    assert_eq!(printed.code, 4, "{}", printed.err);
+    assert!(printed.err.contains("hint: "), "{}", printed.err);
     assert_eq!(machine.docker(&["images", "-q"]), "", "nothing was begun");
-    let said = machine.build(&tree, &address, "--all").well();
-    assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
-    assert_eq!(said.err.matches("warning: the registry is not used").count(), 1, "{}", said.err);
+    let printed = machine.build(&tree, &address, "--all").well();
+    assert_eq!(printed.counts(), "2 built of 2 images", "{}", printed.err);
+    assert_eq!(
+        printed.err.matches("warning: the registry is not used").count(),
+        1,
+        "{}",
+        printed.err
+    );
 }
 
 #[test]
@@ -83,8 +89,8 @@ fn a_rejected_tag_rolls_back_the_other_tags() {
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = tree();
     let refused = format!("/v2/{}/manifests/latest", tree.repository("dev"));
-    let before = Faults::before(registry.address(), move |asked| {
-        match asked.method == "PUT" && asked.path == refused && asked.count > 1 {
+    let before = Faults::before(registry.address(), move |request| {
+        match request.method == "PUT" && request.path == refused && request.count > 1 {
             true => Fault::json(
                 405,
                 r#"{"errors": [{"code": "UNSUPPORTED", "message": "tags here never move"}]}"#,
@@ -95,11 +101,11 @@ fn a_rejected_tag_rolls_back_the_other_tags() {
     let address = before.address();
     machine.build(&tree, address, "--all --push").well();
     tree.set_generation(1);
-    let said = machine.build(&tree, address, "--all --push");
-    assert_eq!(said.code, 4, "{}", said.err);
-    assert!(said.err.contains("no tags were moved"), "{}", said.err);
-    assert!(said.err.contains("tags here never move"), "{}", said.err);
-    assert_eq!(generation(address, &tree).as_deref(), Some("0"), "{}", said.err);
+    let printed = machine.build(&tree, address, "--all --push");
+    assert_eq!(printed.code, 4, "{}", printed.err);
+    assert!(printed.err.contains("no tags were moved"), "{}", printed.err);
+    assert!(printed.err.contains("tags here never move"), "{}", printed.err);
+    assert_eq!(generation(address, &tree).as_deref(), Some("0"), "{}", printed.err);
 }
 
 #[test]
@@ -113,14 +119,14 @@ fn a_different_image_under_a_key_tag_is_not_used() {
     let tag = format!("layers-{key}");
     assert!(held(address, &tree.repository("base"), &tag).is_some());
     registry.push(&tree.repository("base"), &tag, "somebody else's");
-    let said = second.build(&tree.clone_of(), address, "--all").well();
-    assert!(said.built().contains("base"), "{}", said.err);
+    let printed = second.build(&tree.clone_of(), address, "--all").well();
+    assert!(printed.built().contains("base"), "{}", printed.err);
 }
 
 /// Returns the key of an image, as `why` prints it.
 fn key_of(machine: &Machine, tree: &Tree, registry: &str, image: &str) -> String {
-    let said = machine.layers(tree, registry, &format!("why {image}")).well();
-    said.out.split_once("has its key ").unwrap().1.lines().next().unwrap().to_owned()
+    let printed = machine.layers(tree, registry, &format!("why {image}")).well();
+    printed.out.split_once("has its key ").unwrap().1.lines().next().unwrap().to_owned()
 }
 
 /// Returns the digest of the first layer of an image.
@@ -139,10 +145,10 @@ fn an_image_of_which_the_registry_lost_a_layer_is_built_again() {
     let tree = tree();
     let lost: Arc<Mutex<Option<String>>> = Arc::default();
     let of_proxy = Arc::clone(&lost);
-    let before = Faults::before(registry.address(), move |asked| {
+    let before = Faults::before(registry.address(), move |request| {
         let mut lost = of_proxy.lock().unwrap();
-        let is_lost = |digest: &String| asked.path.replace("%3A", ":").contains(digest.as_str());
-        match asked.method.as_str() {
+        let is_lost = |digest: &String| request.path.replace("%3A", ":").contains(digest.as_str());
+        match request.method.as_str() {
             "GET" | "HEAD" if lost.as_ref().is_some_and(is_lost) => {
                 Fault::json(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#)
             }
@@ -159,16 +165,16 @@ fn an_image_of_which_the_registry_lost_a_layer_is_built_again() {
     *lost.lock().unwrap() = Some(layer_of(&registry, &tree.repository("base")));
     let other = tree.clone_of();
     other.write("docker/dev/file", "changed\n");
-    let said = second.build(&other, address, "--all --push").well();
-    assert!(said.built().contains("base"), "{}", said.err);
-    assert!(said.err.contains("the registry has lost a part of"), "{}", said.err);
+    let printed = second.build(&other, address, "--all --push").well();
+    assert!(printed.built().contains("base"), "{}", printed.err);
+    assert!(printed.err.contains("the registry has lost a part of"), "{}", printed.err);
     assert_eq!(*lost.lock().unwrap(), None, "the layer was uploaded again");
     // Without a push, the image is built for this machine.
     *lost.lock().unwrap() = Some(layer_of(&registry, &tree.repository("base")));
     let third = Machine::start_or_skip().unwrap();
     other.write("docker/dev/file", "changed again\n");
-    let said = third.build(&other, address, "--all").well();
-    assert!(said.built().contains("base"), "{}", said.err);
+    let printed = third.build(&other, address, "--all").well();
+    assert!(printed.built().contains("base"), "{}", printed.err);
 }
 
 #[test]
@@ -183,8 +189,8 @@ fn a_key_whose_name_is_taken_gets_the_next_name() {
     let before = immutable(&registry);
     machine.build(&tree, before.address(), "--all --push").well();
     assert!(held(registry.address(), &repository, &format!("layers-{key}-2")).is_some());
-    let said = machine.build(&tree, before.address(), "--all --push").well();
-    assert!(said.err.contains("0 images pushed"), "{}", said.err);
+    let printed = machine.build(&tree, before.address(), "--all --push").well();
+    assert!(printed.err.contains("0 images pushed"), "{}", printed.err);
 }
 
 #[test]
@@ -192,8 +198,8 @@ fn a_signal_ends_a_run_that_waits_for_a_registry() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     // The key of `dev` is known, and looked up, after `base` was built.
-    let silent = Faults::before(registry.address(), |asked| {
-        match asked.path.contains("/shop-dev/manifests/") {
+    let silent = Faults::before(registry.address(), |request| {
+        match request.path.contains("/shop-dev/manifests/") {
             true => Fault::Late(Duration::from_secs(3600)),
             false => Fault::Pass,
         }
@@ -202,13 +208,13 @@ fn a_signal_ends_a_run_that_waits_for_a_registry() {
     let mut run = machine.command(&tree, silent.address(), "build --all --progress plain");
     let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains(&format!("waiting for `{}` to respond", silent.address())) {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    let mut printed = String::new();
+    while !printed.contains(&format!("waiting for `{}` to respond", silent.address())) {
+        assert!(stderr.read_line(&mut printed).unwrap() > 0, "{printed}");
     }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.unwrap().success());
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(2), "{said}");
-    assert!(said.contains("dev: canceled") && said.contains("1 built"), "{said}");
+    stderr.read_to_string(&mut printed).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2), "{printed}");
+    assert!(printed.contains("dev: canceled") && printed.contains("1 built"), "{printed}");
 }

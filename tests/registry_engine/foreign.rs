@@ -44,8 +44,8 @@ fn foreign_images_under_a_key_or_tag_are_not_used() {
         assert_ne!(held(address, &repository, &under_key).unwrap().id, ours.id);
         let plan = second.layers(&tree, address, "plan").well();
         assert!(!plan.out.contains("base     fresh"), "{}", plan.out);
-        let said = second.build(&tree, address, "--all --push").well();
-        assert!(said.built().contains("base"), "{}", said.err);
+        let printed = second.build(&tree, address, "--all --push").well();
+        assert!(printed.built().contains("base"), "{}", printed.err);
         for tag in [&under_key, "latest"] {
             let now = held(address, &repository, tag).unwrap();
             assert_eq!((now.diff_ids, now.config), (ours.diff_ids.clone(), ours.config.clone()));

@@ -18,9 +18,9 @@ fn tags_stay_consistent_whenever_a_run_is_killed() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     // Moving a tag takes long, so that many runs are killed meanwhile.
-    let before = Faults::before(registry.address(), |asked| {
-        match asked.method == "PUT" && asked.path.ends_with("/manifests/latest") {
-            true => Fault::Late(Duration::from_millis(150 + 70 * (asked.path.len() as u64 % 3))),
+    let before = Faults::before(registry.address(), |request| {
+        match request.method == "PUT" && request.path.ends_with("/manifests/latest") {
+            true => Fault::Late(Duration::from_millis(150 + 70 * (request.path.len() as u64 % 3))),
             false => Fault::Pass,
         }
     });
@@ -73,8 +73,8 @@ fn remaining_tags_are_moved_if_the_process_group_is_killed() {
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("alone", "", &[])]);
     let slow = format!("/v2/{}/manifests/latest", tree.repository("dev"));
     let of_dev = slow.clone();
-    let before = Faults::before(registry.address(), move |asked| {
-        match asked.method == "PUT" && asked.path == slow {
+    let before = Faults::before(registry.address(), move |request| {
+        match request.method == "PUT" && request.path == slow {
             true => Fault::Late(Duration::from_millis(1500)),
             false => Fault::Pass,
         }
@@ -126,7 +126,7 @@ fn check_half_done(machine_dies: bool, records: &str) {
     }
     let before = Faults::before(registry.address(), {
         let slow = format!("/v2/{}/manifests/latest", tree.repository("dev"));
-        move |asked| match asked.method == "PUT" && asked.path == slow && asked.count == 2 {
+        move |request| match request.method == "PUT" && request.path == slow && request.count == 2 {
             true => Fault::Late(Duration::from_secs(3600)),
             false => Fault::Pass,
         }
@@ -137,7 +137,7 @@ fn check_half_done(machine_dies: bool, records: &str) {
     let mut command = machine.command(&tree, &address, "build --all --push --progress quiet");
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let slow = format!("PUT /v2/{}/manifests/latest", tree.repository("dev"));
-    while before.seen().iter().filter(|asked| **asked == slow).count() < 2 {
+    while before.seen().iter().filter(|request| **request == slow).count() < 2 {
         thread::sleep(Duration::from_millis(10));
     }
     if machine_dies {
@@ -147,8 +147,8 @@ fn check_half_done(machine_dies: bool, records: &str) {
     kill_release(&tree);
     assert!(machine_dies || !run.wait().unwrap().success());
     // This run does not include `dev`, whose tag was left behind.
-    let said = machine.build(&tree, &address, "alone --push").well();
-    assert_eq!(generation(&address, &tree).as_deref(), Some("1"), "{}", said.err);
+    let printed = machine.build(&tree, &address, "alone --push").well();
+    assert_eq!(generation(&address, &tree).as_deref(), Some("1"), "{}", printed.err);
     assert_eq!(files_below(&tree.root().join(records)), Vec::<PathBuf>::new());
 }
 

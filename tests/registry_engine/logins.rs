@@ -30,14 +30,14 @@ fn check(registry: &Registry, trust: bool) {
     for machine in [&mut first, &mut second] {
         log_in(machine, directory.path(), address, USER.1);
     }
-    let said = first.build(&tree, address, "--all --push").well();
-    assert!(said.err.contains("2 images pushed, 2 tags moved"), "{}", said.err);
+    let printed = first.build(&tree, address, "--all --push").well();
+    assert!(printed.err.contains("2 images pushed, 2 tags moved"), "{}", printed.err);
     let other = tree.clone_of();
-    let said = second.build(&other, address, "--all").well();
-    assert_eq!(said.counts(), "0 built, 2 fresh (in registry) of 2 images", "{}", said.err);
-    let said = second.build(&other, address, "dev --load").well();
-    assert_eq!(said.counts(), "0 built, 2 fresh (1 in registry) of 2 images", "{}", said.err);
-    for text in [&said.err, &said.out] {
+    let printed = second.build(&other, address, "--all").well();
+    assert_eq!(printed.counts(), "0 built, 2 fresh (in registry) of 2 images", "{}", printed.err);
+    let printed = second.build(&other, address, "dev --load").well();
+    assert_eq!(printed.counts(), "0 built, 2 fresh (1 in registry) of 2 images", "{}", printed.err);
+    for text in [&printed.err, &printed.out] {
         assert!(!text.contains(USER.1), "{text}");
     }
 
@@ -45,17 +45,25 @@ fn check(registry: &Registry, trust: bool) {
     second.variables.remove("DOCKER_CONFIG");
     let anew = tree.clone_of();
     anew.write("docker/base/file", "not in the registry\n");
-    let said = second.build(&anew, address, "--all").well();
-    assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
-    assert_eq!(said.err.matches("warning: ").count(), 1, "{}", said.err);
-    assert!(said.err.contains(&format!("hint: run `docker login {address}`")), "{}", said.err);
+    let printed = second.build(&anew, address, "--all").well();
+    assert_eq!(printed.counts(), "2 built of 2 images", "{}", printed.err);
+    assert_eq!(printed.err.matches("warning: ").count(), 1, "{}", printed.err);
+    assert!(
+        printed.err.contains(&format!("hint: run `docker login {address}`")),
+        "{}",
+        printed.err
+    );
 
     // With a wrong password, no images are found or pushed, and both messages give the reason.
     log_in(&mut second, directory.path(), address, "wrong");
-    let said = second.build(&tree.clone_of(), address, "--all --force --push=keys");
-    assert_eq!(said.code, 4, "{}", said.err);
-    assert!(said.err.contains(&format!("hint: run `docker login {address}`")), "{}", said.err);
-    assert!(!said.err.contains("wrong"), "{}", said.err);
+    let printed = second.build(&tree.clone_of(), address, "--all --force --push=keys");
+    assert_eq!(printed.code, 4, "{}", printed.err);
+    assert!(
+        printed.err.contains(&format!("hint: run `docker login {address}`")),
+        "{}",
+        printed.err
+    );
+    assert!(!printed.err.contains("wrong"), "{}", printed.err);
 }
 
 #[test]

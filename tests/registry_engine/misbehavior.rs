@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use layers::base::parallel;
 
-use crate::common::faults::{Asked, Fault, Faults};
+use crate::common::faults::{Fault, Faults, ReceivedRequest};
 use crate::common::registry::Registry;
 use crate::expect;
 use crate::world::{Machine, Tree};
@@ -36,29 +36,29 @@ struct Case {
     name: &'static str,
     commands: &'static [&'static str],
     limit: u64,
-    script: fn(&Asked) -> Fault,
+    script: fn(&ReceivedRequest) -> Fault,
 }
 
-fn case(name: &'static str, limit: u64, script: fn(&Asked) -> Fault) -> Case {
+fn case(name: &'static str, limit: u64, script: fn(&ReceivedRequest) -> Fault) -> Case {
     Case { name, commands: ALL, limit, script }
 }
 
-fn of_push(name: &'static str, limit: u64, script: fn(&Asked) -> Fault) -> Case {
+fn of_push(name: &'static str, limit: u64, script: fn(&ReceivedRequest) -> Fault) -> Case {
     Case { name, commands: PUSH, limit, script }
 }
 
 /// Applies a fault to requests with a method and a part of the path.
-fn only(asked: &Asked, method: &str, part: &str, fault: Fault) -> Fault {
-    if asked.method == method && asked.path.contains(part) { fault } else { Fault::Pass }
+fn only(request: &ReceivedRequest, method: &str, part: &str, fault: Fault) -> Fault {
+    if request.method == method && request.path.contains(part) { fault } else { Fault::Pass }
 }
 
-fn is_reading(asked: &Asked) -> bool {
-    ["GET", "HEAD"].contains(&&*asked.method) && asked.path.contains("/manifests/")
+fn is_reading(request: &ReceivedRequest) -> bool {
+    ["GET", "HEAD"].contains(&&*request.method) && request.path.contains("/manifests/")
 }
 
 /// Applies a fault to requests for manifests.
-fn manifests(asked: &Asked, fault: Fault) -> Fault {
-    if is_reading(asked) { fault } else { Fault::Pass }
+fn manifests(request: &ReceivedRequest, fault: Fault) -> Fault {
+    if is_reading(request) { fault } else { Fault::Pass }
 }
 
 fn body(status: u16, media_type: &str, text: &str) -> Fault {
@@ -70,8 +70,8 @@ fn error(status: u16, code: &str) -> Fault {
     Fault::json(status, &format!(r#"{{"errors":[{{"code":"{code}","message":"not now"}}]}}"#))
 }
 
-fn challenge(asked: &Asked) -> String {
-    let host = asked.header("host").unwrap();
+fn challenge(request: &ReceivedRequest) -> String {
+    let host = request.header("host").unwrap();
     format!(r#"Bearer realm="http://{host}/token",service="x""#)
 }
 
@@ -284,8 +284,8 @@ fn on_external(setting: &Setting<'_>, address: &str) -> Tree {
 fn row(setting: &Setting<'_>, case: &Case, name: &str) -> String {
     let is_active = Arc::new(AtomicBool::new(false));
     let (active, script) = (Arc::clone(&is_active), case.script);
-    let faults = Faults::before(setting.registry, move |asked| {
-        if active.load(Ordering::SeqCst) { script(asked) } else { Fault::Pass }
+    let faults = Faults::before(setting.registry, move |request| {
+        if active.load(Ordering::SeqCst) { script(request) } else { Fault::Pass }
     });
     let address = faults.address();
     let of_two = || Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);

@@ -5,12 +5,12 @@ use crate::world::{Machine, Tree, generation, held};
 
 /// Returns the commands of a pipeline in the order of its jobs.
 fn commands(machine: &Machine, tree: &Tree, registry: &str, words: &str) -> Vec<String> {
-    let said = machine.layers(tree, registry, words).well();
+    let printed = machine.layers(tree, registry, words).well();
     let of_layers = |line: &str| {
         let (_, command) = line.split_once("layers build ")?;
         Some(format!("build {}", command.trim_end_matches(['"', ' '])))
     };
-    said.out.lines().filter_map(of_layers).collect()
+    printed.out.lines().filter_map(of_layers).collect()
 }
 
 #[test]
@@ -38,15 +38,15 @@ fn jobs_build_on_new_machines_and_the_last_job_moves_the_tags() {
             }
             let checkout = tree.clone_of();
             let words = command.replace("build ", "build --progress plain ");
-            let said = machine.layers(&checkout, address, &words).well();
+            let printed = machine.layers(&checkout, address, &words).well();
             let image = command.split(' ').nth(1).unwrap();
-            assert_eq!(said.built().into_iter().collect::<Vec<_>>(), [image], "{}", said.err);
+            assert_eq!(printed.built().into_iter().collect::<Vec<_>>(), [image], "{}", printed.err);
         }
         let latest = held(address, &tree.repository("base"), "latest");
         assert_eq!(latest.is_some(), generation_now > 0, "no job but the last moves a tag");
         let words = last.replace("build ", "build --progress plain ");
-        let said = machine.layers(&tree.clone_of(), address, &words).well();
-        assert!(said.built().is_empty(), "{}", said.err);
+        let printed = machine.layers(&tree.clone_of(), address, &words).well();
+        assert!(printed.built().is_empty(), "{}", printed.err);
         assert_eq!(generation(address, &tree), Some(generation_now.to_string()));
     }
 }

@@ -109,25 +109,29 @@ fn images_with_push_disabled_get_no_tags() {
     let config = std::fs::read_to_string(tree.root().join("layers.toml")).unwrap();
     let unpublished = "[image.base]\npush = false\n[image.agent]\npush = false\n";
     tree.write("layers.toml", &format!("{config}{unpublished}"));
-    let said = machine.build(&tree, address, "--all --push").well();
-    assert!(said.err.contains("2 images pushed, 1 tag moved in the registry"), "{}", said.err);
+    let printed = machine.build(&tree, address, "--all --push").well();
+    assert!(
+        printed.err.contains("2 images pushed, 1 tag moved in the registry"),
+        "{}",
+        printed.err
+    );
     check_tags(address, &tree, "base", &[]);
     check_tags(address, &tree, "agent", &[]);
     check_tags(address, &tree, "dev", &["latest"]);
     // Another machine needs the key of `base`, but nothing needs `agent`.
     let other = Machine::start_or_skip().unwrap();
-    let said = other.build(&tree, address, "--all").well();
-    assert_eq!(said.built(), ["agent".to_owned()].into(), "{}", said.err);
+    let printed = other.build(&tree, address, "--all").well();
+    assert_eq!(printed.built(), ["agent".to_owned()].into(), "{}", printed.err);
 }
 
 /// A registry whose tags are immutable: a second push to a tag is rejected.
 pub fn immutable(registry: &Registry) -> Faults {
     let target = registry.address().to_owned();
-    Faults::before(registry.address(), move |asked| {
-        let is_tag = asked.path.contains("/manifests/") && !asked.path.contains("sha256:");
-        if asked.method == "PUT" && is_tag {
-            let (head, found) = ask(&target, "GET", &asked.path, "", b"");
-            if head.starts_with("HTTP/1.1 200") && found != asked.body {
+    Faults::before(registry.address(), move |request| {
+        let is_tag = request.path.contains("/manifests/") && !request.path.contains("sha256:");
+        if request.method == "PUT" && is_tag {
+            let (head, found) = ask(&target, "GET", &request.path, "", b"");
+            if head.starts_with("HTTP/1.1 200") && found != request.body {
                 let text = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag is immutable."}]}"#;
                 return Fault::json(400, text);
             }
@@ -153,9 +157,9 @@ fn a_second_release_to_immutable_tags_succeeds() {
     commit(&tree);
     push("--tag 1.1").well();
     tree.write("docker/dev/file", "changed again\n");
-    let said = push("--tag 1.1");
-    assert_eq!(said.code, 4, "{}", said.err);
-    assert!(said.err.contains("The image tag is immutable."), "{}", said.err);
+    let printed = push("--tag 1.1");
+    assert_eq!(printed.code, 4, "{}", printed.err);
+    assert!(printed.err.contains("The image tag is immutable."), "{}", printed.err);
 }
 
 /// Runs a release of `older`, and `during` while its images have been pushed, but its tags are not moved yet.
@@ -168,8 +172,8 @@ fn race(
 ) -> (i32, String) {
     let (waits, goes_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (reached, released) = (Arc::clone(&waits), Arc::clone(&goes_on));
-    let before = Faults::before(registry.address(), move |asked| {
-        if asked.method == "PUT" && asked.path.contains("/manifests/layers-") {
+    let before = Faults::before(registry.address(), move |request| {
+        if request.method == "PUT" && request.path.contains("/manifests/layers-") {
             reached.store(true, Ordering::SeqCst);
             while !released.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(10));
@@ -184,8 +188,8 @@ fn race(
         }
         during();
         goes_on.store(true, Ordering::SeqCst);
-        let said = run.join().unwrap();
-        (said.code, said.err)
+        let printed = run.join().unwrap();
+        (printed.code, printed.err)
     })
 }
 
@@ -232,12 +236,12 @@ fn an_older_pipeline_that_ends_last_does_not_move_tags_back() {
     let Some(pipelines) = Pipelines::start(2) else { return };
     let Pipelines { registry, machine, older, newer, newest } = &pipelines;
     let address = registry.address();
-    let (code, said) = race(older, machine, registry, || {
+    let (code, printed) = race(older, machine, registry, || {
         machine.build(newer, address, "--all --push").well();
     });
-    assert_eq!(code, 4, "{said}");
+    assert_eq!(code, 4, "{printed}");
     let expected = format!("was moved by the newer commit {} during this run", &newest[..12]);
-    assert!(said.contains(&expected), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
     assert_eq!(generation_of(address, newer, "dev"), "2");
 }
 
@@ -246,10 +250,10 @@ fn a_newer_pipeline_that_ends_last_moves_the_tags() {
     let Some(pipelines) = Pipelines::start(2) else { return };
     let Pipelines { registry, machine, older, newer, .. } = &pipelines;
     let address = registry.address();
-    let (code, said) = race(newer, machine, registry, || {
+    let (code, printed) = race(newer, machine, registry, || {
         machine.build(older, address, "--all --push").well();
     });
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, 0, "{printed}");
     assert_eq!(generation_of(address, newer, "dev"), "2");
 }
 
@@ -259,10 +263,10 @@ fn an_older_pipeline_does_not_undo_a_revert() {
     let Some(pipelines) = Pipelines::start(0) else { return };
     let Pipelines { registry, machine, older, newer, .. } = &pipelines;
     let address = registry.address();
-    let (code, said) = race(older, machine, registry, || {
+    let (code, printed) = race(older, machine, registry, || {
         machine.build(newer, address, "--all --push").well();
     });
-    assert_eq!(code, 4, "{said}");
+    assert_eq!(code, 4, "{printed}");
     assert_eq!(generation_of(address, newer, "dev"), "0");
 }
 
@@ -273,12 +277,12 @@ fn tags_moved_by_an_unknown_commit_need_an_explicit_option() {
     tree.set_generation(1);
     let stranger = tree.clone_of();
     stranger.set_generation(2);
-    let (code, said) = race(&tree, &machine, &registry, || {
+    let (code, printed) = race(&tree, &machine, &registry, || {
         machine.build(&stranger, address, "--all --push").well();
     });
-    assert_eq!(code, 4, "{said}");
-    assert!(said.contains("was moved during this run, and its commit is unknown"), "{said}");
-    assert!(said.contains("--force-tags"), "{said}");
+    assert_eq!(code, 4, "{printed}");
+    assert!(printed.contains("was moved during this run, and its commit is unknown"), "{printed}");
+    assert!(printed.contains("--force-tags"), "{printed}");
     assert_eq!(generation_of(address, &tree, "dev"), "2");
     machine.build(&tree, address, "--all --push --force-tags").well();
     assert_eq!(generation_of(address, &tree, "dev"), "1");
@@ -294,10 +298,10 @@ fn check_rejected(removes: bool) {
     let of_base = format!("/v2/{base}/manifests/latest");
     let deletion = format!("DELETE {of_base}");
     let removed = AtomicBool::new(false);
-    let before = Faults::before(registry.address(), move |asked| {
-        let is_tag_of_dev = asked.path == format!("/v2/{dev}/manifests/latest");
-        let is_tag_of_base = asked.path == of_base;
-        match asked.method.as_str() {
+    let before = Faults::before(registry.address(), move |request| {
+        let is_tag_of_dev = request.path == format!("/v2/{dev}/manifests/latest");
+        let is_tag_of_base = request.path == of_base;
+        match request.method.as_str() {
             "PUT" if is_tag_of_dev => Fault::json(403, r#"{"errors":[{"code":"DENIED"}]}"#),
             "DELETE" if removes && is_tag_of_base => {
                 removed.store(true, Ordering::SeqCst);
@@ -309,10 +313,10 @@ fn check_rejected(removes: bool) {
             _ => Fault::Pass,
         }
     });
-    let said = machine.build(&tree, before.address(), "--all --push");
-    assert_eq!(said.code, 4, "{}", said.err);
-    let named = said.err.contains("these tags are new and could not be removed");
-    assert_eq!(named, !removes, "{}", said.err);
+    let printed = machine.build(&tree, before.address(), "--all --push");
+    assert_eq!(printed.code, 4, "{}", printed.err);
+    let named = printed.err.contains("these tags are new and could not be removed");
+    assert_eq!(named, !removes, "{}", printed.err);
     assert!(before.seen().contains(&deletion), "{:?}", before.seen());
 }
 
@@ -339,9 +343,9 @@ fn tags_move_even_if_the_moves_cannot_be_recorded() {
         std::fs::write(tree.root().join(name), "").unwrap();
     }
     machine.variables.insert("TMPDIR", temporary.path().into());
-    let said = machine.build(&tree, registry.address(), "--all --push").well();
-    assert_eq!(said.err.matches("warning: the moves of tags can't be recorded: ").count(), 1);
-    assert!(said.err.contains("1 tag moved in the registry"), "{}", said.err);
+    let printed = machine.build(&tree, registry.address(), "--all --push").well();
+    assert_eq!(printed.err.matches("warning: the moves of tags can't be recorded: ").count(), 1);
+    assert!(printed.err.contains("1 tag moved in the registry"), "{}", printed.err);
     check_tags(registry.address(), &tree, "base", &["latest"]);
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::faults::{Fault, Faults};
 use crate::common::registry::Registry;
-use crate::world::{Machine, Said, Tree, generation, held};
+use crate::world::{Machine, RunOutput, Tree, generation, held};
 
 /// 30 images: four on `base`, twenty on those, one that copies from both kinds, four standalone ones.
 fn thirty() -> Tree {
@@ -35,15 +35,19 @@ fn images_built_on_one_machine_are_not_rebuilt_on_another() {
     let before = Faults::before(registry.address(), |_| Fault::Pass);
     let address = before.address().to_owned();
     let tree = thirty();
-    let said = first.build(&tree, &address, "--all --push").well();
-    assert_eq!(said.counts(), "30 built of 30 images", "{}", said.err);
-    assert!(said.err.contains("30 images pushed, 30 tags moved in the registry"), "{}", said.err);
+    let printed = first.build(&tree, &address, "--all --push").well();
+    assert_eq!(printed.counts(), "30 built of 30 images", "{}", printed.err);
+    assert!(
+        printed.err.contains("30 images pushed, 30 tags moved in the registry"),
+        "{}",
+        printed.err
+    );
     assert_eq!(generation(&address, &tree).as_deref(), Some("0"));
 
     let other = tree.clone_of();
     before.forget();
-    let said = second.build(&other, &address, "--all").well();
-    assert_eq!(said.counts(), "0 built, 30 fresh (in registry) of 30 images", "{}", said.err);
+    let printed = second.build(&other, &address, "--all").well();
+    assert_eq!(printed.counts(), "0 built, 30 fresh (in registry) of 30 images", "{}", printed.err);
     let seen = before.seen();
     assert!(seen.len() <= 3 * 30, "{} questions: {seen:#?}", seen.len());
     assert_eq!(second.docker(&["images", "-q"]), "", "nothing was fetched");
@@ -52,16 +56,21 @@ fn images_built_on_one_machine_are_not_rebuilt_on_another() {
 
     // Only dependents of base are built after a change to it.
     other.write("docker/base/file", "another base\n");
-    let said = second.build(&other, &address, "--all --push").well();
-    assert_eq!(said.counts(), "26 built, 4 fresh (in registry) of 30 images", "{}", said.err);
+    let printed = second.build(&other, &address, "--all --push").well();
+    assert_eq!(printed.counts(), "26 built, 4 fresh (in registry) of 30 images", "{}", printed.err);
     let alone: BTreeSet<String> = names(&["alone0", "alone1", "alone2", "alone3"]);
-    assert!(said.built().is_disjoint(&alone), "{:?}", said.built());
-    assert!(said.err.contains("26 tags moved in the registry, 4 unchanged"), "{}", said.err);
+    assert!(printed.built().is_disjoint(&alone), "{:?}", printed.built());
+    assert!(printed.err.contains("26 tags moved in the registry, 4 unchanged"), "{}", printed.err);
 
     // The first machine has the old images in its engine, and finds the new ones in the registry.
     tree.write("docker/base/file", "another base\n");
-    let said = first.build(&tree, &address, "--all").well();
-    assert_eq!(said.counts(), "0 built, 30 fresh (26 in registry) of 30 images", "{}", said.err);
+    let printed = first.build(&tree, &address, "--all").well();
+    assert_eq!(
+        printed.counts(),
+        "0 built, 30 fresh (26 in registry) of 30 images",
+        "{}",
+        printed.err
+    );
 }
 
 #[test]
@@ -75,18 +84,18 @@ fn images_are_pulled_only_if_built_upon_or_if_load_is_given() {
     assert_eq!(held(address, &tree.repository("base"), "latest"), None, "no tag was moved");
     let tree = tree.clone_of();
     tree.write("docker/dev/file", "changed\n");
-    let said = second.build(&tree, address, "--all").well();
-    assert_eq!(said.counts(), "1 built, 2 fresh (in registry) of 3 images", "{}", said.err);
-    assert_eq!(said.built(), names(&["dev"]));
-    let pulled = said.err.lines().filter(|line| line.contains("pulled")).count();
-    assert_eq!(pulled, 1, "{}", said.err);
+    let printed = second.build(&tree, address, "--all").well();
+    assert_eq!(printed.counts(), "1 built, 2 fresh (in registry) of 3 images", "{}", printed.err);
+    assert_eq!(printed.built(), names(&["dev"]));
+    let pulled = printed.err.lines().filter(|line| line.contains("pulled")).count();
+    assert_eq!(pulled, 1, "{}", printed.err);
     let on_base = second.layers_of(&tree.reference("dev"));
     assert_eq!(on_base[..1], second.layers_of(&tree.reference("base")));
     // From then on, pulled images count as images in the engine.
-    let said = second.build(&tree, address, "--all").well();
-    assert_eq!(said.counts(), "0 built, 3 fresh (1 in registry) of 3 images", "{}", said.err);
-    let said = second.build(&tree, address, "other --load").well();
-    assert_eq!(said.counts(), "0 built, 2 fresh of 2 images", "{}", said.err);
+    let printed = second.build(&tree, address, "--all").well();
+    assert_eq!(printed.counts(), "0 built, 3 fresh (1 in registry) of 3 images", "{}", printed.err);
+    let printed = second.build(&tree, address, "other --load").well();
+    assert_eq!(printed.counts(), "0 built, 2 fresh of 2 images", "{}", printed.err);
     assert_eq!(second.layers_of(&tree.reference("other")).len(), 2);
 }
 
@@ -111,16 +120,16 @@ fn a_branch_never_builds_on_the_base_of_another() {
     // The engine has main's images under the names in the branch's Dockerfiles.
     machine.build(&main, address, "--all --load").well();
     assert_eq!(machine.layers_of(&main.reference("base")), bases[0]);
-    let said = machine.build(&branch, address, "--all --push=keys").well();
-    assert_eq!(said.built(), names(&["dev", "end"]), "{}", said.err);
+    let printed = machine.build(&branch, address, "--all --push=keys").well();
+    assert_eq!(printed.built(), names(&["dev", "end"]), "{}", printed.err);
     let check = |machine: &Machine, tree: &Tree, base: &Vec<String>| {
         assert_eq!(machine.layers_of(&tree.reference("dev"))[..1], base[..]);
         assert_eq!(machine.layers_of(&tree.reference("end"))[..1], base[..]);
     };
     check(&machine, &branch, &bases[1]);
     // And back again, without building. If the engine has removed images without names, all are pulled.
-    let said = machine.build(&main, address, "--all --load").well();
-    assert_eq!(said.counts(), "0 built, 3 fresh of 3 images", "{}", said.err);
+    let printed = machine.build(&main, address, "--all --load").well();
+    assert_eq!(printed.counts(), "0 built, 3 fresh of 3 images", "{}", printed.err);
     check(&machine, &main, &bases[0]);
     assert_eq!(generation(address, &main).as_deref(), Some("0"));
     let latest = held(address, &main.repository("base"), "latest").unwrap();
@@ -139,7 +148,7 @@ fn concurrent_branches_on_one_engine_use_their_own_bases() {
         tree.write("docker/base/file", &format!("base {number}\n"));
     }
     for round in 0..5 {
-        let said: Vec<Said> = std::thread::scope(|scope| {
+        let printed: Vec<RunOutput> = std::thread::scope(|scope| {
             let build = |tree| machine.build(tree, address, "--all --push=keys --retries 3");
             let builds: Vec<_> = trees
                 .iter()
@@ -150,14 +159,14 @@ fn concurrent_branches_on_one_engine_use_their_own_bases() {
                 .collect();
             builds.into_iter().map(|it| it.join().unwrap()).collect()
         });
-        for (said, tree) in said.iter().zip(&trees) {
+        for (printed, tree) in printed.iter().zip(&trees) {
             // A run that lost its base to the other one reports that. The pushed images are right in any
             // case. With named contexts, parents have unique names, and no base is lost.
-            if said.code != 0 && !machine.knows_contexts() {
-                assert!(said.err.contains("moved to another image"), "{}", said.err);
+            if printed.code != 0 && !machine.knows_contexts() {
+                assert!(printed.err.contains("moved to another image"), "{}", printed.err);
                 continue;
             }
-            assert_eq!(said.code, 0, "{}", said.err);
+            assert_eq!(printed.code, 0, "{}", printed.err);
             let key = |image: &str| key_of(&machine, tree, address, image);
             let found = |image: &str| {
                 held(address, &tree.repository(image), &format!("layers-{}", key(image))).unwrap()
@@ -168,8 +177,8 @@ fn concurrent_branches_on_one_engine_use_their_own_bases() {
 }
 
 fn key_of(machine: &Machine, tree: &Tree, address: &str, image: &str) -> String {
-    let said = machine.layers(tree, address, &format!("why {image}")).well();
-    let (_, rest) = said.out.split_once("has its key ").unwrap();
+    let printed = machine.layers(tree, address, &format!("why {image}")).well();
+    let (_, rest) = printed.out.split_once("has its key ").unwrap();
     rest.lines().next().unwrap().to_owned()
 }
 
@@ -182,9 +191,13 @@ fn no_tags_are_moved_if_an_image_fails() {
     machine.build(&tree, address, "--all --push").well();
     tree.set_generation(1);
     tree.write("docker/dev/Dockerfile", &format!("FROM {}\nCOPY gone /\n", tree.reference("base")));
-    let said = machine.build(&tree, address, "--all --push --keep-going");
-    assert_eq!(said.code, 1, "{}", said.err);
-    assert!(said.err.contains("2 images pushed, no tags moved in the registry"), "{}", said.err);
+    let printed = machine.build(&tree, address, "--all --push --keep-going");
+    assert_eq!(printed.code, 1, "{}", printed.err);
+    assert!(
+        printed.err.contains("2 images pushed, no tags moved in the registry"),
+        "{}",
+        printed.err
+    );
     let of = |image: &str| held(address, &tree.repository(image), "latest").unwrap();
     for image in ["base", "dev", "other"] {
         assert_eq!(of(image).config["Labels"]["generation"], "0", "{image}");
@@ -194,13 +207,17 @@ fn no_tags_are_moved_if_an_image_fails() {
         "docker/dev/Dockerfile",
         &format!("FROM {}\nCOPY file /dev\nLABEL generation=1\n", tree.reference("base")),
     );
-    let said = machine.build(&tree, address, "--all --push --tag v1 --tag latest").well();
-    assert_eq!(said.built(), names(&["dev"]), "{}", said.err);
-    assert!(said.err.contains("1 image pushed, 6 tags moved in the registry"), "{}", said.err);
+    let printed = machine.build(&tree, address, "--all --push --tag v1 --tag latest").well();
+    assert_eq!(printed.built(), names(&["dev"]), "{}", printed.err);
+    assert!(
+        printed.err.contains("1 image pushed, 6 tags moved in the registry"),
+        "{}",
+        printed.err
+    );
     assert_eq!(generation(address, &tree).as_deref(), Some("1"));
     assert!(held(address, &tree.repository("other"), "v1").is_some());
-    let said = machine.build(&tree, address, "--all --push --tag v1 --tag latest").well();
-    assert!(said.err.contains("6 tags already up to date in the registry"), "{}", said.err);
+    let printed = machine.build(&tree, address, "--all --push --tag v1 --tag latest").well();
+    assert!(printed.err.contains("6 tags already up to date in the registry"), "{}", printed.err);
 }
 
 #[test]
@@ -213,18 +230,18 @@ fn registry_and_push_can_be_set_in_layers_toml() {
         tree.write("layers.toml", &format!("registry = \"{address}\"\n{settings}\n{config}"));
         let mut command = machine.command(&tree, "", words);
         let output = command.env_remove("LAYERS_REGISTRY").output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{said}");
-        said
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{printed}");
+        printed
     };
-    let said = build("", "build --all --progress quiet");
-    assert!(!said.contains("pushed"), "{said}");
-    let said = build("push = true", "build --all --progress quiet --push=no");
-    assert!(!said.contains("pushed"), "{said}");
-    let said = build("push = \"keys\"", "build --all --progress quiet");
-    assert!(said.ends_with("\n1 image pushed\n"), "{said}");
+    let printed = build("", "build --all --progress quiet");
+    assert!(!printed.contains("pushed"), "{printed}");
+    let printed = build("push = true", "build --all --progress quiet --push=no");
+    assert!(!printed.contains("pushed"), "{printed}");
+    let printed = build("push = \"keys\"", "build --all --progress quiet");
+    assert!(printed.ends_with("\n1 image pushed\n"), "{printed}");
     assert_eq!(held(address, &tree.repository("base"), "latest"), None);
-    let said = build("push = true", "build --all --progress quiet");
-    assert!(said.ends_with("\n0 images pushed, 1 tag moved in the registry\n"), "{said}");
+    let printed = build("push = true", "build --all --progress quiet");
+    assert!(printed.ends_with("\n0 images pushed, 1 tag moved in the registry\n"), "{printed}");
     assert!(held(address, &tree.repository("base"), "latest").is_some());
 }

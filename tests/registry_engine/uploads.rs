@@ -27,8 +27,8 @@ fn uploads(seen: &[String]) -> BTreeMap<String, usize> {
 fn check_uploads(tree: &Tree, machine: &Machine, registry: &Registry, images: usize) {
     let before = Faults::before(registry.address(), |_| Fault::Pass);
     machine.build(tree, before.address(), "--all").well();
-    let said = machine.build(tree, before.address(), "--all --push --push-jobs 8").well();
-    assert!(said.err.contains(&format!("{images} images pushed")), "{}", said.err);
+    let printed = machine.build(tree, before.address(), "--all --push --push-jobs 8").well();
+    assert!(printed.err.contains(&format!("{images} images pushed")), "{}", printed.err);
     let uploads = uploads(&before.seen());
     assert!(!uploads.is_empty(), "{:?}", before.seen());
     let repeated: Vec<_> = uploads.iter().filter(|(_, count)| **count > 1).collect();
@@ -62,13 +62,13 @@ fn layers_of_parents_in_the_registry_are_uploaded_once() {
     let tree = Tree::new(&[("base", "", &[]), ("one", "base", &[]), ("two", "base", &[])]);
     tree.write("docker/base/file", &noise(4_000_000));
     // containerd's store reports what was sent a few times per second.
-    let slow = Faults::before(registry.address(), |asked| match asked.method.as_str() {
+    let slow = Faults::before(registry.address(), |request| match request.method.as_str() {
         "PUT" => Fault::Late(Duration::from_secs(1)),
         _ => Fault::Pass,
     });
     // Afterward, the engine does not know that the registry has the image: it has another address.
-    let said = machine.layers(&tree, slow.address(), "build base --push=keys --progress json");
-    let events = said.out.lines().map(|line| serde_json::from_str(line).unwrap());
+    let printed = machine.layers(&tree, slow.address(), "build base --push=keys --progress json");
+    let events = printed.out.lines().map(|line| serde_json::from_str(line).unwrap());
     let is_progress = |event: &serde_json::Value| event["event"] == "push-progress";
     let progress: Vec<serde_json::Value> = events.filter(is_progress).collect();
     let last = progress.last().expect("the progress of the upload");
@@ -102,8 +102,8 @@ fn a_registry_that_limits_requests_is_given_time() {
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
     let first: Mutex<Option<Instant>> = Mutex::default();
-    let before = Faults::before(registry.address(), move |asked| {
-        if asked.method == "POST" && asked.path.contains("/blobs/uploads/") {
+    let before = Faults::before(registry.address(), move |request| {
+        if request.method == "POST" && request.path.contains("/blobs/uploads/") {
             let since = *first.lock().unwrap().get_or_insert_with(Instant::now);
             if since.elapsed() < Duration::from_secs(7) {
                 let text = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#;

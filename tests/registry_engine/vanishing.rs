@@ -22,9 +22,9 @@ fn build_with(
     let mut command = machine.command(tree, address, &format!("build --progress plain {words}"));
     let host = format!("unix://{}", between.socket().display());
     let output = command.env("DOCKER_HOST", host).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    said
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    printed
 }
 
 /// Returns a machine and a repository of which it has built `base`.
@@ -79,8 +79,8 @@ fn a_rejected_run_leaves_no_temporary_names() {
     );
     let text = fs::read_to_string(tree.root().join("docker/dev/Dockerfile")).unwrap();
     tree.write("docker/dev/Dockerfile", &format!("{text}RUN --mount=type=secret,id=host true\n"));
-    let said = machine.build(&tree, registry.address(), "--all --push=no");
-    assert_eq!(said.code, 2, "{}", said.err);
+    let printed = machine.build(&tree, registry.address(), "--all --push=no");
+    assert_eq!(printed.code, 2, "{}", printed.err);
     let names = machine.docker(&["image", "ls", "--format", "{{.Repository}}"]);
     assert!(!names.contains("layers.invalid"), "{names}");
 }
@@ -95,9 +95,9 @@ fn a_fresh_parent_removed_during_the_run_is_rebuilt() {
     }
     let docker = engine_at(machine.daemon.socket());
     let world = (&machine, &tree, registry.address());
-    let said = build_with(world, "--all --push=no", "/tag?repo=layers.invalid", move || {
+    let printed = build_with(world, "--all --push=no", "/tag?repo=layers.invalid", move || {
         docker.remove(&base).unwrap();
     });
-    assert!(said.contains("2 built of 2 images"), "{said}");
+    assert!(printed.contains("2 built of 2 images"), "{printed}");
     assert_eq!(machine.layers_of(&tree.reference("dev")).len(), 2);
 }

@@ -13,7 +13,7 @@ use crate::common::daemon::Daemon;
 use crate::common::program::{self, output_of};
 
 /// An image of the repository: its name, its `FROM`, and its `COPY --from`.
-pub type Described<'a> = (&'a str, &'a str, &'a [&'a str]);
+pub type ImageSpec<'a> = (&'a str, &'a str, &'a [&'a str]);
 
 /// The user's state directory, relative to a checkout.
 pub const STATE_HOME: &str = ".state-home";
@@ -27,7 +27,7 @@ pub struct Tree {
 impl Tree {
     /// Creates images that are based on each other; `""` is `scratch`. Each one has a file and a label with
     /// its generation.
-    pub fn new(images: &[Described<'_>]) -> Tree {
+    pub fn new(images: &[ImageSpec<'_>]) -> Tree {
         let random = RandomState::new().hash_one(std::process::id());
         let namespace = format!("lt{random:016x}");
         let tree = Tree { directory: tempfile::tempdir().unwrap(), namespace };
@@ -105,13 +105,13 @@ impl Tree {
 }
 
 /// The output and the exit code of a run.
-pub struct Said {
+pub struct RunOutput {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-impl Said {
+impl RunOutput {
     /// Returns the line with the counts.
     #[track_caller]
     pub fn counts(&self) -> &str {
@@ -129,7 +129,7 @@ impl Said {
     }
 
     #[track_caller]
-    pub fn well(self) -> Said {
+    pub fn well(self) -> RunOutput {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
         self
     }
@@ -159,17 +159,17 @@ impl Machine {
         command
     }
 
-    pub fn layers(&self, tree: &Tree, registry: &str, words: &str) -> Said {
+    pub fn layers(&self, tree: &Tree, registry: &str, words: &str) -> RunOutput {
         let output = self.command(tree, registry, words).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said {
+        RunOutput {
             code: output.status.code().unwrap_or(-1),
             out: text(output.stdout),
             err: text(output.stderr),
         }
     }
 
-    pub fn build(&self, tree: &Tree, registry: &str, words: &str) -> Said {
+    pub fn build(&self, tree: &Tree, registry: &str, words: &str) -> RunOutput {
         self.layers(tree, registry, &format!("build --progress plain {words}"))
     }
 
@@ -186,8 +186,9 @@ impl Machine {
 
     /// Returns the layers of an image in the store.
     pub fn layers_of(&self, reference: &str) -> Vec<String> {
-        let said = self.docker(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", reference]);
-        serde_json::from_str(&said).unwrap()
+        let printed =
+            self.docker(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", reference]);
+        serde_json::from_str(&printed).unwrap()
     }
 }
 
@@ -233,9 +234,9 @@ pub fn kill_release(tree: &Tree) {
 fn releasing(tree: &Tree) -> Option<String> {
     let directory = tree.root();
     let moves_here = |path: &PathBuf| {
-        let said = fs::read(path.join("cmdline")).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        said.contains("\0__move-tags\0") && said.contains(&*directory.to_string_lossy())
+        let printed = fs::read(path.join("cmdline")).unwrap_or_default();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        printed.contains("\0__move-tags\0") && printed.contains(&*directory.to_string_lossy())
     };
     let mut processes = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
     let found = processes.find(moves_here)?;

@@ -148,9 +148,9 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
         return Err("there is no image".to_owned());
     };
     let mut ran = Vec::new();
-    let mut sink = |told: Vec<TimedUpdate>| {
-        for told in told {
-            if let BuildUpdate::StepFinished { step, cached: false, .. } = told.update
+    let mut sink = |updates: Vec<TimedUpdate>| {
+        for update in updates {
+            if let BuildUpdate::StepFinished { step, cached: false, .. } = update.update
                 && step.number > 0
                 && !step.text.starts_with("FROM ")
             {

@@ -13,7 +13,7 @@ pub const SHELL: &str = "busybox";
 
 /// A saved file, directory, or symlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct SavedEntry {
     pub path: PathBuf,
     pub mode: u32,
     pub what: What,
@@ -28,7 +28,7 @@ pub enum What {
 
 /// Reads everything below a directory except the shell and the program's own files, directories before their
 /// contents.
-pub fn read(root: &Path) -> Vec<Kept> {
+pub fn read(root: &Path) -> Vec<SavedEntry> {
     let mut kept = Vec::new();
     let mut waiting = vec![root.to_owned()];
     while let Some(directory) = waiting.pop() {
@@ -48,7 +48,7 @@ pub fn read(root: &Path) -> Vec<Kept> {
                 What::File(fs::read(&path).unwrap(), metadata.modified().unwrap())
             };
             let mode = metadata.mode() & 0o7777;
-            kept.push(Kept { path: path.strip_prefix(root).unwrap().to_owned(), mode, what });
+            kept.push(SavedEntry { path: path.strip_prefix(root).unwrap().to_owned(), mode, what });
         }
     }
     kept.sort_by(|a, b| a.path.cmp(&b.path));
@@ -56,7 +56,7 @@ pub fn read(root: &Path) -> Vec<Kept> {
 }
 
 /// Restores a directory. Unchanged entries are not written.
-pub fn put_back(root: &Path, then: &[Kept]) {
+pub fn put_back(root: &Path, then: &[SavedEntry]) {
     let now = read(root);
     for entry in now.iter().rev().filter(|entry| !then.contains(entry)) {
         let path = root.join(&entry.path);
@@ -86,7 +86,7 @@ pub fn put_back(root: &Path, then: &[Kept]) {
 /// Describes the tree, for a failure message.
 pub fn describe(root: &Path) -> String {
     let mut text = String::new();
-    for Kept { path, mode, what } in read(root) {
+    for SavedEntry { path, mode, what } in read(root) {
         let what = match what {
             What::Folder => "/".to_owned(),
             What::Link(to) => format!(" -> {}", to.display()),

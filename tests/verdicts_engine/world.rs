@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::common::dice::Dice;
 use crate::dockerfile::{EXTERNALS, File, NAMES, external, random_external};
-use crate::tree::{self, Kept};
+use crate::tree::{self, SavedEntry};
 use crate::{docker, oracle};
 
 /// The description of an image.
@@ -40,7 +40,7 @@ pub struct Model {
 #[derive(Debug, Clone)]
 pub struct State {
     pub model: Model,
-    pub files: Vec<Kept>,
+    pub files: Vec<SavedEntry>,
 }
 
 pub struct World {
