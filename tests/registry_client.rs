@@ -177,6 +177,18 @@ fn trusted_certificates_are_accepted_and_others_are_rejected() {
     }
 }
 
+#[test]
+fn a_certificate_that_is_its_own_authority_is_accepted_if_it_is_trusted() {
+    let Some(registry) = Registry::plan().with_own_authority().start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    for address in [registry.address().to_owned(), registry.by_name()] {
+        let client = Client::trusting("{}", &address, &registry.authority());
+        assert_eq!(client.digest(&address, "1").unwrap().as_ref(), Some(&digest));
+        let error = error::text(&Client::new().fault(&address, "1"));
+        assert!(error.contains(" is not trusted: unknown issuer\nhint: save"), "{error}");
+    }
+}
+
 /// Returns a name of this machine that does not look local.
 fn other_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -37,6 +37,7 @@ pub struct Registry {
 pub struct Plan {
     auth: bool,
     tls: bool,
+    is_own_authority: bool,
 }
 
 struct Server {
@@ -57,6 +58,12 @@ impl Plan {
         self
     }
 
+    /// Enables TLS, with a certificate that is its own authority, as `openssl req -x509` makes them.
+    pub fn with_own_authority(mut self) -> Plan {
+        (self.tls, self.is_own_authority) = (true, true);
+        self
+    }
+
     /// Starts the registry. Without `docker-registry`, prints a note and returns `None`.
     pub fn start(self) -> Option<Registry> {
         if Command::new("docker-registry").arg("--version").output().is_err() {
@@ -66,7 +73,7 @@ impl Plan {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("users"), USERS).unwrap();
         if self.tls {
-            make_certificates(directory.path());
+            make_certificates(directory.path(), self.is_own_authority);
         }
         let main = Server::start(directory.path(), &self);
         let door =
@@ -268,14 +275,20 @@ fn settings_of(directory: &Path, plan: &Plan, address: &str) -> String {
     settings.to_string()
 }
 
-/// Creates an authority, and a certificate signed by it for this machine.
-fn make_certificates(directory: &Path) {
+/// Creates an authority, and a certificate signed by it for this machine, or one that is both.
+fn make_certificates(directory: &Path, is_own_authority: bool) {
     let run = |line: &str| {
         let output = Command::new("openssl").args(line.split(' ')).current_dir(directory).output();
         let output = output.expect("tests with TLS need `openssl`");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    if is_own_authority {
+        let names = "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
+        run(&format!("req -x509 {key} -keyout own.key -out own.crt {names}"));
+        fs::copy(directory.join("own.crt"), directory.join("ca.crt")).unwrap();
+        return;
+    }
     run(&format!("req -x509 {key} -keyout ca.key -out ca.crt -subj /CN=layers-test-ca"));
     run(&format!("req {key} -keyout own.key -out own.csr -subj /CN=localhost"));
     let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
