@@ -267,7 +267,7 @@ struct SiblingTags<'a> {
     by_repository: HashMap<String, &'a str>,
     /// The tag of images that no line names.
     usual: &'a str,
-    /// Whether more references could not change the usual tag.
+    /// Whether the usual tag stays the same, whatever other references there are.
     usual_is_final: bool,
 }
 

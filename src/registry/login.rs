@@ -78,7 +78,7 @@ struct CachedCredential {
     found: Option<Result<Option<Credential>, InfrastructureError>>,
     /// How often it was looked up.
     lookups: usize,
-    /// Whether it is not looked up again, because that did not help.
+    /// Whether looking it up again would not help.
     is_final: bool,
 }
 

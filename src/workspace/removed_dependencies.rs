@@ -143,7 +143,7 @@ fn position(image: &Image, dependency: &StageDependency) -> DependencyPosition {
 }
 
 /// Returns the dependencies on images of the repository that only the other graph has, with the names of these images.
-/// Returns none if it lacks some that this graph has: then the values are right about the names.
+/// If this graph has dependencies that the other one lacks, the values name the images correctly, and nothing is returned.
 fn lost_dependencies(graph: &Graph, other: &Graph) -> BTreeMap<DependencyPosition, String> {
     let edges = |graph: &Graph| -> BTreeMap<DependencyPosition, String> {
         let images = graph.images.values();

@@ -154,8 +154,8 @@ pub(in crate::engine) fn is_transient(message: &str) -> bool {
             .any(|words| message.contains(words))
 }
 
-/// What the API of containerd's image store puts before a registry's own message; the registry's error code and the
-/// status precede it nowhere (moby, `daemon/containerd/image_push.go`, as of Docker 28).
+/// The prefix that containerd's image store adds to a registry's message. It omits the registry's error code and the
+/// status (moby, `daemon/containerd/image_push.go`, as of Docker 28).
 const WITHOUT_CODE: &str = "error from registry: ";
 
 /// Parts of registries' messages about requests that fail however often they are repeated.

@@ -401,10 +401,10 @@ impl Version {
     }
 }
 
-/// Returns whether a request names its frontend in a way that also engines without named contexts understand.
+/// Returns whether a request names its frontend in a way that engines without named contexts recognize too.
 ///
-/// They read the build argument (moby/buildkit#1633), and directives from the first line on, but neither those after a
-/// `#!` line nor other forms.
+/// These engines read the build argument (moby/buildkit#1633), and directives that start at the first line. They ignore
+/// directives after a `#!` line, and those in other kinds of comments.
 fn replaces_old_frontend(request: &BuildRequest) -> bool {
     let text = &request.dockerfile;
     request.frontend.is_some()

@@ -23,17 +23,17 @@ const TO_RESPOND: &str = "the engine to respond";
 #[derive(Default)]
 pub(super) struct Patience {
     is_silent: AtomicBool,
-    /// The limit for all requests, if only cleanup is left.
+    /// Whether only cleanup is left.
     is_cleanup: AtomicBool,
 }
 
 impl Patience {
-    /// Gives requests at most `cleanup` from now on.
+    /// From now on, limits each request to the time for cleanup.
     pub(super) fn begin_cleanup(&self) {
         self.is_cleanup.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for the response to a request, which may take this long, or `cleanup` if only cleanup is left.
+    /// Waits for the response to a request, at most until `limit`, or `cleanup` if only cleanup is left.
     pub(super) async fn wait<T>(
         &self,
         limit: Duration,
