@@ -80,7 +80,7 @@ pub enum Reason {
 
 impl Reason {
     /// Returns the reason if the build of an image with these inputs fails because a file is missing.
-    pub(super) fn of_missing_file(own: &OwnInputs) -> Option<Reason> {
+    pub fn of_missing_file(own: &OwnInputs) -> Option<Reason> {
         let missing = own.missing.as_ref()?;
         let label = missing.labels.first()?;
         let (message, hint) = (missing.message.clone(), missing.hint.clone());

@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, UnitId, waiting};
 use crate::engine::{Builder, Cancel};
-use crate::event::{
-    Event, EventSink, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, TimedEvent,
-};
+use crate::event::{Event, EventSink, ImageEdge, RunImage, Skip, StepCounts, TimedEvent};
 use crate::graph::evaluate::DependencyKind;
 use crate::inputs::Identity;
 use crate::plan::{FreshImage, ParentImage, Plan, RegistryImage, Verdict};
 
 pub mod estimate;
+mod failures;
 mod lines;
 pub mod pull;
 mod states;
@@ -218,6 +217,7 @@ impl Loop<'_, '_> {
         for image in self.plan.order() {
             self.report_decided(*image);
         }
+        self.fail_what_cannot_be_built();
         self.start_what_can();
         while !(self.states.all_ended() && self.uploads.are_done()) {
             match self.next_message(messages) {
@@ -398,27 +398,6 @@ impl Loop<'_, '_> {
         self.states.finish(image);
         self.queue_upload(image, &image_id, registry_image.as_ref());
         self.emit_of(image, Event::ImageFresh { image_id, tagged, size, registry });
-    }
-
-    fn fail(&mut self, image: UnitId, failure: Failure, took: Duration) {
-        self.emit_of(image, Event::ImageFailed { failure, took });
-        let lost = self.states.fail(image);
-        self.skip(&lost, &Skip::ParentFailed { image: self.name(image) });
-        match self.options.on_failure {
-            OnFailure::KeepGoing => {}
-            OnFailure::Finish => self.stop(),
-            OnFailure::Cancel => {
-                self.stop();
-                self.cancel_where(|_| true);
-                self.uploads.cancel();
-            }
-        }
-    }
-
-    fn overdue(&self) -> Failure {
-        let time = self.options.timeout.unwrap_or_default();
-        let message = format!("timed out after {}", humantime::format_duration(time));
-        Failure::new(FailureKind::Build, message)
     }
 
     /// Returns when the next image times out.

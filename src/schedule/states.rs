@@ -98,6 +98,11 @@ impl<'a> States<'a> {
         states
     }
 
+    /// Returns whether an image has ended.
+    pub fn has_ended(&self, image: UnitId) -> bool {
+        self.states[image].is_final()
+    }
+
     /// Returns whether every image has ended.
     pub fn all_ended(&self) -> bool {
         self.open == 0
@@ -171,7 +176,7 @@ impl<'a> States<'a> {
         }
     }
 
-    /// Records that a running image failed. Returns its dependents, which are now skipped, in the order of the plan.
+    /// Records that an image failed, or cannot be built at all. Returns its dependents, which are now skipped, in the order of the plan.
     pub fn fail(&mut self, image: UnitId) -> Vec<UnitId> {
         self.set(image, ImageState::Failed);
         let mut lost = vec![false; self.plan.len()];
@@ -219,7 +224,10 @@ impl<'a> States<'a> {
             ImageState::Ready => matches!(from, ImageState::Absent | ImageState::Waiting),
             ImageState::Running => from == ImageState::Ready,
             ImageState::Done => matches!(from, ImageState::Absent | ImageState::Running),
-            ImageState::Failed | ImageState::Canceled => from == ImageState::Running,
+            ImageState::Canceled => from == ImageState::Running,
+            ImageState::Failed => {
+                matches!(from, ImageState::Waiting | ImageState::Ready | ImageState::Running)
+            }
             ImageState::Skipped => matches!(from, ImageState::Waiting | ImageState::Ready),
         };
         assert!(legal, "image {} can't go from {from:?} to {to:?}", image.index());

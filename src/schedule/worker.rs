@@ -66,6 +66,11 @@ pub trait UnitProvider: Sync {
         None
     }
 
+    /// Returns why an image cannot be built, if that is known before anything is built for it.
+    fn impossible(&self, _image: UnitId) -> Option<Failure> {
+        None
+    }
+
     /// Returns the instruction that failed, as written, if it can be found.
     fn excerpt(&self, _image: UnitId, _failure: &BuildFailure) -> Option<Excerpt> {
         None

@@ -257,6 +257,11 @@ impl<'a> ImageProvider<'a> {
         Ok(())
     }
 
+    fn missing_file_failure(&self, unit: UnitId, message: String, hint: Option<String>) -> Failure {
+        let excerpt = self.excerpt_of_missing_file(unit);
+        Failure { hint, excerpt, ..Failure::new(FailureKind::Build, message) }
+    }
+
     /// Returns the line that names a file that the context lacks.
     fn excerpt_of_missing_file(&self, unit: UnitId) -> Option<Excerpt> {
         let Some(Ok(own)) = &self.freshness.own[unit] else { return None };
@@ -367,6 +372,16 @@ impl UnitProvider for ImageProvider<'_> {
         &self.freshness.image(unit).name
     }
 
+    fn impossible(&self, unit: UnitId) -> Option<Failure> {
+        let own = self.freshness.own[unit].as_ref()?.as_ref().ok()?;
+        match Reason::of_missing_file(own)? {
+            Reason::MissingFile { message, hint, .. } => {
+                Some(self.missing_file_failure(unit, message, hint))
+            }
+            _ => None,
+        }
+    }
+
     fn prepare(
         &self,
         unit: UnitId,
@@ -378,9 +393,8 @@ impl UnitProvider for ImageProvider<'_> {
             Decision::Fresh(present) => Ok(Preparation::Fresh(present)),
             Decision::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Decision::Build { reason: Reason::MissingFile { message, hint, .. }, .. } => {
-                let excerpt = self.excerpt_of_missing_file(unit);
-                let failure = Failure::new(FailureKind::Build, message);
-                Ok(Preparation::Impossible(Box::new(Failure { hint, excerpt, ..failure })))
+                let failure = self.missing_file_failure(unit, message, hint);
+                Ok(Preparation::Impossible(Box::new(failure)))
             }
             Decision::Build { reason, inputs, key } => {
                 let (state, name) = (&self.freshness.state, self.name(unit));

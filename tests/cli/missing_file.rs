@@ -30,15 +30,21 @@ error: app failed at docker/app/Dockerfile:3
   hint: did you mean `requirements.txt`?
   skipped dependents: dev
 
-not started: tool
-1 built, 1 failed, 2 skipped of 4 images in 0.0s
+not started: base, tool
+0 built, 1 failed, 3 skipped of 4 images in 0.0s
 try again: layers build --all --engine fake --progress quiet -j1
 ",
     );
-    assert!(!project.read(".layers/calls.jsonl").contains("shop-app"), "nothing was started");
+    let calls = project.read(".layers/calls.jsonl");
+    assert!(!calls.contains(r#""call":"build""#), "{calls}");
+    // Two of them are reported at once.
+    let other = project.dockerfile("other", "FROM scratch\nCOPY none /\n");
+    let printed = other.run("build --all --engine fake --progress quiet").code(1).err();
+    assert!(printed.contains("0 built, 2 failed, 3 skipped of 5 images"), "{printed}");
+    let project = other.dockerfile("other", "FROM scratch\n");
     let printed =
         project.run("build --all --engine fake --progress quiet --keep-going").code(1).err();
-    assert!(printed.contains("1 failed, 1 skipped of 4 images"), "{printed}");
+    assert!(printed.contains("3 built, 1 failed, 1 skipped of 5 images"), "{printed}");
     project.write("docker/app/requirments.txt", "flask\n");
     project.run("build --all --engine fake --progress quiet").code(0);
 }
