@@ -130,7 +130,7 @@ fn perform(
     let warn_unrecorded = || publishing.as_ref().map_or(Ok(()), |it| it.warn_unrecorded(at));
     warn_unrecorded()?;
     let run_options = RunOptions {
-        engine: format!("{} {}", info.name, info.version),
+        engine: format!("{} {}", info.name, info.version).trim_end().to_owned(),
         command: command_line::as_given(at.environment.arguments(), provider.secrets.mask()),
         jobs: jobs(options.jobs),
         push_jobs: usize::from(options.push_jobs),
