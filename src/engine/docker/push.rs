@@ -64,7 +64,7 @@ pub(super) async fn push(
         if let Some(progress) = lines.progress() {
             on_progress(progress);
         }
-        if lines.was_retried() {
+        if lines.is_retried() {
             waiting::announce(&accepts);
         }
     };
@@ -105,6 +105,9 @@ fn lost_connection(watch: Watch<'_, EngineConnector>, cause: &str) -> anyhow::Er
         .into()
 }
 
+/// The pause in seconds of the classic store after which it has retried the upload of a layer for long enough.
+const LAST_PAUSE: u32 = 20;
+
 /// Interprets the end of a response.
 fn check_response(
     status: StatusCode,
@@ -113,7 +116,7 @@ fn check_response(
     credential: Option<&Credential>,
     watch: Watch<'_, EngineConnector>,
 ) -> anyhow::Result<String> {
-    let was_retried = result.was_retried;
+    let is_given_up = result.retried_after >= LAST_PAUSE;
     let why = match (result.error, status.is_success()) {
         (Some(error), _) => error,
         (None, false) => message_of(&result.last),
@@ -135,8 +138,7 @@ fn check_response(
         return Err(explain(&ExchangeError::Refused(status, why), &watch.transport.endpoint));
     }
     let error = refused(reference, &why);
-    // The engine has retried for long enough.
-    match was_retried && error::is_transient(&error) {
+    match is_given_up && error::is_transient(&error) {
         true => Err(InfrastructureError::restate(ErrorKind::Permanent, &error).into()),
         false => Err(error),
     }

@@ -92,8 +92,9 @@ pub(super) struct TransferResult {
     pub(super) digest: Option<String>,
     /// The last line, for responses that are not streams.
     pub(super) last: Vec<u8>,
-    /// Whether the engine itself has retried the transfer of a layer: the classic store does so for more than a minute.
-    pub(super) was_retried: bool,
+    /// The longest pause in seconds before the engine itself retries the transfer of a layer. The classic store pauses for 5
+    /// seconds, and each time for 5 seconds more (moby, `distribution/xfer/upload.go`).
+    pub(super) retried_after: u32,
 }
 
 impl<'a> MessageStream<'a> {
@@ -122,9 +123,9 @@ impl<'a> MessageStream<'a> {
         std::mem::take(&mut self.has_progress).then_some(progress)
     }
 
-    /// Returns whether the engine itself has retried the transfer of a layer.
-    pub(super) fn was_retried(&self) -> bool {
-        self.result.was_retried
+    /// Returns whether the engine itself retries the transfer of a layer.
+    pub(super) fn is_retried(&self) -> bool {
+        self.result.retried_after > 0
     }
 
     /// Ends the response and returns its content.
@@ -156,8 +157,8 @@ impl<'a> MessageStream<'a> {
                 layer.sent = layer.total;
                 self.has_progress = true;
             }
-            let is_retry = status.as_deref().is_some_and(|it| it.starts_with("Retrying in "));
-            self.result.was_retried |= is_retry;
+            let pause = status.as_deref().and_then(seconds_to_retry).unwrap_or_default();
+            self.result.retried_after = self.result.retried_after.max(pause);
             // The first error is the cause of those that follow.
             if self.result.error.is_none() {
                 self.result.error = error.or_else(|| text_at(&error_detail, "message"));
@@ -170,6 +171,11 @@ impl<'a> MessageStream<'a> {
         }
         self.result.last = line;
     }
+}
+
+/// Returns the number in `Retrying in 5 seconds`.
+fn seconds_to_retry(status: &str) -> Option<u32> {
+    status.strip_prefix("Retrying in ")?.split(' ').next()?.parse().ok()
 }
 
 fn text_at(object: &Value, key: &str) -> Option<String> {
