@@ -69,6 +69,8 @@ pub enum BuildUpdate {
     },
     /// The engine's warning about the Dockerfile.
     Warning(String),
+    /// The build starts again, after a failure of the engine with this message. The steps so far do not count.
+    Restarted(String),
 }
 
 /// How the build of an image ended.

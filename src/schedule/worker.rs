@@ -390,6 +390,12 @@ fn take(
         }
         BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, send),
         BuildUpdate::Warning(message) => send(Event::Warning { message: mask.hide_in(message) }),
+        BuildUpdate::Restarted(message) => {
+            // Steps are numbered from the start again.
+            std::mem::replace(lines, BuildOutput::hiding(mask.clone())).finish(&mut send);
+            let (message, wait) = (mask.hide_in(message), Duration::ZERO);
+            send(Event::ImageRetried { attempt: 1, message, wait });
+        }
     }
 }
 
@@ -398,4 +404,37 @@ fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<AttemptFailure> {
     let hint = error::hint(error).map(|hint| mask.hide_in(hint.to_owned()));
     let failure = Failure { hint, ..Failure::new(FailureKind::Machinery, message) };
     Box::new(AttemptFailure { failure, is_transient: error::is_transient(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{BuildStep, BuildUpdate};
+
+    #[test]
+    fn steps_start_again_if_the_engine_restarts_a_build() {
+        let step = BuildStep { stage: None, number: 1, total: 1, text: "RUN make".into() };
+        let bytes = b"half a line".to_vec();
+        let output = BuildUpdate::Output { step: step.clone(), bytes };
+        let finished = BuildUpdate::StepFinished { step, cached: false, took: Duration::ZERO };
+        let restarted = BuildUpdate::Restarted("lost a snapshot".into());
+        let updates = [finished.clone(), output, restarted, finished];
+        let mask = Mask::default();
+        let (mut lines, mut events) = (BuildOutput::hiding(mask.clone()), Vec::new());
+        for update in updates {
+            take(TimedUpdate::now(update), &mut lines, &mask, &mut events);
+        }
+        let described: Vec<String> = events
+            .into_iter()
+            .map(|(_, event)| match event {
+                Event::Output { step, .. } => format!("output of {}", step.id),
+                Event::StepFinished { step, .. } => format!("end of {}", step.id),
+                Event::ImageRetried { attempt, message, .. } => format!("{attempt}: {message}"),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        // An unfinished line is not lost.
+        let expected = ["end of 0", "output of 0", "1: lost a snapshot", "end of 0"];
+        assert_eq!(described, expected);
+    }
 }

@@ -193,7 +193,10 @@ pub fn build(engine: &dyn Builder, request: &BuildRequest) -> (BuildOutcome, Vec
 
 /// Returns all output of a build, in order.
 pub fn output(updates: &[BuildUpdate]) -> Vec<u8> {
-    let bytes = updates.iter().filter_map(|update| match update {
+    // What was written before does not count if the engine had to start again.
+    let is_restart = |update: &BuildUpdate| matches!(update, BuildUpdate::Restarted(_));
+    let start = updates.iter().rposition(is_restart).unwrap_or_default();
+    let bytes = updates[start..].iter().filter_map(|update| match update {
         BuildUpdate::Output { bytes, .. } => Some(bytes.as_slice()),
         _ => None,
     });

@@ -21,7 +21,7 @@ use self::connections::ConnectionPool;
 use self::context::ContextTar;
 use self::solve::{AttemptResult, ContextSharing};
 use self::wording::{Remedy, remedy};
-use super::{BuildOutcome, BuildRequest, Cancel, Sink};
+use super::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Sink, TimedUpdate};
 use crate::base::error::transient;
 use crate::credentials::CredentialStore;
 
@@ -135,6 +135,7 @@ pub(super) fn build<P: Default, T: Transport>(
         Some(Remedy::WithoutCache) if !request.no_cache => true,
         _ => return Ok(outcome),
     };
+    sink(vec![TimedUpdate::now(BuildUpdate::Restarted(failure.message.clone()))]);
     let request = BuildRequest { no_cache, ..request.clone() };
     build_once(lines, watch, credentials, (&tar, &request), sink, cancel)
 }

@@ -46,6 +46,7 @@ fn updates_of(trace: &mut StatusTrace, status: StatusResponse) -> Vec<String> {
             }
             BuildUpdate::Output { step, bytes } => format!("out {} {bytes:?}", step.text),
             BuildUpdate::Warning(text) => format!("warn {text}"),
+            BuildUpdate::Restarted(text) => format!("restarted {text}"),
         });
     });
     lines
