@@ -50,7 +50,9 @@ fn tags_stay_consistent_whenever_a_run_is_killed() {
         run.wait().unwrap();
         wait_for_release(&tree);
         let found: usize = generation(&address, &tree).unwrap().parse().unwrap();
-        assert!(found == round || found == last, "{found} in round {round} after {last}");
+        // A run that is killed between the record of its moves and their start has moved nothing. The next run completes
+        // the moves, and may be killed before its own. So all tags can be of any run since, but never go back.
+        assert!((last..=round).contains(&found), "{found} in round {round} after {last}");
         if found == round {
             new += 1;
         } else {
@@ -58,7 +60,7 @@ fn tags_stay_consistent_whenever_a_run_is_killed() {
         }
         last = found;
     }
-    eprintln!("{new} runs had moved all tags when they were killed, {old} none");
+    eprintln!("{new} runs had moved all tags when they were killed, {old} had not");
     // The remains do not block the next run.
     tree.set_generation(ROUNDS + 1);
     machine.build(&tree, &address, "--all --push").well();
