@@ -15,14 +15,14 @@ use crate::parse::{
 };
 
 /// What the names of bases and sources in a file mean.
-pub(super) struct Meanings<'a> {
+pub(super) struct ResolvedNames<'a> {
     /// The index of each stage of the file among the stages that count.
     pub(super) positions: Vec<Option<usize>>,
     /// The names of the images of the repository, by the references with which the file refers to them.
     pub(super) images: HashMap<&'a Reference, &'a str>,
 }
 
-impl Meanings<'_> {
+impl ResolvedNames<'_> {
     /// Describes an image. The references of an image of the repository do not count.
     fn describe_image(&self, reference: &Reference) -> String {
         match self.images.get(reference) {
@@ -59,22 +59,20 @@ impl Meanings<'_> {
 /// What the sources in a stage's `COPY --from` and mounts refer to, in source order.
 pub(super) struct Froms<'a> {
     rest: std::slice::Iter<'a, StageFrom>,
-    meanings: &'a Meanings<'a>,
+    names: &'a ResolvedNames<'a>,
 }
 
 impl<'a> Froms<'a> {
-    pub(super) fn new(froms: &'a [StageFrom], meanings: &'a Meanings<'a>) -> Froms<'a> {
-        Froms { rest: froms.iter(), meanings }
+    pub(super) fn new(froms: &'a [StageFrom], names: &'a ResolvedNames<'a>) -> Froms<'a> {
+        Froms { rest: froms.iter(), names }
     }
 
     /// Returns what the next source refers to, or its text if that is unknown.
     fn take(&mut self, written: &str) -> String {
         match self.rest.next() {
             // What the named context stands for counts, not its name.
-            Some(StageFrom { context: Some(context), .. }) => {
-                self.meanings.describe_context(context)
-            }
-            Some(StageFrom { names: Some(base), .. }) => self.meanings.describe_base(base),
+            Some(StageFrom { context: Some(context), .. }) => self.names.describe_context(context),
+            Some(StageFrom { names: Some(base), .. }) => self.names.describe_base(base),
             _ => quote(written),
         }
     }

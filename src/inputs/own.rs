@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::SourceUse;
-use super::canonical::{Froms, Meanings, describe};
+use super::canonical::{Froms, ResolvedNames, describe};
 use super::files::FileList;
 use super::gather::{Externals, NamedDependency, StageLocations};
 use super::key::{
@@ -83,7 +83,7 @@ pub(super) fn inputs_of(
     });
     let settings = settings.chain(attested);
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
-    let meanings = meanings_of(graph, image);
+    let names = resolve_names(graph, image);
     // Triggers refer to stages by name, so if any stage runs one, names count.
     let names_count = has_triggers(image);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
@@ -101,10 +101,10 @@ pub(super) fn inputs_of(
         stages: stages
             .map(|(index, stage)| {
                 let name = stage.name.clone().filter(|_| names_count);
-                StageInputs { name, ..stage_inputs(image, index, stage, &meanings) }
+                StageInputs { name, ..stage_inputs(image, index, stage, &names) }
             })
             .collect(),
-        target: evaluation.target.and_then(|target| meanings.positions[target]),
+        target: evaluation.target.and_then(|target| names.positions[target]),
         dependencies: distinct_inputs(graph, image),
         downloads: downloads.collect(),
         whole_context: doubt.files,
@@ -171,11 +171,11 @@ fn positions_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
 }
 
 /// Returns what the names in the Dockerfile of an image mean.
-fn meanings_of<'a>(graph: &'a Graph, image: &'a Image) -> Meanings<'a> {
+fn resolve_names<'a>(graph: &'a Graph, image: &'a Image) -> ResolvedNames<'a> {
     let images = image.dependencies_on_images();
     let images = images.map(|(it, parent)| (&it.reference, graph.images[parent].name.as_str()));
     let positions = positions_among_reached(&image.evaluation.stages);
-    Meanings { positions, images: images.collect() }
+    ResolvedNames { positions, images: images.collect() }
 }
 
 /// Returns whether triggers run in any stage that counts.
@@ -188,19 +188,19 @@ fn stage_inputs(
     image: &Image,
     index: usize,
     view: &StageView,
-    meanings: &Meanings<'_>,
+    names: &ResolvedNames<'_>,
 ) -> StageInputs {
     let base = match (&view.context, &view.base) {
-        (Some(context), _) => format!("named {}", meanings.describe_context(context)),
-        (None, Some(base)) => meanings.describe_base(base),
+        (Some(context), _) => format!("named {}", names.describe_context(context)),
+        (None, Some(base)) => names.describe_base(base),
         (None, None) => view.base_text.clone(),
     };
-    let mut froms = Froms::new(&view.froms, meanings);
+    let mut froms = Froms::new(&view.froms, names);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
     // What `FROM` makes of its arguments counts as the base. The arguments themselves only explain why an external
     // image is another one.
     let is_external = match (&view.context, &view.base) {
-        (None, Some(Base::Image(reference))) => !meanings.images.contains_key(reference),
+        (None, Some(Base::Image(reference))) => !names.images.contains_key(reference),
         _ => false,
     };
     let of_from = view.from_arguments.iter().filter(|_| is_external);

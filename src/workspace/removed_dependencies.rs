@@ -29,7 +29,7 @@ const NAMESPACE: &str = "REPO_NS";
 
 /// A value that may remove dependencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GivenValue {
+enum SuspectValue {
     Variable(&'static str),
     BuildArgument(&'static str),
 }
@@ -48,17 +48,17 @@ pub fn find(
     head: Option<&Head>,
     graph: &Graph,
 ) -> anyhow::Result<Vec<Diagnostic>> {
-    let given = given_values(at);
+    let values = suspect_values(at);
     let mut suspects = suspects(graph);
-    if given.is_empty() || suspects.is_empty() {
+    if values.is_empty() || suspects.is_empty() {
         return Ok(Vec::new());
     }
-    let mut trials: Vec<Vec<GivenValue>> = given.iter().map(|value| vec![*value]).collect();
-    trials.push(given.clone());
+    let mut trials: Vec<Vec<SuspectValue>> = values.iter().map(|value| vec![*value]).collect();
+    trials.push(values.clone());
     if at.environment.set_var(NAMESPACE).is_some() {
-        let namespace = GivenValue::Variable(NAMESPACE);
+        let namespace = SuspectValue::Variable(NAMESPACE);
         trials.push(vec![namespace]);
-        trials.push([vec![namespace], given].concat());
+        trials.push([vec![namespace], values].concat());
     }
     let mut problems = Vec::new();
     for trial in trials {
@@ -70,7 +70,7 @@ pub fn find(
         suspects.retain(|(position, dependency)| {
             let Some(parent) = lost.get(position) else { return true };
             // The namespace alone is deliberate: a warning reports it.
-            if trial != [GivenValue::Variable(NAMESPACE)] {
+            if trial != [SuspectValue::Variable(NAMESPACE)] {
                 problems.push(describe(dependency, parent, &trial, graph, at));
             }
             false
@@ -80,23 +80,26 @@ pub fn find(
 }
 
 /// Returns the values that are given, for names that are common.
-fn given_values(at: &Invocation) -> Vec<GivenValue> {
+fn suspect_values(at: &Invocation) -> Vec<SuspectValue> {
     let is_argument = |name: &str| {
         let arguments = at.global.build_args.iter();
         arguments.map(|it| it.split_once('=').map_or(it.as_str(), |it| it.0)).any(|it| it == name)
     };
     let variables = COMMON_NAMES.into_iter().filter(|name| at.environment.set_var(name).is_some());
     let arguments = COMMON_NAMES.into_iter().filter(|name| is_argument(name));
-    variables.map(GivenValue::Variable).chain(arguments.map(GivenValue::BuildArgument)).collect()
+    variables
+        .map(SuspectValue::Variable)
+        .chain(arguments.map(SuspectValue::BuildArgument))
+        .collect()
 }
 
-fn without(values: &[GivenValue], at: &Invocation) -> Invocation {
+fn without(values: &[SuspectValue], at: &Invocation) -> Invocation {
     let mut global: GlobalArgs = at.global.clone();
     let mut environment = at.environment.without("");
     for value in values {
         match value {
-            GivenValue::Variable(name) => environment = environment.without(name),
-            GivenValue::BuildArgument(name) => global
+            SuspectValue::Variable(name) => environment = environment.without(name),
+            SuspectValue::BuildArgument(name) => global
                 .build_args
                 .retain(|it| it.split_once('=').map_or(it.as_str(), |it| it.0) != *name),
         }
@@ -164,13 +167,13 @@ fn lost_dependencies(graph: &Graph, other: &Graph) -> BTreeMap<DependencyPositio
 fn describe(
     dependency: &StageDependency,
     parent: &str,
-    values: &[GivenValue],
+    values: &[SuspectValue],
     graph: &Graph,
     at: &Invocation,
 ) -> Diagnostic {
-    let name = |value: &GivenValue| match value {
-        GivenValue::Variable(name) => (*name).to_owned(),
-        GivenValue::BuildArgument(name) => format!("`--build-arg {name}`"),
+    let name = |value: &SuspectValue| match value {
+        SuspectValue::Variable(name) => (*name).to_owned(),
+        SuspectValue::BuildArgument(name) => format!("`--build-arg {name}`"),
     };
     let causes = and(&values.iter().map(name).collect::<Vec<_>>());
     let verb = if values.len() == 1 { "removes" } else { "remove" };
@@ -181,7 +184,7 @@ fn describe(
         "names an external image",
     );
     for value in values {
-        if let GivenValue::Variable(name) = value
+        if let SuspectValue::Variable(name) = value
             && let Some(text) = at.environment.var(name)
         {
             problem = problem.note(format!("the environment sets {name} to `{}`", visible(text)));
@@ -191,8 +194,8 @@ fn describe(
     let own = graph.find(parent).and_then(|image| graph.images[image].references.first());
     let own = own.map(Reference::familiar).filter(|own| *own != written);
     let omit = match values {
-        [GivenValue::BuildArgument(_)] => format!("omit {causes}"),
-        [GivenValue::Variable(name)] => format!("`unset {name}`"),
+        [SuspectValue::BuildArgument(_)] => format!("omit {causes}"),
+        [SuspectValue::Variable(name)] => format!("`unset {name}`"),
         _ => format!("unset {causes}"),
     };
     problem.hint(match own {
