@@ -45,7 +45,7 @@ impl Loop<'_, '_> {
             OnFailure::Cancel => {
                 self.stop();
                 self.cancel_where(|_| true);
-                self.uploads.cancel();
+                self.cancel_uploads();
             }
         }
     }

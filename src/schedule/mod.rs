@@ -426,7 +426,7 @@ impl Loop<'_, '_> {
             self.signal = Some(signal);
             self.emit(Event::Interrupted { signal });
             self.cancel_where(|_| true);
-            self.uploads.cancel();
+            self.cancel_uploads();
             self.stop();
             waiting::interrupt();
         }

@@ -137,11 +137,11 @@ fn execute(script: &TestRun) -> RunResult {
     let interrupter = run.interrupter();
     let interrupted_at = script.interrupted_at;
     let (tally, events) = (Tally::default(), Vec::new());
-    let mut heard = TestSink { tally, events, interrupted_at, interrupter };
-    run.execute(&mut heard);
+    let mut seen = TestSink { tally, events, interrupted_at, interrupter };
+    run.execute(&mut seen);
     let most_at_once = record.running.lock().unwrap().1;
     let started = record.started.lock().unwrap().clone();
-    RunResult { tally: heard.tally, events: heard.events, most_at_once, started }
+    RunResult { tally: seen.tally, events: seen.events, most_at_once, started }
 }
 
 fn scripts() -> impl Strategy<Value = TestRun> {
@@ -207,9 +207,9 @@ impl Publisher for SlowRegistry {
     }
 }
 
-/// Runs images without dependencies on an engine.
+/// Runs images without dependencies on an engine, `jobs` at a time.
 fn run_apart(
-    images: usize,
+    (images, jobs): (usize, usize),
     engine: &Stub<'_>,
     publisher: Option<&dyn Publisher>,
     on_failure: OnFailure,
@@ -220,8 +220,8 @@ fn run_apart(
     let options = RunOptions {
         engine: "test".to_owned(),
         command: None,
-        push_jobs: images,
-        jobs: images,
+        push_jobs: jobs,
+        jobs,
         on_failure,
         retries: 0,
         timeout: None,
@@ -229,16 +229,16 @@ fn run_apart(
     let run = BuildRun::new(&plan, &names, engine, publisher, options);
     let interrupter = run.interrupter();
     let (tally, events) = (Tally::default(), Vec::new());
-    let mut heard = TestSink { tally, events, interrupted_at: None, interrupter };
-    run.execute(&mut heard);
-    heard
+    let mut seen = TestSink { tally, events, interrupted_at: None, interrupter };
+    run.execute(&mut seen);
+    seen
 }
 
 #[test]
 fn the_hint_of_an_engine_failure_is_not_part_of_its_message() {
     let build = |_: &BuildRequest, _: &Cancel| Err(permanent("no answer").hint("start it").into());
-    let heard = run_apart(1, &Stub::building(build), None, OnFailure::Finish);
-    let failed = heard.events.iter().find_map(|event| match &event.event {
+    let seen = run_apart((1, 1), &Stub::building(build), None, OnFailure::Finish);
+    let failed = seen.events.iter().find_map(|event| match &event.event {
         Event::ImageFailed { failure, .. } => Some(failure),
         _ => None,
     });
@@ -259,9 +259,26 @@ fn a_failed_build_cancels_running_pushes_with_fail_fast() {
         Ok(BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image }))
     };
     let engine = Stub::building(build).holding_everything();
-    let heard = run_apart(2, &engine, Some(&registry), OnFailure::Cancel);
-    let Tally { built, failed, pushed, push_canceled, .. } = heard.tally;
+    let seen = run_apart((2, 2), &engine, Some(&registry), OnFailure::Cancel);
+    let Tally { built, failed, pushed, push_canceled, .. } = seen.tally;
     assert_eq!((built, failed, pushed, push_canceled), (1, 1, 0, 1));
+}
+
+#[test]
+fn queued_pushes_are_canceled_with_the_running_one() {
+    let registry = SlowRegistry::default();
+    let build = |request: &BuildRequest, _: &Cancel| {
+        if request.dockerfile != "2" {
+            return Ok(BuildOutcome::Built { image_id: "sha256:0".to_owned() });
+        }
+        registry.wait_for_push();
+        let message = "as scripted".to_owned();
+        Ok(BuildOutcome::Failed(BuildFailure { step: None, message, cause: FailureCause::Image }))
+    };
+    let engine = Stub::building(build).holding_everything();
+    let seen = run_apart((3, 1), &engine, Some(&registry), OnFailure::Cancel);
+    let Tally { built, failed, pushed, push_canceled, .. } = seen.tally;
+    assert_eq!((built, failed, pushed, push_canceled), (2, 1, 0, 2));
 }
 
 /// Returns all dependencies of an image, direct or not.

@@ -196,10 +196,10 @@ impl UploadQueue {
         self.waiting.is_empty() && self.idle.len() == self.channels.len()
     }
 
-    /// Clears the queue, and cancels running pushes.
-    pub(super) fn cancel(&mut self) {
-        self.waiting.clear();
+    /// Clears the queue, and cancels running pushes. Returns the images that were queued.
+    pub(super) fn cancel(&mut self) -> Vec<UnitId> {
         self.cancel.set();
+        self.waiting.drain(..).map(|upload| upload.image).collect()
     }
 
     /// Returns what was pushed of some images, or `None` if not all of them were.

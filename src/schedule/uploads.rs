@@ -51,10 +51,17 @@ impl Loop<'_, '_> {
                 }
                 if self.options.on_failure == OnFailure::Cancel {
                     self.cancel_where(|_| true);
-                    self.uploads.cancel();
+                    self.cancel_uploads();
                 }
             }
             UploadResult::Canceled => {}
+        }
+    }
+
+    /// Cancels all pushes. Those that are running end later.
+    pub(super) fn cancel_uploads(&mut self) {
+        for image in self.uploads.cancel() {
+            self.emit_of(image, Event::PushCanceled);
         }
     }
 

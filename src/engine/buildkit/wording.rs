@@ -114,6 +114,7 @@ pub(super) fn cause_of_failure(step: Option<&BuildStep>, message: &str) -> Failu
     let is_archive = (does("ADD") || does("COPY")) && said.ends_with("unexpected EOF");
     let is_of_engine = !is_archive
         && (is_of_server
+            || said.contains(TOO_MANY)
             || TRANSIENT_ERRORS
                 .iter()
                 .chain(&STATE_ERRORS)
@@ -154,6 +155,9 @@ pub(in crate::engine) fn is_transient(message: &str) -> bool {
             .any(|words| message.contains(words))
 }
 
+/// The error code of a registry that limits the rate of requests, as engines write it.
+const TOO_MANY: &str = "toomanyrequests";
+
 /// The prefix that containerd's image store adds to a registry's message. It omits the registry's error code and the
 /// status (moby, `daemon/containerd/image_push.go`, as of Docker 28).
 const WITHOUT_CODE: &str = "error from registry: ";
@@ -178,7 +182,7 @@ const PERMANENT_ERRORS: [&str; 10] = [
 pub(in crate::engine) fn is_rate_limited(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let says = |words: &&str| message.contains(*words);
-    ["toomanyrequests", "429 too many requests", "http 429 "].iter().any(says)
+    [TOO_MANY, "429 too many requests", "http 429 "].iter().any(says)
         || message.starts_with(WITHOUT_CODE) && !PERMANENT_ERRORS.iter().any(says)
 }
 
@@ -313,6 +317,9 @@ mod tests {
             "rpc error: code = Unavailable desc = error reading from server: EOF",
             "failed to solve: Unavailable: connection error",
             "failed to solve: rpc error: code = Internal desc = panic",
+            "failed to copy: httpReadSeeker: failed open: unexpected status code https://x/v2/: 429 \
+             Too Many Requests - Server message: toomanyrequests: slow down",
+            "failed to authorize: toomanyrequests: You have reached your pull rate limit.",
         ] {
             check(metadata, message, engine);
             check(
