@@ -18,6 +18,7 @@ mod common;
 
 use common::between::Between;
 use common::daemon::Daemon;
+use common::registry::Registry;
 use common::{Files, Name, TEST_LABEL, program};
 use layers::engine::ImageStore;
 
@@ -355,4 +356,21 @@ fn a_silent_engine_does_not_delay_the_end_of_a_run_for_long() {
     assert_eq!(code, Some(0), "{printed}");
     let (_, after) = printed.split_once("2 built of 2 images").expect(&printed);
     assert!(after.contains(SILENT), "{printed}");
+}
+
+#[test]
+fn the_first_signal_ends_a_push_by_a_silent_engine() {
+    let Some(engine) = common::engine_or_skip() else { return };
+    let Some(registry) = Registry::start() else { return };
+    let between = Between::new(&engine);
+    let tree = Tree::new(Some(format!("unix://{}", between.socket().display())));
+    let hanging = between.hang_before("/push?tag=");
+    let address = registry.address();
+    let running = tree.begin(&format!("build base --push --registry {address} --progress plain"));
+    hanging.recv().unwrap();
+    running.interrupt();
+    let (status, printed) = running.end();
+    assert_eq!(status, None, "{printed}");
+    assert!(printed.contains("base: push canceled"), "{printed}");
+    assert!(printed.contains("1 built of 1 image"), "{printed}");
 }

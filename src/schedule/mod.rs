@@ -127,6 +127,7 @@ impl<'a> BuildRun<'a> {
             });
             let idle = (0..workers).rev().collect();
             let mut the_loop = Loop {
+                engine,
                 publisher,
                 uploads: UploadQueue::new(uploaders, plan.len()),
                 plan,
@@ -179,6 +180,7 @@ fn name_images(plan: &Plan, provider: &dyn UnitProvider) -> IdMap<Option<RunImag
 
 /// All state of a run, owned by one thread.
 struct Loop<'a, 's> {
+    engine: &'a dyn Builder,
     plan: &'a Plan,
     provider: &'a dyn UnitProvider,
     options: RunOptions,
@@ -428,6 +430,8 @@ impl Loop<'_, '_> {
             self.cancel_where(|_| true);
             self.cancel_uploads();
             self.stop();
+            // What is requested from now on is cleanup.
+            self.engine.images().begin_cleanup();
             waiting::interrupt();
         }
     }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -97,10 +98,16 @@ impl Between {
         engine_at(self.socket())
     }
 
-    /// Stops forwarding at the first request that contains this text.
-    pub fn hang_before(&self, text: &'static str) {
+    /// Stops forwarding at the first request that contains this text. The receiver gets a message then.
+    pub fn hang_before(&self, text: &'static str) -> Receiver<()> {
         let hangs = Arc::clone(&self.hangs);
-        self.before_request(text, move || hangs.store(true, Ordering::SeqCst));
+        let (to_test, hanging) = mpsc::channel();
+        self.before_request(text, move || {
+            hangs.store(true, Ordering::SeqCst);
+            // Not every test waits for it.
+            to_test.send(()).unwrap_or_default();
+        });
+        hanging
     }
 
     /// Stops forwarding without closing any connection.
