@@ -246,9 +246,9 @@ fn secrets_are_not_stored_anywhere() {
         printed += &repository.run(words, 0);
     }
     for words in [&["log"][..], &["log", "app"]] {
-        let told = repository.run(words, 0);
-        assert!(told.contains("<***"), "{told}");
-        printed += &told;
+        let log = repository.run(words, 0);
+        assert!(log.contains("<***"), "{log}");
+        printed += &log;
     }
     assert!(printed.contains("id"), "{printed}");
     let kept = all_files(&repository.root());

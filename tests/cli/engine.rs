@@ -300,7 +300,7 @@ fn only_changed_images_are_built() {
     let directory = real.project.root().join(".layers");
     std::fs::remove_dir_all(&directory).unwrap();
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
-    write("docker/base/unread", "nobody reads this");
+    write("docker/base/unread", "this is never read");
     let agent = real.project.read("docker/agent/Dockerfile").replace("COPY f", "COPY   f ");
     write("docker/agent/Dockerfile", &format!("# a comment\n{agent}"));
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");

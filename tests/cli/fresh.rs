@@ -111,7 +111,7 @@ fn changes_without_effect_on_the_image_keep_it_fresh() {
         assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images", "{path}: {text}");
     };
     check("docker/base/README.md", "another\n");
-    check("docker/base/new", "nobody reads this\n");
+    check("docker/base/new", "this is never read\n");
     let text = "# a comment\nfrom scratch\n\ncopy   requirements.txt \\\n   /\nRun true\n";
     check("docker/base/Dockerfile", text);
     check("docker/builder/Dockerfile", "FROM acme/shop-base AS b\nARG PY=3.11\nRUN make wheels\n");

@@ -272,7 +272,7 @@ fn logs_are_shown_without_valid_files_or_an_engine() {
     project.run("build --all --engine fake -j2").code(1);
     let shown = project.run("log").code(0).out();
     let project = project
-        .script(r#"{"describe_error": "nobody should ask"}"#)
+        .script(r#"{"describe_error": "no request is expected"}"#)
         .dockerfile("base", "FROM\n")
         .file("layers.toml", "[[[")
         .var("DOCKER_HOST", "unix:///nobody/listens");

@@ -153,7 +153,7 @@ hint: paths are relative to `[root]`
 #[test]
 fn invalid_secret_options_are_reported_before_the_build_starts() {
     let project = printing()
-        .script(r#"{"describe_error": "nobody should ask"}"#)
+        .script(r#"{"describe_error": "no request is expected"}"#)
         .file("large", vec![b'x'; 500 * 1024 + 1])
         .file("id_rsa.pub", "ssh-rsa AAAA")
         .var("SSH_AUTH_SOCK", "/nobody/listens");

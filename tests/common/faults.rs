@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 /// What happens to a request.
+#[derive(Clone)]
 pub enum Fault {
     /// It is forwarded, and so is the response.
     Pass,

@@ -43,7 +43,7 @@ fn answer_for_token(request: &ReceivedRequest, count: usize) -> Fault {
         Some(value) if value == basic => "user",
         Some(_) => return Fault::status(401),
         None if form.ends_with("&refresh_token=id%2Ftoken") => "identity",
-        None if request.method == "GET" => "nobody",
+        None if request.method == "GET" => "anonymous",
         None => return Fault::status(401),
     };
     let what = if request.method == "POST" { &form } else { &request.path };
@@ -98,7 +98,7 @@ fn tokens_are_requested_once_and_reused() {
         let pulls: Vec<&str> = vec![""; 1].into_iter().chain(vec![pulls.as_str(); 4]).collect();
         assert_eq!(*tokens.lock().unwrap(), [pulls, vec![&*pushes]].concat());
     };
-    check(&|_| "{}".to_owned(), "nobody");
+    check(&|_| "{}".to_owned(), "anonymous");
     check(&|address| login(address, ("user", "secret")), "user");
     let identity =
         |address: &str| format!(r#"{{"auths":{{"{address}":{{"identitytoken":"id/token"}}}}}}"#);

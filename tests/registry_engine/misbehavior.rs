@@ -36,15 +36,22 @@ struct Case {
     name: &'static str,
     commands: &'static [&'static str],
     limit: u64,
-    script: fn(&ReceivedRequest) -> Fault,
+    script: Arc<dyn Fn(&ReceivedRequest) -> Fault + Send + Sync>,
 }
 
 fn case(name: &'static str, limit: u64, script: fn(&ReceivedRequest) -> Fault) -> Case {
-    Case { name, commands: ALL, limit, script }
+    Case { name, commands: ALL, limit, script: Arc::new(script) }
 }
 
-fn of_push(name: &'static str, limit: u64, script: fn(&ReceivedRequest) -> Fault) -> Case {
-    Case { name, commands: PUSH, limit, script }
+/// A case of pushes: the response to requests with a method and a part of the path.
+fn of_push(
+    name: &'static str,
+    limit: u64,
+    (method, part): (&'static str, &'static str),
+    response: Fault,
+) -> Case {
+    let script = move |it: &ReceivedRequest| only(it, method, part, response.clone());
+    Case { name, commands: PUSH, limit, script: Arc::new(script) }
 }
 
 /// Applies a fault to requests with a method and a part of the path.
@@ -150,55 +157,28 @@ fn logins() -> Vec<Case> {
 }
 
 fn pushing() -> Vec<Case> {
+    const START: (&str, &str) = ("POST", "/uploads/");
+    const DATA: (&str, &str) = ("PATCH", "/uploads/");
+    const END: (&str, &str) = ("PUT", "/uploads/");
+    const MANIFEST: (&str, &str) = ("PUT", "/manifests/layers-");
+    const TAG: (&str, &str) = ("PUT", "/manifests/latest");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let wrong = Fault::header(201, "Docker-Content-Digest", digest);
     vec![
-        of_push("refuses uploads with 401", REPEATED, |it| {
-            only(it, "POST", "/uploads/", error(401, "UNAUTHORIZED"))
-        }),
-        of_push("refuses uploads with 403", REPEATED, |it| {
-            only(it, "POST", "/uploads/", error(403, "DENIED"))
-        }),
-        of_push("refuses uploads with 404", REPEATED, |it| {
-            only(it, "POST", "/uploads/", error(404, "NAME_UNKNOWN"))
-        }),
-        of_push("refuses uploads with 500", REPEATED, |it| {
-            only(it, "POST", "/uploads/", Fault::status(500))
-        }),
-        of_push("refuses data with 400", REPEATED, |it| {
-            only(it, "PATCH", "/uploads/", error(400, "BLOB_UPLOAD_INVALID"))
-        }),
-        of_push("refuses data with 507", REPEATED, |it| {
-            only(it, "PATCH", "/uploads/", Fault::status(507))
-        }),
-        of_push("refuses the end of uploads", REPEATED, |it| {
-            only(it, "PUT", "/uploads/", error(400, "DIGEST_INVALID"))
-        }),
-        of_push("refuses manifests with 400", SOON, |it| {
-            only(it, "PUT", "/manifests/layers-", error(400, "MANIFEST_INVALID"))
-        }),
-        of_push("refuses manifests with 413", SOON, |it| {
-            only(it, "PUT", "/manifests/layers-", Fault::status(413))
-        }),
-        of_push("refuses tags with 403", SOON, |it| {
-            only(it, "PUT", "/manifests/latest", error(403, "DENIED"))
-        }),
-        of_push("refuses tags with 409", SOON, |it| {
-            only(it, "PUT", "/manifests/latest", error(409, "TAG_IMMUTABLE"))
-        }),
-        of_push("refuses tags with 500", SOON, |it| {
-            only(it, "PUT", "/manifests/latest", Fault::status(500))
-        }),
-        of_push("accepts a manifest that it does not keep", SOON, |it| {
-            only(it, "PUT", "/manifests/layers-", Fault::status(201))
-        }),
-        of_push("accepts a tag under a wrong digest", SOON, |it| {
-            let digest = format!("sha256:{}", "0".repeat(64));
-            only(
-                it,
-                "PUT",
-                "/manifests/latest",
-                Fault::header(201, "Docker-Content-Digest", digest),
-            )
-        }),
+        of_push("refuses uploads with 401", REPEATED, START, error(401, "UNAUTHORIZED")),
+        of_push("refuses uploads with 403", REPEATED, START, error(403, "DENIED")),
+        of_push("refuses uploads with 404", REPEATED, START, error(404, "NAME_UNKNOWN")),
+        of_push("refuses uploads with 500", REPEATED, START, Fault::status(500)),
+        of_push("refuses data with 400", REPEATED, DATA, error(400, "BLOB_UPLOAD_INVALID")),
+        of_push("refuses data with 507", REPEATED, DATA, Fault::status(507)),
+        of_push("refuses the end of uploads", REPEATED, END, error(400, "DIGEST_INVALID")),
+        of_push("refuses manifests with 400", SOON, MANIFEST, error(400, "MANIFEST_INVALID")),
+        of_push("refuses manifests with 413", SOON, MANIFEST, Fault::status(413)),
+        of_push("refuses tags with 403", SOON, TAG, error(403, "DENIED")),
+        of_push("refuses tags with 409", SOON, TAG, error(409, "TAG_IMMUTABLE")),
+        of_push("refuses tags with 500", SOON, TAG, Fault::status(500)),
+        of_push("accepts a manifest that it does not keep", SOON, MANIFEST, Fault::status(201)),
+        of_push("accepts a tag under a wrong digest", SOON, TAG, wrong),
     ]
 }
 
@@ -283,7 +263,7 @@ fn on_external(setting: &Setting<'_>, address: &str) -> Tree {
 /// Returns the row of a command.
 fn row(setting: &Setting<'_>, case: &Case, name: &str) -> String {
     let is_active = Arc::new(AtomicBool::new(false));
-    let (active, script) = (Arc::clone(&is_active), case.script);
+    let (active, script) = (Arc::clone(&is_active), Arc::clone(&case.script));
     let faults = Faults::before(setting.registry, move |request| {
         if active.load(Ordering::SeqCst) { script(request) } else { Fault::Pass }
     });
