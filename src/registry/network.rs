@@ -120,7 +120,7 @@ impl Network {
                 let hint = format!("check the connection: `curl -v http://{authority}/v2/`");
                 return Err(self.goes_down(authority, &unreachable(&why, attempt), &hint));
             }
-            self.pause(authority, pause_after(attempt, chance()))?;
+            self.pause(authority, &to_respond(authority), pause_after(attempt, chance()))?;
         }
         Ok(true)
     }
@@ -150,9 +150,9 @@ impl Network {
         self.goes_down(authority, "was not waited for: interrupted", "run the command again")
     }
 
-    /// Pauses before another request to a host.
-    fn pause(&self, authority: &str, time: Duration) -> anyhow::Result<()> {
-        waiting::pause(&to_respond(authority), time).map_err(|_| self.interrupted(authority))
+    /// Pauses before another request to a host. `what` is announced if the pause is long.
+    fn pause(&self, authority: &str, what: &str, time: Duration) -> anyhow::Result<()> {
+        waiting::pause(what, time).map_err(|_| self.interrupted(authority))
     }
 
     /// Sends a request, follows redirects, and retries after transient errors.
@@ -230,7 +230,11 @@ impl Network {
                 took += pause;
                 pause
             });
-            self.pause(host, pause)?;
+            let what = match is_limited {
+                true => format!("`{host}`, which {why}"),
+                false => to_respond(host),
+            };
+            self.pause(host, &what, pause)?;
         }
         Err(odd_answer(host, "no response"))
     }
