@@ -147,13 +147,12 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     let Some(held) = docker.inspect(&reference).unwrap() else {
         return Err("there is no image".to_owned());
     };
-    let mut ran = Vec::new();
+    let (mut ran, mut replaces_modes) = (Vec::new(), false);
     let mut sink = |updates: Vec<TimedUpdate>| {
         for update in updates {
-            if let BuildUpdate::StepFinished { step, cached: false, .. } = update.update
-                && step.number > 0
-                && !step.text.starts_with("FROM ")
-            {
+            let BuildUpdate::StepFinished { step, cached, .. } = update.update else { continue };
+            replaces_modes |= step.text.contains(" --chmod=");
+            if !cached && step.number > 0 && !step.text.starts_with("FROM ") {
                 ran.push(step.text);
             }
         }
@@ -164,9 +163,6 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
         return Err(format!("it can't be built: {outcome:?}"));
     };
     let built = docker.inspect(&image_id).unwrap().unwrap();
-    // BuildKit compares the modes that `--chmod` replaces, so such a step runs again and copies the same. Directories
-    // that it and later steps create have other times.
-    let replaces_modes = ran.iter().any(|step| step.contains(" --chmod="));
     let mut differences = Vec::new();
     if !ran.is_empty() {
         differences.push(format!("steps that ran: {ran:?}"));
@@ -178,6 +174,10 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     // such a step creates again have other times. From then on the cache has two results for the step, and which
     // one a build gets depends on the manifest of its base at that time, so images can also differ without a step
     // that ran.
+    //
+    // On both stores, BuildKit compares the modes that `--chmod` replaces. The program sends them all alike, this
+    // function as they are, so the cache can have two results for such a step: the same, except for the times of
+    // directories that it and later steps create.
     if !differences.is_empty() && (replaces_modes || docker.features().unwrap().attestations) {
         differences = content::differ(&held, &built);
     }
