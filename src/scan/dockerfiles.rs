@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ignore::WalkBuilder;
@@ -179,15 +179,31 @@ fn walk(root: &Path, directories: &[RelPath], glob: &str) -> anyhow::Result<Vec<
             continue;
         }
         for entry in WalkBuilder::new(&start).require_git(false).build() {
-            let entry = entry?;
-            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            let is_file = entry.file_type().is_some_and(|kind| !kind.is_dir());
-            found.extend(
-                RelPath::from_path(path).filter(|path| is_file && pattern.is_match(path.as_str())),
-            );
+            let path = match entry {
+                Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_dir()) => continue,
+                Ok(entry) => entry.into_path(),
+                Err(error) => hidden_dockerfile(&error, glob).ok_or(error)?,
+            };
+            let path = path.strip_prefix(root).unwrap_or(&path);
+            found.extend(RelPath::from_path(path).filter(|path| pattern.is_match(path.as_str())));
         }
     }
     Ok(found)
+}
+
+/// Returns the path of the Dockerfile that a directory may contain that cannot be read, or `None` for other errors. As
+/// for a file that cannot be read, reading it reports the error, unless the path is excluded.
+fn hidden_dockerfile(error: &ignore::Error, glob: &str) -> Option<PathBuf> {
+    let name = glob.rsplit('/').next().filter(|name| !glob::is_glob(name))?;
+    let is_denied = error.io_error()?.kind() == io::ErrorKind::PermissionDenied;
+    let mut error = error;
+    loop {
+        error = match error {
+            ignore::Error::WithDepth { err, .. } => err,
+            ignore::Error::WithPath { path, .. } => return is_denied.then(|| path.join(name)),
+            _ => return None,
+        };
+    }
 }
 
 /// The text of a Dockerfile.
@@ -227,8 +243,11 @@ pub fn read(root: &Path, path: &RelPath) -> Result<DockerfileText, Box<Diagnosti
             format!("replace it with a file, or set `exclude = [\"{path}\"]` in `layers.toml`");
         return Err(Box::new(problem.hint(hint)));
     }
-    let bytes = fs::read(path.under(root))
-        .map_err(|error| problem(Rule::UnreadableFile, format!("can't read `{path}`: {error}")))?;
+    let bytes = fs::read(path.under(root)).map_err(|error| {
+        let hint = format!("make it readable, or set `exclude = [\"{path}\"]` in `layers.toml`");
+        let problem = problem(Rule::UnreadableFile, format!("can't read `{path}`: {error}"));
+        Box::new(problem.hint(hint))
+    })?;
     // A replacement is longer than the byte that it replaces.
     if u32::try_from(bytes.len().saturating_mul(3)).is_err() {
         return Err(problem(Rule::UnreadableFile, format!("`{path}` is larger than 1.3 GiB")));

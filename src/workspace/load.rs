@@ -260,7 +260,12 @@ impl Workspace {
 
     /// Also reads the ignore files of all images, and adds the diagnostics about them.
     pub fn read_ignore_files(&mut self) {
+        let unreadable = self.diagnostics.iter().filter(|it| it.rule == Rule::UnreadableFile);
+        let labels = unreadable.flat_map(|it| &it.labels);
+        let reported: HashSet<&RelPath> = labels.map(|label| label.source.path()).collect();
+        // The directory of a Dockerfile that cannot be read often cannot be read either.
         let images = self.graph.images.values().as_slice().par_iter();
+        let images = images.filter(|image| !reported.contains(&image.dockerfile));
         let problems = images.flat_map_iter(|image| {
             let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
             loaded.map_or_else(

@@ -261,3 +261,31 @@ fn a_dockerfile_in_a_directory_that_cannot_be_searched_is_unknown() {
         assert_eq!(err.contains("can't read `docker/base/Dockerfile`"), expected == 3, "{err}");
     }
 }
+
+#[test]
+fn an_unreadable_directory_below_a_glob_is_unknown() {
+    let settings = "dockerfiles = [\"**/Dockerfile\"]\nreference = \"acme/shop-{name}:latest\"\n";
+    let project = with_references().file("layers.toml", settings).file("data/x/f", "");
+    let data = project.root().join("data");
+    let set_mode = |mode| fs::set_permissions(&data, fs::Permissions::from_mode(mode)).unwrap();
+    let check = |arguments: &[&str], code: i32, expected: &str| {
+        set_mode(0);
+        let ran = run_without_privileges(&project, arguments);
+        set_mode(0o755);
+        let Some(ran) = ran else { return };
+        let err = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(code), "{err}");
+        assert_eq!(err, expected);
+    };
+    let error = "error[unreadable-file]: can't read `data/Dockerfile`: Permission denied (os error 13)\n\
+                 --> data/Dockerfile\n = hint: make it readable, or set \
+                 `exclude = [\"data/Dockerfile\"]` in `layers.toml`\n\n1 error\n";
+    check(&["check"], 3, error);
+    check(&["plan", "--engine", "fake"], 3, error);
+    let note = "1 error in files of other images; run `layers check` for details\n";
+    check(&["plan", "other", "--engine", "fake"], 0, note);
+    for excluded in ["data/**", "data/Dockerfile"] {
+        project.write("layers.toml", &format!("{settings}exclude = [\"{excluded}\"]\n"));
+        check(&["plan", "--engine", "fake"], 0, "");
+    }
+}
