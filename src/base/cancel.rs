@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A flag that stops work. Cheap to clone; once set, it stays set.
 #[derive(Clone, Default)]
@@ -31,6 +33,14 @@ impl Cancel {
     /// Returns whether the flag is set.
     pub fn is_set(&self) -> bool {
         self.inner.flag.load(Ordering::SeqCst)
+    }
+
+    /// Pauses until the flag is set. Returns whether the time passed without that.
+    pub fn pause(&self, time: Duration) -> bool {
+        let (wake, woken) = mpsc::channel();
+        // If the waiter is gone, it does not have to be woken.
+        let _guard = self.on_set(move || wake.send(()).unwrap_or_default());
+        woken.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
     }
 
     /// Runs `wake` when the flag is set, immediately if it already is. Engines call this while they wait for

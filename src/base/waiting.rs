@@ -127,16 +127,11 @@ pub fn wait<T: Send + 'static>(
 /// # Errors
 /// Returns an error if the pause is interrupted.
 pub fn pause(what: &str, time: Duration) -> Result<(), WaitError> {
-    let (to_waiter, interrupted) = mpsc::channel();
-    // A pause that is over does not have to be ended.
-    let _guard = interruption().on_set(move || to_waiter.send(()).unwrap_or_default());
+    let interruption = interruption();
     if time >= ANNOUNCED_AFTER {
         announce(what);
     }
-    match interrupted.recv_timeout(time) {
-        Ok(()) => Err(WaitError::Interrupted),
-        Err(_) => Ok(()),
-    }
+    if interruption.pause(time) { Ok(()) } else { Err(WaitError::Interrupted) }
 }
 
 #[cfg(test)]

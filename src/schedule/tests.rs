@@ -197,7 +197,7 @@ impl Publisher for SlowRegistry {
         *self.has_started.lock().unwrap() = true;
         self.started.notify_all();
         // Far longer than the test takes, unless nothing cancels the push.
-        worker::pause(Duration::from_secs(20), cancel);
+        cancel.pause(Duration::from_secs(20));
         anyhow::ensure!(!cancel.is_set(), "canceled");
         Ok(PublishedImage { reference: "x@sha256:0".to_owned(), digest: "sha256:0".to_owned() })
     }

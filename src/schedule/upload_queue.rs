@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::worker::{LoopMessage, or_panicked, pause, pause_after, serve};
+use super::worker::{LoopMessage, or_panicked, pause_after, serve};
 use crate::base::error::{self, ErrorKind};
 use crate::base::{IdMap, UnitId, backoff};
 use crate::engine::{Cancel, TransferProgress};
@@ -265,7 +265,7 @@ fn push(
                 if !error::is_transient(&error) || attempt > retries {
                     return UploadResult::Failed(error::text(&error));
                 }
-                if !pause(wait, cancel) {
+                if !cancel.pause(wait) {
                     break;
                 }
             }

@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use crate::base::error::{self, transient};
@@ -90,8 +90,6 @@ pub enum Preparation {
         /// Prevents other runs from building the same image, until it is dropped.
         claim: ClaimGuard,
     },
-    /// It cannot be built.
-    Impossible(Box<Failure>),
     /// The run was canceled meanwhile.
     Canceled,
 }
@@ -222,7 +220,7 @@ fn build(work: ImageBuild<'_>, retries: u32) -> TaskResult {
         }
         let wait = pause_after(attempt);
         send_now(send, Event::ImageRetried { attempt, message: fault.failure.message, wait });
-        if !pause(wait, &order.cancel) {
+        if !order.cancel.pause(wait) {
             break;
         }
     }
@@ -240,14 +238,6 @@ pub(super) fn pause_after(attempt: u32) -> Duration {
     backoff::pause_after(attempt, Duration::from_secs(1), Duration::from_secs(30))
 }
 
-/// Waits. Returns whether the time passed without a cancellation.
-pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
-    let (wake, woken) = mpsc::channel();
-    // If the waiter is gone, it does not have to be woken.
-    let _guard = cancel.on_set(move || wake.send(()).unwrap_or_default());
-    woken.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
-}
-
 fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
     let ImageBuild { order, send, provider, .. } = work;
     let turn = ClaimContext {
@@ -263,9 +253,6 @@ fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
             let result = perform(work, &request);
             drop(claim);
             result
-        }
-        Preparation::Impossible(failure) => {
-            Err(Box::new(AttemptFailure { failure: *failure, is_transient: false }))
         }
         Preparation::Canceled => Ok(TaskResult::Canceled),
     }

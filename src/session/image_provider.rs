@@ -257,11 +257,6 @@ impl<'a> ImageProvider<'a> {
         Ok(())
     }
 
-    fn missing_file_failure(&self, unit: UnitId, message: String, hint: Option<String>) -> Failure {
-        let excerpt = self.excerpt_of_missing_file(unit);
-        Failure { hint, excerpt, ..Failure::new(FailureKind::Build, message) }
-    }
-
     /// Returns the line that names a file that the context lacks.
     fn excerpt_of_missing_file(&self, unit: UnitId) -> Option<Excerpt> {
         let Some(Ok(own)) = &self.freshness.own[unit] else { return None };
@@ -376,7 +371,8 @@ impl UnitProvider for ImageProvider<'_> {
         let own = self.freshness.own[unit].as_ref()?.as_ref().ok()?;
         match Reason::of_missing_file(own)? {
             Reason::MissingFile { message, hint, .. } => {
-                Some(self.missing_file_failure(unit, message, hint))
+                let excerpt = self.excerpt_of_missing_file(unit);
+                Some(Failure { hint, excerpt, ..Failure::new(FailureKind::Build, message) })
             }
             _ => None,
         }
@@ -391,11 +387,11 @@ impl UnitProvider for ImageProvider<'_> {
         let decision = self.freshness.decide(unit, &among(parents))?;
         match self.replan_if_missing(unit, decision, parents)? {
             Decision::Fresh(present) => Ok(Preparation::Fresh(present)),
-            Decision::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
-            Decision::Build { reason: Reason::MissingFile { message, hint, .. }, .. } => {
-                let failure = self.missing_file_failure(unit, message, hint);
-                Ok(Preparation::Impossible(Box::new(failure)))
-            }
+            Decision::Build {
+                // An image that lacks a file has failed at the start of the run.
+                reason: Reason::Unreadable { message } | Reason::MissingFile { message, .. },
+                ..
+            } => bail!("{message}"),
             Decision::Build { reason, inputs, key } => {
                 let (state, name) = (&self.freshness.state, self.name(unit));
                 let is_shared = state.kept_since(name, &key, self.begun);
