@@ -162,7 +162,8 @@ fn a_second_release_to_immutable_tags_succeeds() {
     assert!(printed.err.contains("The image tag is immutable."), "{}", printed.err);
 }
 
-/// Runs a release of `older`, and `during` while its images have been pushed, but its tags are not moved yet.
+/// Runs a release of `older`, and `during` once its images have been built, but before its tags are moved: when it pushes
+/// the last image. While `older` builds, `during` would move the name of a parent in the engine that both use.
 #[track_caller]
 fn race(
     older: &Tree,
@@ -172,8 +173,9 @@ fn race(
 ) -> (i32, String) {
     let (waits, goes_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (reached, released) = (Arc::clone(&waits), Arc::clone(&goes_on));
+    let last = format!("{}/manifests/layers-", older.repository("dev"));
     let before = Faults::before(registry.address(), move |request| {
-        if request.method == "PUT" && request.path.contains("/manifests/layers-") {
+        if request.method == "PUT" && request.path.contains(&last) {
             reached.store(true, Ordering::SeqCst);
             while !released.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(10));
