@@ -13,8 +13,10 @@ use crate::base::Location;
 use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
 
+mod operation;
 mod tally;
 
+pub use operation::Operation;
 pub use tally::Tally;
 
 /// An event and the time at which it happened.
@@ -105,8 +107,34 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
-    /// Another run is building the same image. This run waits for the result.
-    ImageBlocked,
+    /// An operation of an image started.
+    // Logs of earlier versions report only that the image waits for another run.
+    #[serde(alias = "image-blocked")]
+    OperationStarted {
+        /// The operation.
+        #[serde(default = "Operation::of_earlier_versions")]
+        operation: Operation,
+    },
+    /// A part of an operation is done.
+    OperationProgress {
+        /// The operation.
+        operation: Operation,
+        /// The bytes that were sent.
+        sent: u64,
+        /// The bytes that were requested so far.
+        total: u64,
+    },
+    /// An operation of an image succeeded.
+    OperationFinished {
+        /// The operation.
+        operation: Operation,
+        /// The bytes that were sent, if they were counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<u64>,
+        /// How long it took.
+        #[serde(rename = "took_ms", with = "millis")]
+        took: Duration,
+    },
     /// An image, or something that an image is built on, was pulled from a registry.
     ImagePulled {
         /// The reference that was pulled.

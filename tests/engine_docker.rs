@@ -88,6 +88,39 @@ fn no_cache_runs_all_steps_again() {
 }
 
 #[test]
+fn sending_a_context_exporting_and_unpacking_are_reported_in_order() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch\nCOPY . .\nRUN head -c 30000000 /dev/urandom > /made\n";
+    // Not small enough to be part of the request, and no other build sends the same.
+    let files = Files::with_busybox().and("name", name.label().repeat(100_000));
+    let (outcome, updates) = build(&engine, &request(&name, text, files));
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    let mut seen = Vec::new();
+    for update in &updates {
+        match update {
+            BuildUpdate::StepFinished { step, .. } if step.number > 0 => {
+                seen.push(step.text.split(' ').next().unwrap().to_owned());
+            }
+            BuildUpdate::OperationStarted(operation) => seen.push(format!("{operation:?}")),
+            BuildUpdate::OperationFinished { operation, took } => {
+                assert!(!took.is_zero(), "{updates:#?}");
+                seen.push(format!("end of {operation:?}"));
+            }
+            BuildUpdate::StepStarted(step) => assert!(!step.text.contains("export"), "{step:?}"),
+            _ => {}
+        }
+    }
+    let mut expected = vec!["SendingContext", "end of SendingContext", "COPY", "RUN"];
+    expected.extend(["Exporting", "end of Exporting"]);
+    // Only containerd's store unpacks images after it has written them.
+    if engine.features().unwrap().annotations {
+        expected.extend(["Unpacking", "end of Unpacking"]);
+    }
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn build_args_and_targets_are_passed_to_the_build() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();

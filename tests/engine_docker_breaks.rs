@@ -17,7 +17,8 @@ use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
 use layers::base::error;
 use layers::engine::{
-    BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore, TimedUpdate,
+    BuildOperation, BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
+    TimedUpdate,
 };
 
 #[test]
@@ -198,8 +199,9 @@ fn a_build_survives_cancellation_of_the_one_sending_their_context() {
         let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
         has_begun.recv().unwrap();
         let mut on_update = |updates: Vec<TimedUpdate>| {
-            if updates.iter().any(|it| matches!(&it.update, BuildUpdate::StepStarted(step) if step.text == "load build context"))
-            {
+            if updates.iter().any(|it| {
+                it.update == BuildUpdate::OperationStarted(BuildOperation::SendingContext)
+            }) {
                 cancel.set();
             }
         };

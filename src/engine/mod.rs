@@ -27,7 +27,8 @@ pub use attest::Attestations;
 pub use frontend::{Frontend, NamedContexts};
 pub use image::{Evidence, HistoryEntry, LabelFilter, ListedImage, StoredImage};
 pub use progress::{
-    BuildFailure, BuildOutcome, BuildStep, BuildUpdate, FailureCause, Sink, TimedUpdate,
+    BuildFailure, BuildOperation, BuildOutcome, BuildStep, BuildUpdate, FailureCause, Sink,
+    TimedUpdate,
 };
 pub use request::{BuildRequest, ContextFiles, ContextSource, NoFiles};
 pub use secret::Secrets;

@@ -1,8 +1,10 @@
-//! What a builder reports during a build: its steps, and how it ended.
+//! What a builder reports during a build: its steps, what it does besides them, and how it ended.
 //!
 //! Owns the types for progress. `schedule` turns them into public events.
 
 use std::time::{Duration, Instant};
+
+use serde::Deserialize;
 
 use super::buildkit::wording;
 
@@ -25,6 +27,18 @@ impl BuildStep {
     pub fn resolved_image(&self) -> Option<&str> {
         wording::resolved_image(&self.text)
     }
+}
+
+/// What an engine does for a build besides its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildOperation {
+    /// It receives the context.
+    SendingContext,
+    /// It writes the built image to its store.
+    Exporting,
+    /// It unpacks the written image, so that containers and builds can use it.
+    Unpacking,
 }
 
 /// Receives the progress of a build: all updates that arrived together, in order.
@@ -59,6 +73,22 @@ pub enum BuildUpdate {
         cached: bool,
         /// How long the step ran in the engine.
         took: Duration,
+    },
+    /// An operation started.
+    OperationStarted(BuildOperation),
+    /// An operation succeeded.
+    OperationFinished {
+        /// The operation.
+        operation: BuildOperation,
+        /// How long it took in the engine.
+        took: Duration,
+    },
+    /// A part of the context was sent.
+    ContextProgress {
+        /// The bytes that were sent.
+        sent: u64,
+        /// The bytes that the engine has requested so far.
+        total: u64,
     },
     /// A step wrote output: raw bytes, not split into lines, and not trusted.
     Output {

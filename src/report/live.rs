@@ -5,6 +5,7 @@
 //! draws only to stderr, and clears its rows at the end of the run. `lines` decides what the lines contain
 //! and makes them fit.
 
+mod activity;
 mod canvas;
 mod lines;
 mod remaining;
@@ -20,13 +21,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, RunImage, StepInfo, Tally, TimedEvent};
+use crate::event::{Event, RunImage, Tally, TimedEvent};
 
+use self::activity::Activities;
 use self::canvas::{Canvas, Size};
 use self::lines::RunProgress;
 use self::remaining::RemainingWork;
 use super::paint::Paint;
-use super::{Phrase, Reporter, clean, phrases, reasons};
+use super::{Reporter, clean, phrases, reasons};
 
 /// The maximum number of rows. More would push finished images off the screen.
 const MOST_ROWS: usize = 8;
@@ -147,8 +149,7 @@ struct ProgressRow {
     /// Its row, or `None` if there are more images than rows.
     bar: Option<ProgressBar>,
     since: Duration,
-    step: Option<Arc<StepInfo>>,
-    last_line: Phrase,
+    activities: Activities,
 }
 
 impl Screen {
@@ -232,37 +233,46 @@ impl Screen {
             }
             Event::PushStarted => {
                 self.open(image);
-                self.say_last(image, "pushing");
+                self.of_row(image, |row| row.note("pushing"));
             }
             Event::PushProgress { sent, total } => {
-                let (sent, total) = (phrases::size(*sent), phrases::size(*total));
-                self.say_last(image, format!("pushing  {sent} of {total}"));
+                let words = format!("pushing  {}", phrases::part(*sent, *total));
+                self.of_row(image, |row| row.note(words));
             }
-            Event::StepStarted { step } => {
-                if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {
-                    row.step = Some(Arc::clone(step));
-                    row.last_line = Phrase::default();
-                }
+            Event::StepStarted { step } if step.number > 0 => {
+                self.of_row(image, |row| row.start_step(step));
             }
-            Event::Output { line, .. } => self.say_last(image, clean::line(line)),
-            Event::ImageStale { reason } => self.say_last(image, reasons::describe(reason)),
-            Event::ImageBlocked => self.say_last(image, phrases::BLOCKED),
+            Event::StepFinished { step, .. } => self.of_row(image, |row| row.end_step(step)),
+            Event::Output { step, line } => {
+                self.of_row(image, |row| row.write(step, clean::line(line)));
+            }
+            Event::OperationStarted { operation } => {
+                let now = (self.clock)();
+                self.of_row(image, |row| row.start_operation(*operation, now));
+            }
+            Event::OperationProgress { operation, sent, total } => {
+                self.of_row(image, |row| row.advance(*operation, *sent, *total));
+            }
+            Event::OperationFinished { operation, .. } => {
+                self.of_row(image, |row| row.end_operation(*operation));
+            }
+            Event::ImageStale { reason } => {
+                self.of_row(image, |row| row.note(reasons::describe(reason)));
+            }
             Event::Warning { message } => self.warn(image, &clean::line(message)),
             Event::ImageRetried { attempt, message, wait } => {
                 self.warn(image, &phrases::tried_again(*attempt, message, *wait));
-                if let Some(row) = self.rows.get_mut(&image.name) {
-                    row.step = None;
-                    row.last_line = Phrase::default();
-                }
+                self.of_row(image, |row| *row = Activities::default());
             }
-            Event::StepFinished { .. } | Event::PushQueued => {}
+            Event::StepStarted { .. } | Event::PushQueued => {}
             ended => self.report(image, ended),
         }
     }
 
-    fn say_last(&mut self, image: &RunImage, words: impl Into<Phrase>) {
+    /// Changes what an image is doing, if it has a row.
+    fn of_row(&mut self, image: &RunImage, change: impl FnOnce(&mut Activities)) {
         if let Some(row) = self.rows.get_mut(&image.name) {
-            row.last_line = words.into();
+            change(&mut row.activities);
         }
     }
 
@@ -298,7 +308,7 @@ impl Screen {
 
     fn open(&mut self, image: &RunImage) {
         let since = (self.clock)();
-        let row = ProgressRow { bar: None, since, step: None, last_line: Phrase::default() };
+        let row = ProgressRow { bar: None, since, activities: Activities::default() };
         self.rows.insert(Arc::clone(&image.name), row);
         self.give_rows();
     }
@@ -342,12 +352,8 @@ impl Screen {
         let names = lines::names_width(names, self.width);
         for (image, row, bar) in drawn {
             let time = now.saturating_sub(row.since);
-            let row = lines::ImageLine {
-                name: image,
-                time,
-                step: row.step.as_deref(),
-                last: &row.last_line,
-            };
+            let (activity, last) = row.activities.describe(now);
+            let row = lines::ImageLine { name: image, time, activity: &activity, last: &last };
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
         let run = RunProgress {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serializer;
 
 use crate::base::text::{count, list};
-use crate::event::{Failure, Skip, StepInfo, Tally};
+use crate::event::{Failure, Operation, Skip, StepInfo, Tally};
 
 use super::paint::Paint;
 use super::{Phrase, clean};
@@ -113,6 +113,37 @@ pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
 
 /// The status of an image that another run is building.
 pub(super) const BLOCKED: &str = "waiting for another run that builds this image";
+
+/// Describes an operation that is running.
+pub(super) fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::WaitingForRun => "waiting for another run",
+        Operation::Pulling => "pulling",
+        Operation::SendingContext => "sending context",
+        Operation::Exporting => "exporting",
+        Operation::Unpacking => "unpacking",
+    }
+}
+
+/// Describes an operation that is done: `sent 300 MB of context in 1.2s`.
+pub(super) fn operation_done(operation: Operation, sent: Option<u64>, took: Duration) -> String {
+    let took = duration(took);
+    match (operation, sent) {
+        (Operation::WaitingForRun, _) => format!("waited {took} for another run"),
+        (Operation::Pulling, _) => format!("pulled in {took}"),
+        (Operation::SendingContext, Some(sent)) => {
+            format!("sent {} of context in {took}", size(sent))
+        }
+        (Operation::SendingContext, None) => format!("sent the context in {took}"),
+        (Operation::Exporting, _) => format!("exported in {took}"),
+        (Operation::Unpacking, _) => format!("unpacked in {took}"),
+    }
+}
+
+/// Formats a part of some bytes: `12.3 MB of 300 MB`.
+pub(super) fn part(sent: u64, total: u64) -> String {
+    format!("{} of {}", size(sent), size(total))
+}
 
 /// Formats a failed attempt: `try 1 failed: connection refused; again in 2.0s`.
 pub(super) fn tried_again(attempt: u32, message: &str, wait: Duration) -> String {

@@ -3,11 +3,15 @@
 //! Each line is one fact: the time since the start of the run, the image, and what happened.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use crate::base::text::count;
-use crate::event::{Event, TimedEvent};
+use crate::event::{Event, Operation, TimedEvent};
 
 use super::{Phrase, Reporter, clean, phrases, reasons};
+
+/// Shorter operations have no line: every image is exported.
+const LEAST_SHOWN: Duration = Duration::from_secs(1);
 
 /// Writes a line per event that has something to report.
 pub struct PlainPrinter<W>(pub W);
@@ -48,12 +52,15 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
         Event::PushCanceled => return Some("push canceled".into()),
         Event::Released { moved, unchanged } => phrases::released(moved, *unchanged),
         Event::NotReleased { message } => return Some(phrases::not_released(message.as_deref())),
-        Event::ImageBlocked => return Some(phrases::BLOCKED.into()),
+        Event::OperationStarted { .. } | Event::OperationFinished { .. } => {
+            return words_of_operation(event);
+        }
         Event::ImageRetried { attempt, message, wait } => {
             phrases::tried_again(*attempt, message, *wait)
         }
         Event::ImageStale { reason } => return Some(reasons::describe(reason)),
         Event::StepStarted { .. }
+        | Event::OperationProgress { .. }
         | Event::PushQueued
         | Event::PushStarted
         | Event::PushProgress { .. }
@@ -82,4 +89,49 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
         Event::Interrupted { signal } => return Some(phrases::interrupted(*signal)),
     };
     Some(words.into())
+}
+
+fn words_of_operation(event: &Event) -> Option<Phrase> {
+    match event {
+        Event::OperationStarted { operation: Operation::WaitingForRun } => {
+            Some(phrases::BLOCKED.into())
+        }
+        // A pull has an event of its own.
+        Event::OperationFinished { operation: Operation::Pulling, .. } => None,
+        Event::OperationFinished { operation, sent, took } if *took >= LEAST_SHOWN => {
+            Some(phrases::operation_done(*operation, *sent, *took).into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_operations_have_a_line_with_their_duration() {
+        let check = |event: Event, expected: Option<&str>| {
+            assert_eq!(words_of(&event).as_deref(), expected);
+        };
+        let done = |operation, sent, millis| {
+            let took = Duration::from_millis(millis);
+            Event::OperationFinished { operation, sent, took }
+        };
+        let sent = Some(300_000_000);
+        let context = Operation::SendingContext;
+        check(done(context, sent, 1200), Some("sent 300 MB of context in 1.2s"));
+        check(done(context, None, 1200), Some("sent the context in 1.2s"));
+        check(done(Operation::Exporting, None, 4100), Some("exported in 4.1s"));
+        check(done(Operation::Unpacking, None, 1000), Some("unpacked in 1.0s"));
+        check(done(Operation::WaitingForRun, None, 61_000), Some("waited 1m01s for another run"));
+        check(done(context, sent, 999), None);
+        check(done(Operation::Exporting, None, 0), None);
+        // It has its own event.
+        check(done(Operation::Pulling, None, 9000), None);
+        let blocked = Event::OperationStarted { operation: Operation::WaitingForRun };
+        check(blocked, Some("waiting for another run that builds this image"));
+        check(Event::OperationStarted { operation: context }, None);
+        check(Event::OperationProgress { operation: context, sent: 1, total: 2 }, None);
+    }
 }

@@ -1,17 +1,17 @@
 //! A run as a trace for Perfetto and chrome://tracing.
 //!
 //! Owns the format, the JSON object form of the Trace Event Format (Google, *Trace Event Format*). The run is
-//! the only process. Each slot is a thread, with images as complete events (`X`) and their steps nested
+//! the only process. Each slot is a thread, with images as complete events (`X`) and their steps and operations nested
 //! below. There are counters (`C`) of the images that are built and of those that could be. A flow (`s` to
 //! `f`) connects the end of a parent with the start of its child. Slices of a thread must be nested, but
-//! steps of an image can overlap, so overlapping steps have additional threads.
+//! those of an image can overlap, so overlapping ones have additional threads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::timeline::{ImageTimeline, Outcome, StepSpan, Timeline};
+use super::timeline::{ImageTimeline, Outcome, Timeline};
 use super::{clean, phrases, reasons};
 
 /// The only process.
@@ -28,44 +28,75 @@ pub fn draw(run: &Timeline, title: &str) -> String {
     whole.to_string() + "\n"
 }
 
-/// The threads of images and steps.
+/// The threads of images, steps, and operations.
 struct Lanes {
     /// The first thread of each slot, and the number of its threads.
     slots: Vec<(usize, usize)>,
-    /// For each step of each image, the offset of its thread from that of the image.
-    of_steps: Vec<Vec<usize>>,
+    /// For each step and operation of each image, the offset of its thread from that of the image.
+    of_parts: Vec<Vec<usize>>,
+}
+
+/// A step or an operation of an image.
+struct Part {
+    category: &'static str,
+    name: String,
+    /// Its bounds, within those of its image.
+    span: (Duration, Duration),
+    arguments: Value,
+}
+
+/// Returns the steps and then the operations of an image that had a slot.
+fn parts_of(run: &Timeline, track: &ImageTimeline) -> Vec<Part> {
+    let Some(within) = span_of(run, track) else { return Vec::new() };
+    let image = clean::line(&track.name);
+    let steps = track.steps.iter().map(|work| Part {
+        category: "step",
+        name: phrases::describe_step(&work.step),
+        span: bounds(run, within, (work.from, work.to)),
+        arguments: json!({"image": image, "cached": work.cached}),
+    });
+    let operations = track.operations.iter().map(|work| Part {
+        category: "operation",
+        name: phrases::operation(work.operation).to_owned(),
+        span: bounds(run, within, (work.from, work.to)),
+        arguments: match work.sent {
+            Some(sent) => json!({"image": image, "sent": sent}),
+            None => json!({"image": image}),
+        },
+    });
+    steps.chain(operations).collect()
 }
 
 impl Lanes {
     fn of(run: &Timeline) -> Lanes {
         let mut widths: Vec<usize> = Vec::new();
-        let mut of_steps = Vec::new();
+        let mut of_parts = Vec::new();
         for track in &run.images {
-            let lanes = lanes_of(run, track);
+            let lanes = lanes_of(&parts_of(run, track));
             if let Some(slot) = track.slot {
                 widths.resize(widths.len().max(slot + 1), 1);
                 let most = lanes.iter().max().map_or(1, |most| most + 1);
                 widths[slot] = widths[slot].max(most);
             }
-            of_steps.push(lanes);
+            of_parts.push(lanes);
         }
         let mut next = 1;
         let mut slot = |width: usize| {
             next += width;
             (next - width, width)
         };
-        Lanes { slots: widths.into_iter().map(&mut slot).collect(), of_steps }
+        Lanes { slots: widths.into_iter().map(&mut slot).collect(), of_parts }
     }
 }
 
-/// Returns the bounds of a step, limited to those of its image.
+/// Returns the bounds of a step or an operation, limited to those of its image.
 fn bounds(
     run: &Timeline,
     (start, end): (Duration, Duration),
-    work: &StepSpan,
+    (from, to): (Duration, Option<Duration>),
 ) -> (Duration, Duration) {
-    let to = work.to.unwrap_or(run.took).clamp(start, end);
-    (work.from.clamp(start, to), to)
+    let to = to.unwrap_or(run.took).clamp(start, end);
+    (from.clamp(start, to), to)
 }
 
 /// Returns the time during which an image had a slot.
@@ -74,23 +105,21 @@ fn span_of(run: &Timeline, track: &ImageTimeline) -> Option<(Duration, Duration)
     Some((start, track.ended.map_or(run.took, |end| end.at).max(start)))
 }
 
-/// Assigns the first free lane to each step. Steps that do not overlap share the first lane.
-fn lanes_of(run: &Timeline, track: &ImageTimeline) -> Vec<usize> {
-    let steps = &track.steps;
-    let Some(within) = span_of(run, track) else { return vec![0; steps.len()] };
-    let mut order: Vec<usize> = (0..steps.len()).collect();
-    order.sort_by_key(|step| bounds(run, within, &steps[*step]));
+/// Assigns the first free lane to each part. Parts that do not overlap share the first lane.
+fn lanes_of(parts: &[Part]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|part| parts[*part].span);
     let mut free_from: Vec<Duration> = Vec::new();
-    let mut lanes = vec![0; steps.len()];
-    for step in order {
-        let (from, to) = bounds(run, within, &steps[step]);
+    let mut lanes = vec![0; parts.len()];
+    for part in order {
+        let (from, to) = parts[part].span;
         let free = free_from.iter().position(|free| *free <= from);
         let lane = free.unwrap_or_else(|| {
             free_from.push(Duration::ZERO);
             free_from.len() - 1
         });
         free_from[lane] = to;
-        lanes[step] = lane;
+        lanes[part] = lane;
     }
     lanes
 }
@@ -152,11 +181,10 @@ impl TraceWriter<'_> {
         }
         let name = clean::line(&track.name);
         self.events.push(complete("image", &name, thread, (start, end), &json!(arguments)));
-        for (work, lane) in track.steps.iter().zip(&self.lanes.of_steps[image]) {
-            let span = bounds(self.run, (start, end), work);
-            let name = phrases::describe_step(&work.step);
-            let arguments = &json!({"image": clean::line(&track.name), "cached": work.cached});
-            self.events.push(complete("step", &name, thread + lane, span, arguments));
+        let parts = parts_of(self.run, track);
+        for (part, lane) in parts.iter().zip(&self.lanes.of_parts[image]) {
+            let Part { category, name, span, arguments } = part;
+            self.events.push(complete(category, name, thread + lane, *span, arguments));
         }
     }
 
@@ -259,6 +287,33 @@ mod tests {
         assert_eq!((of("s"), of("f")), (2, 2));
         let last = events.iter().rfind(|event| event["ph"] == "C").unwrap();
         assert_eq!(last["args"], json!({"building": 0, "queued": 0}));
+    }
+
+    #[test]
+    fn operations_are_slices_below_their_images() {
+        use crate::event::Operation::{Exporting, SendingContext};
+        use fixture::{at, built, finished, operated, operates, started, step};
+        let run = Timeline::of(&[
+            at(0, started("base")),
+            at(10, operates("base", SendingContext)),
+            at(60, operated("base", SendingContext, 45)),
+            at(80, finished("base", step(1, "RUN beside"), 50)),
+            at(90, operates("base", Exporting)),
+            at(190, operated("base", Exporting, 100)),
+            at(200, built("base", 1, 1)),
+        ]);
+        let events = events(&run);
+        assert_nested(&events);
+        let slices: Vec<_> = events
+            .iter()
+            .filter(|event| event["cat"] == "operation")
+            .map(|event| (event["name"].as_str(), event["ts"].as_f64(), event["dur"].as_f64()))
+            .collect();
+        let expected = [
+            (Some("sending context"), Some(15e3), Some(45e3)),
+            (Some("exporting"), Some(90e3), Some(100e3)),
+        ];
+        assert_eq!(slices, expected);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::plan::{FreshImage, ParentImage, Plan, RegistryImage, Verdict};
 pub mod estimate;
 mod failures;
 mod lines;
+mod operations;
 pub mod pull;
 mod states;
 #[cfg(test)]

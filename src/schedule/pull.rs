@@ -23,18 +23,31 @@ pub struct RequiredImage<'a> {
     pub names: &'a [String],
 }
 
-/// Pulls an image if the engine's store lacks it, and gives it its names. `pulled` receives the duration if it was
-/// pulled.
+/// A stage of a pull.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PullStage {
+    /// The pull started.
+    Started,
+    /// The image was pulled.
+    Finished {
+        /// Its reference.
+        reference: String,
+        /// How long the pull took.
+        took: Duration,
+    },
+}
+
+/// Pulls an image if the engine's store lacks it, and gives it its names. `pulls` is called only if it is pulled.
 ///
 /// # Errors
 /// Returns an error if the engine or the registry fails, or returns another image.
 pub fn pull_image(
     store: &dyn ImageStore,
     required_image: RequiredImage<'_>,
-    pulled: &dyn Fn(String, Duration),
+    pulls: &dyn Fn(PullStage),
 ) -> anyhow::Result<()> {
     let RequiredImage { reference, identity, platform, names } = required_image;
-    let image = hold(store, reference, platform, pulled)?;
+    let image = hold(store, reference, platform, pulls)?;
     if Identity::of(&image) != *identity {
         anyhow::bail!(
             permanent(format!("`{reference}` in the engine differs from the one in its registry"))
@@ -47,8 +60,8 @@ pub fn pull_image(
     Ok(())
 }
 
-/// Returns the image with a reference by digest, pulled if the engine's store lacks it. `pulled` receives the duration
-/// if it was pulled.
+/// Returns the image with a reference by digest, pulled if the engine's store lacks it. `pulls` is called only if it is
+/// pulled.
 ///
 /// # Errors
 /// Returns an error if the engine or the registry fails.
@@ -56,14 +69,15 @@ pub fn hold(
     store: &dyn ImageStore,
     reference: &str,
     platform: Option<&Platform>,
-    pulled: &dyn Fn(String, Duration),
+    pulls: &dyn Fn(PullStage),
 ) -> anyhow::Result<StoredImage> {
     if let Some(image) = store.inspect(reference)? {
         return Ok(image);
     }
     let since = Instant::now();
+    pulls(PullStage::Started);
     store.pull(reference, platform, &mut || ())?;
-    pulled(reference.to_owned(), since.elapsed());
+    pulls(PullStage::Finished { reference: reference.to_owned(), took: since.elapsed() });
     match store.inspect(reference)? {
         Some(image) => Ok(image),
         None => {

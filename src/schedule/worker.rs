@@ -4,6 +4,7 @@
 //! reports each step. It decides nothing about the run.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -15,12 +16,13 @@ use crate::engine::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, FailureCause,
     ImageStore, StoredImage, TimedUpdate,
 };
-use crate::event::{Event, Excerpt, Failure, FailureKind};
+use crate::event::{Event, Excerpt, Failure, FailureKind, Operation};
 use crate::inputs::Identity;
 use crate::plan::{FreshImage, ParentImage, Reason, RegistryImage};
 
 use super::lines::BuildOutput;
-use super::pull::{RequiredImage, pull_image};
+use super::operations::OperationTracker;
+use super::pull::{PullStage, RequiredImage, pull_image};
 use super::upload_queue::{PublishedTags, UploadResult};
 
 /// What workers need to know about images, requested when an image starts.
@@ -97,12 +99,14 @@ pub enum Preparation {
 /// What is held while an image is built.
 pub type ClaimGuard = Option<Box<dyn Any + Send>>;
 
-/// How an image waits if another run is building the same one.
+/// How an image waits if another run is building the same one, and what is reported meanwhile.
 pub struct ClaimContext<'a> {
     /// Called when it has to wait.
     pub waits: &'a dyn Fn(),
-    /// Called with the reference of an image that was pulled from a registry, and the duration of the pull.
-    pub pulled: &'a dyn Fn(String, Duration),
+    /// Called when it has waited.
+    pub waited: &'a dyn Fn(),
+    /// Called when an image is pulled from a registry.
+    pub pulls: &'a dyn Fn(PullStage),
     /// Ends the wait.
     pub cancel: &'a Cancel,
 }
@@ -240,9 +244,24 @@ pub(super) fn pause_after(attempt: u32) -> Duration {
 
 fn try_once(work: ImageBuild<'_>) -> Result<TaskResult, Box<AttemptFailure>> {
     let ImageBuild { order, send, provider, .. } = work;
+    let waits_since = Cell::new(Instant::now());
+    let start = |operation| send_now(send, Event::OperationStarted { operation });
+    let finish = |operation, took| {
+        send_now(send, Event::OperationFinished { operation, sent: None, took });
+    };
     let turn = ClaimContext {
-        waits: &|| send_now(send, Event::ImageBlocked),
-        pulled: &|reference, took| send_now(send, Event::ImagePulled { reference, took }),
+        waits: &|| {
+            waits_since.set(Instant::now());
+            start(Operation::WaitingForRun);
+        },
+        waited: &|| finish(Operation::WaitingForRun, waits_since.get().elapsed()),
+        pulls: &|stage| match stage {
+            PullStage::Started => start(Operation::Pulling),
+            PullStage::Finished { reference, took } => {
+                finish(Operation::Pulling, took);
+                send_now(send, Event::ImagePulled { reference, took });
+            }
+        },
         cancel: &order.cancel,
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
@@ -272,7 +291,7 @@ fn restore(
         Some(RegistryImage { reference, identity, .. }) if *is_remote => {
             let required_image = RequiredImage { reference, identity, platform: None, names: lost };
             if !lost.is_empty() {
-                pull_image(store, required_image, turn.pulled)
+                pull_image(store, required_image, turn.pulls)
                     .map_err(|error| provider.explain_pull(reference, error))?;
             }
             Some(identity.clone())
@@ -295,7 +314,7 @@ fn perform(
     let ImageBuild { order, send, engine, provider } = work;
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
-    let mut lines = BuildOutput::hiding(mask.clone());
+    let mut progress = BuildProgress::hiding(mask);
     let mut resolved = BTreeSet::new();
     let mut sink = |timed: Vec<TimedUpdate>| {
         let mut events = Vec::with_capacity(timed.len());
@@ -303,10 +322,11 @@ fn perform(
             BuildUpdate::StepStarted(step) => step.resolved_image().map(str::to_owned),
             _ => None,
         }));
-        timed.into_iter().for_each(|timed| take(timed, &mut lines, mask, &mut events));
+        timed.into_iter().for_each(|timed| progress.take(timed, &mut events));
         send(events);
     };
     let outcome = engine.build(request, &mut sink, &order.cancel);
+    let mut lines = progress.lines;
     // The last output of a step may lack a line feed, and is the most informative.
     lines.finish(|event| send_now(send, event));
     match outcome.map_err(|error| broke(&error))? {
@@ -360,28 +380,48 @@ fn look_at(image_id: &str, store: &dyn ImageStore) -> anyhow::Result<StoredImage
     }
 }
 
-/// Converts an update from the engine into events.
-fn take(
-    timed: TimedUpdate,
-    lines: &mut BuildOutput,
-    mask: &Mask,
-    events: &mut Vec<(Instant, Event)>,
-) {
-    let mut send = |event| events.push((timed.at, event));
-    match timed.update {
-        BuildUpdate::StepStarted(step) => send(Event::StepStarted { step: lines.name(&step) }),
-        BuildUpdate::StepFinished { step, cached, took } => {
-            // Its lines do not have to wait for further output.
-            lines.end(&step, &mut send);
-            send(Event::StepFinished { step: lines.name(&step), cached, took });
-        }
-        BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, send),
-        BuildUpdate::Warning(message) => send(Event::Warning { message: mask.hide_in(message) }),
-        BuildUpdate::Restarted(message) => {
-            // Steps are numbered from the start again.
-            std::mem::replace(lines, BuildOutput::hiding(mask.clone())).finish(&mut send);
-            let (message, wait) = (mask.hide_in(message), Duration::ZERO);
-            send(Event::ImageRetried { attempt: 1, message, wait });
+/// Converts updates from the engine into events.
+struct BuildProgress<'a> {
+    lines: BuildOutput,
+    operations: OperationTracker,
+    mask: &'a Mask,
+}
+
+impl BuildProgress<'_> {
+    fn hiding(mask: &Mask) -> BuildProgress<'_> {
+        let lines = BuildOutput::hiding(mask.clone());
+        BuildProgress { lines, operations: OperationTracker::default(), mask }
+    }
+
+    fn take(&mut self, timed: TimedUpdate, events: &mut Vec<(Instant, Event)>) {
+        let BuildProgress { lines, operations, mask } = self;
+        let at = timed.at;
+        let mut send = |event| events.push((at, event));
+        match timed.update {
+            BuildUpdate::StepStarted(step) => send(Event::StepStarted { step: lines.name(&step) }),
+            BuildUpdate::StepFinished { step, cached, took } => {
+                // Its lines do not have to wait for further output.
+                lines.end(&step, &mut send);
+                send(Event::StepFinished { step: lines.name(&step), cached, took });
+            }
+            BuildUpdate::OperationStarted(operation) => operations.start(operation, at, send),
+            BuildUpdate::OperationFinished { operation, took } => {
+                operations.finish(operation, took, send);
+            }
+            BuildUpdate::ContextProgress { sent, total } => {
+                operations.progress((sent, total), at, send);
+            }
+            BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, send),
+            BuildUpdate::Warning(message) => {
+                send(Event::Warning { message: mask.hide_in(message) });
+            }
+            BuildUpdate::Restarted(message) => {
+                // Steps are numbered from the start again.
+                std::mem::replace(lines, BuildOutput::hiding(mask.clone())).finish(&mut send);
+                *operations = OperationTracker::default();
+                let (message, wait) = (mask.hide_in(message), Duration::ZERO);
+                send(Event::ImageRetried { attempt: 1, message, wait });
+            }
         }
     }
 }
@@ -396,7 +436,7 @@ fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<AttemptFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{BuildStep, BuildUpdate};
+    use crate::engine::{BuildOperation, BuildStep};
 
     #[test]
     fn steps_start_again_if_the_engine_restarts_a_build() {
@@ -405,11 +445,12 @@ mod tests {
         let output = BuildUpdate::Output { step: step.clone(), bytes };
         let finished = BuildUpdate::StepFinished { step, cached: false, took: Duration::ZERO };
         let restarted = BuildUpdate::Restarted("lost a snapshot".into());
-        let updates = [finished.clone(), output, restarted, finished];
+        let exporting = BuildUpdate::OperationStarted(BuildOperation::Exporting);
+        let updates = [finished.clone(), output, exporting.clone(), restarted, finished, exporting];
         let mask = Mask::default();
-        let (mut lines, mut events) = (BuildOutput::hiding(mask.clone()), Vec::new());
+        let (mut progress, mut events) = (BuildProgress::hiding(&mask), Vec::new());
         for update in updates {
-            take(TimedUpdate::now(update), &mut lines, &mask, &mut events);
+            progress.take(TimedUpdate::now(update), &mut events);
         }
         let described: Vec<String> = events
             .into_iter()
@@ -417,11 +458,13 @@ mod tests {
                 Event::Output { step, .. } => format!("output of {}", step.id),
                 Event::StepFinished { step, .. } => format!("end of {}", step.id),
                 Event::ImageRetried { attempt, message, .. } => format!("{attempt}: {message}"),
+                Event::OperationStarted { operation } => format!("{operation:?}"),
                 other => format!("{other:?}"),
             })
             .collect();
         // An unfinished line is not lost.
-        let expected = ["end of 0", "output of 0", "1: lost a snapshot", "end of 0"];
+        let expected =
+            ["end of 0", "Exporting", "output of 0", "1: lost a snapshot", "end of 0", "Exporting"];
         assert_eq!(described, expected);
     }
 }

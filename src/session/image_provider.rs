@@ -231,7 +231,7 @@ impl<'a> ImageProvider<'a> {
             let names = &self.freshness.image(parent.unit).references;
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
             let required_image = RequiredImage { reference, identity, platform, names: &names };
-            pull_image(store, required_image, turn.pulled)
+            pull_image(store, required_image, turn.pulls)
                 .map_err(|error| self.explain_pull(reference, error))?;
         }
         for external in &self.freshness.image(unit).externals {
@@ -240,7 +240,7 @@ impl<'a> ImageProvider<'a> {
                 let by_digest = self.freshness.resolves_by_digest(unit);
                 let is_context = external.kind == DependencyKind::Context;
                 let tag = Some(named).filter(|_| !by_digest && !is_context);
-                pins::pull_image(store, reference, tag, platform, turn.pulled)?;
+                pins::pull_image(store, reference, tag, platform, turn.pulls)?;
                 continue;
             }
             let Some(reference) = self.freshness.remote_externals.get(&external.id) else {
@@ -252,7 +252,7 @@ impl<'a> ImageProvider<'a> {
             let names: Vec<String> = names.into_iter().collect();
             let required_image =
                 RequiredImage { reference, identity: &outside.identity, platform, names: &names };
-            pull_image(store, required_image, turn.pulled)?;
+            pull_image(store, required_image, turn.pulls)?;
         }
         Ok(())
     }
@@ -402,6 +402,9 @@ impl UnitProvider for ImageProvider<'_> {
                     // steps of parallel builds.
                     Err(_) => (None, false),
                 };
+                if waited {
+                    (turn.waited)();
+                }
                 if (is_shared || waited)
                     && !self.freshness.forced.contains(&unit)
                     && let Some((image_id, lost)) = self.freshness.look_again(unit, &key)?

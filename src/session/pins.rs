@@ -5,7 +5,6 @@
 //! the name if it is free, but never takes it from another image.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::base::error::permanent;
 use crate::base::{ExternalId, Platform};
@@ -13,7 +12,7 @@ use crate::engine::ImageStore;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
-use crate::schedule::pull::hold;
+use crate::schedule::pull::{PullStage, hold};
 
 /// Returns the pinned references of a graph's externals.
 pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
@@ -22,7 +21,7 @@ pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
 }
 
 /// Pulls a pinned image if the engine's store lacks it, and gives it its name if the build looks it up by name.
-/// `pulled` receives the duration of the pull.
+/// `pulls` is called only if it is pulled.
 ///
 /// # Errors
 /// Returns an error if the image cannot be pulled, or if its name points to another image.
@@ -31,9 +30,9 @@ pub fn pull_image(
     pinned: &str,
     name: Option<&Reference>,
     platform: Option<&Platform>,
-    pulled: &dyn Fn(String, Duration),
+    pulls: &dyn Fn(PullStage),
 ) -> anyhow::Result<()> {
-    let image = hold(store, pinned, platform, pulled)?;
+    let image = hold(store, pinned, platform, pulls)?;
     let Some(name) = name.map(Reference::familiar) else { return Ok(()) };
     match store.inspect(&name)? {
         Some(other) if other.id != image.id => Err(permanent(format!(
@@ -65,7 +64,7 @@ mod tests {
         store.put(pinned, &[]);
         store.put(stored("debian", "two"), &[]);
         tagged.iter().for_each(|id| store.tag(id, "debian:12").unwrap());
-        let result = pull_image(&store, PINNED, Some(&name), None, &|_, _| ());
+        let result = pull_image(&store, PINNED, Some(&name), None, &|_| ());
         if result.is_ok() {
             assert_eq!(store.image("debian:12").unwrap().id, "sha256:debian-one");
         }

@@ -33,6 +33,7 @@ mod log_broken;
 mod man;
 mod missing_file;
 mod names;
+mod operations;
 mod pipes;
 #[path = "../common/program.rs"]
 mod program;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Stdio};
 
 use crate::harness::Project;
+use crate::log::newest;
 
 /// Returns the builds that the fake engine started and finished: `shop-base`, `/shop-base`.
 fn builds(project: &Project) -> Vec<String> {
@@ -172,6 +173,14 @@ fn concurrent_runs_do_not_build_the_same_image() {
     let (first, second) = (finish(first), finish(second));
     assert!(first.contains("base: built"), "{first}");
     assert!(second.contains("base: fresh"), "{second}");
+    // The wait has a start and an end in the log of the second run.
+    let log = project.root().join(".layers/runs").join(newest(&project)).join("events.jsonl");
+    let log = fs::read_to_string(log).unwrap();
+    let waits: Vec<&str> =
+        log.lines().filter(|line| line.contains(r#""operation":"waiting-for-run""#)).collect();
+    assert_eq!(waits.len(), 2, "{log}");
+    assert!(waits[0].contains("operation-started"), "{log}");
+    assert!(waits[1].contains("operation-finished") && waits[1].contains("took_ms"), "{log}");
     assert_eq!(builds(&project), ["shop-base:latest", "/shop-base:latest"]);
     let left = fs::read_dir(project.root().join(".layers/claims")).unwrap().count();
     assert_eq!(left, 0, "a claim is given back");

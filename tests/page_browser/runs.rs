@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use layers::base::{Location, RelPath};
 use layers::event::{
-    Event, Excerpt, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, StepInfo,
-    TimedEvent,
+    Event, Excerpt, Failure, FailureKind, ImageEdge, Operation, RunImage, Skip, StepCounts,
+    StepInfo, TimedEvent,
 };
 use layers::graph::evaluate::DependencyKind;
 use layers::plan::Reason;
@@ -161,20 +161,32 @@ impl Maker {
         self.report(last + 1, Event::RunFinished);
     }
 
-    fn build(&mut self, number: usize, start: u64, took: u64) {
+    fn build(&mut self, number: usize, mut start: u64, mut took: u64) {
         self.report_of(number, start, Event::ImageStarted);
+        if number == 2 {
+            let operation = Operation::WaitingForRun;
+            self.report_of(number, start, Event::OperationStarted { operation });
+            start += took / 4;
+            took -= took / 4;
+        }
         self.report_of(number, start, Event::ImageStale { reason: Reason::NoImage });
         let total = u32::try_from(self.dice.below(4) + 2).unwrap();
         let fails = self.recipe.fails && number == self.recipe.images / 2;
         let all_cached = self.dice.below(7) == 0 && !fails;
         let (mut ran, mut at) = (0, start);
+        // Of twenty parts, two each are for the context and the export, and one for unpacking.
+        let part = if all_cached { 0 } else { took / 20 };
+        if part > 0 {
+            self.operate(number, &mut at, Operation::SendingContext, 2 * part);
+        }
+        let of_steps = took - 5 * part;
         for step in 1..=total {
             let cached = all_cached || step == 1;
             let text =
                 if step == 1 { "FROM debian:bookworm-slim" } else { COMMANDS[self.dice.below(6)] };
             let (id, text) = (step as usize, text.to_owned());
             let step = Arc::new(StepInfo { id, stage: None, number: step, total, text });
-            let each = if cached { 0 } else { took / u64::from(total) };
+            let each = if cached { 0 } else { of_steps / u64::from(total) };
             ran += u32::from(!cached);
             if !cached {
                 self.report_of(number, at, Event::StepStarted { step: Arc::clone(&step) });
@@ -186,6 +198,11 @@ impl Maker {
             let took = Duration::from_millis(each);
             self.report_of(number, at, Event::StepFinished { step, cached, took });
         }
+        if part > 0 {
+            at = start + took - 3 * part;
+            self.operate(number, &mut at, Operation::Exporting, 2 * part);
+            self.operate(number, &mut at, Operation::Unpacking, part);
+        }
         self.ends.insert(number, (start + took, true));
         let size = 80_000_000 + u64::try_from(self.dice.below(400_000_000)).unwrap();
         let built = Event::ImageBuilt {
@@ -196,6 +213,14 @@ impl Maker {
             took: Duration::from_millis(took),
         };
         self.report_of(number, start + took, built);
+    }
+
+    fn operate(&mut self, number: usize, at: &mut u64, operation: Operation, took: u64) {
+        self.report_of(number, *at, Event::OperationStarted { operation });
+        *at += took;
+        let took = Duration::from_millis(took);
+        let sent = (operation == Operation::SendingContext).then_some(12_345_678);
+        self.report_of(number, *at, Event::OperationFinished { operation, sent, took });
     }
 
     fn fail(&mut self, number: usize, step: &Arc<StepInfo>, start: u64, end: u64) {

@@ -1,16 +1,19 @@
 //! Conversion of BuildKit's status messages into updates of a build.
 //!
-//! Owns the names of vertices, their starts and ends, and which one failed. It does no I/O, so a recorded status is
-//! enough to test it.
+//! Owns the names of vertices, their starts and ends, which of them are operations instead of steps, and which one failed.
+//! It does no I/O, so a recorded status is enough to test it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard_buildkit_proto::google::protobuf::Timestamp;
-use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexStatus};
 
-use super::wording::parse_name;
-use crate::engine::{BuildStep, BuildUpdate};
+use super::wording::{is_unpacking, operation_of, parse_name};
+use crate::engine::{BuildOperation, BuildStep, BuildUpdate};
+
+/// The shortest time that counts as sending a context, if its start and its end are reported together.
+const SHORTEST_TRANSFER: Duration = Duration::from_millis(10);
 
 /// What the status messages of a build have reported so far.
 #[derive(Default)]
@@ -21,8 +24,31 @@ pub(super) struct StatusTrace {
 
 struct VertexState {
     step: BuildStep,
+    kind: VertexKind,
     started: bool,
     finished: bool,
+}
+
+enum VertexKind {
+    Step,
+    Operation(VertexOperation),
+}
+
+struct VertexOperation {
+    operation: BuildOperation,
+    /// When it started, by the engine's clock, while it is running.
+    since: Option<Timestamp>,
+    /// The last start of the vertex that was reported.
+    last_start: Option<Timestamp>,
+}
+
+impl VertexState {
+    fn of(name: &str) -> VertexState {
+        let operation = |operation| VertexOperation { operation, since: None, last_start: None };
+        let operation = operation_of(name).map(operation);
+        let kind = operation.map_or(VertexKind::Step, VertexKind::Operation);
+        VertexState { step: parse_name(name), kind, started: false, finished: false }
+    }
 }
 
 impl StatusTrace {
@@ -36,6 +62,9 @@ impl StatusTrace {
             if let Some(seen) = self.vertices.get(&log.vertex) {
                 sink(BuildUpdate::Output { step: seen.step.clone(), bytes: log.msg });
             }
+        }
+        for status in &status.statuses {
+            self.unpack(status, sink);
         }
         for vertex in &status.vertexes {
             self.end(vertex, sink);
@@ -51,12 +80,36 @@ impl StatusTrace {
     }
 
     fn begin(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
-        let new =
-            || VertexState { step: parse_name(&vertex.name), started: false, finished: false };
+        let new = || VertexState::of(&vertex.name);
         let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(new);
-        if vertex.started.is_some() && !seen.started {
-            seen.started = true;
-            sink(BuildUpdate::StepStarted(seen.step.clone()));
+        if vertex.started.is_none() {
+            return;
+        }
+        match &mut seen.kind {
+            VertexKind::Operation(it) if it.is_new_work(vertex) => {
+                (it.since, it.last_start) = (vertex.started, vertex.started);
+                sink(BuildUpdate::OperationStarted(it.operation));
+            }
+            VertexKind::Step if !seen.started => {
+                sink(BuildUpdate::StepStarted(seen.step.clone()));
+            }
+            _ => {}
+        }
+        seen.started = true;
+    }
+
+    /// Processes a part of an export.
+    fn unpack(&mut self, status: &VertexStatus, sink: &mut dyn FnMut(BuildUpdate)) {
+        let Some(seen) = self.vertices.get_mut(&status.vertex) else { return };
+        let VertexKind::Operation(it) = &mut seen.kind else { return };
+        // The names of an image are unpacked one after the other; only the first one takes time.
+        if it.operation == BuildOperation::Exporting
+            && status.started.is_some()
+            && is_unpacking(&status.id)
+        {
+            it.finish(status.started, sink);
+            (it.operation, it.since) = (BuildOperation::Unpacking, status.started);
+            sink(BuildUpdate::OperationStarted(it.operation));
         }
     }
 
@@ -71,11 +124,37 @@ impl StatusTrace {
             }
             return;
         }
-        if vertex.completed.is_some() && seen.started && !seen.finished {
-            seen.finished = true;
-            let took = between(vertex.started.as_ref(), vertex.completed.as_ref());
-            let (step, cached) = (seen.step.clone(), vertex.cached);
-            sink(BuildUpdate::StepFinished { step, cached, took });
+        if vertex.completed.is_none() || !seen.started {
+            return;
+        }
+        match &mut seen.kind {
+            VertexKind::Operation(it) => it.finish(vertex.completed, sink),
+            VertexKind::Step if !seen.finished => {
+                seen.finished = true;
+                let took = between(vertex.started.as_ref(), vertex.completed.as_ref());
+                let (step, cached) = (seen.step.clone(), vertex.cached);
+                sink(BuildUpdate::StepFinished { step, cached, took });
+            }
+            VertexKind::Step => {}
+        }
+    }
+}
+
+impl VertexOperation {
+    /// Returns whether a vertex that has started does what the operation is for, and was not reported before.
+    ///
+    /// A context is loaded twice: for its cache key, which takes no time, and then, if a step needs it, for its files.
+    fn is_new_work(&self, vertex: &Vertex) -> bool {
+        let is_lookup = self.operation == BuildOperation::SendingContext
+            && vertex.completed.is_some()
+            && between(vertex.started.as_ref(), vertex.completed.as_ref()) < SHORTEST_TRANSFER;
+        self.since.is_none() && self.last_start != vertex.started && !is_lookup
+    }
+
+    fn finish(&mut self, at: Option<Timestamp>, sink: &mut dyn FnMut(BuildUpdate)) {
+        if let Some(since) = self.since.take() {
+            let took = between(Some(&since), at.as_ref());
+            sink(BuildUpdate::OperationFinished { operation: self.operation, took });
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns everything that is recognized by its wording; no other module compares such texts.
 
-use crate::engine::{BuildFailure, BuildStep, FailureCause};
+use super::llb;
+use crate::engine::{BuildFailure, BuildOperation, BuildStep, FailureCause};
 
 /// Parses a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`, `[internal] load build context`,
 /// `exporting to image`.
@@ -22,6 +23,21 @@ pub(super) fn parse_name(name: &str) -> BuildStep {
     // A platform precedes the stage if the build is for several platforms, or requests one.
     let stage = before.split(' ').rfind(|word| !word.is_empty() && !word.contains('/'));
     BuildStep { stage: stage.map(str::to_owned), number, total, text: text.to_owned() }
+}
+
+/// Returns the operation that a vertex is, or `None` if it is a step.
+pub(super) fn operation_of(vertex: &str) -> Option<BuildOperation> {
+    match vertex {
+        llb::LOAD_CONTEXT => Some(BuildOperation::SendingContext),
+        _ if vertex.starts_with(EXPORT) => Some(BuildOperation::Exporting),
+        _ => None,
+    }
+}
+
+/// Returns whether a status of a vertex says that the exported image is unpacked. Only containerd's store does it after
+/// the export (BuildKit 0.25, `exporter/containerimage/export.go`).
+pub(super) fn is_unpacking(status: &str) -> bool {
+    status.starts_with("unpacking to ")
 }
 
 /// Returns the external image in the name of a step, with the digest that it resolved to.

@@ -173,7 +173,9 @@ impl Fake {
         for (index, (step, scripted_step)) in
             plan(request, scripted, is_stored).into_iter().enumerate()
         {
-            sink(vec![TimedUpdate::now(BuildUpdate::StepStarted(step.clone()))]);
+            let fail = scripted.fail.as_ref().filter(|fail| fail.step == index + 1);
+            let mut report = |update| sink(vec![TimedUpdate::now(update)]);
+            begin(&step, &scripted_step, &mut report);
             if let Some(gate) = &scripted_step.gate {
                 self.pass(gate, cancel);
             }
@@ -184,17 +186,16 @@ impl Fake {
             let (begin, end) = secret.map_or(Default::default(), |it| it.split_at(it.len() / 2));
             let pieces = scripted_step.output.iter().map(String::as_bytes).chain([begin, end]);
             for bytes in pieces.map(<[u8]>::to_vec) {
-                sink(vec![TimedUpdate::now(BuildUpdate::Output { step: step.clone(), bytes })]);
+                report(BuildUpdate::Output { step: step.clone(), bytes });
             }
-            if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
+            if let Some(fail) = fail {
                 return Ok(failed(scripted, Some(step), &fail.message));
             }
             let took = Duration::from_millis(scripted_step.millis);
-            sink(vec![TimedUpdate::now(BuildUpdate::StepFinished {
-                step,
-                cached: scripted_step.cached,
-                took,
-            })]);
+            report(match scripted_step.operation {
+                Some(operation) => BuildUpdate::OperationFinished { operation, took },
+                None => BuildUpdate::StepFinished { step, cached: scripted_step.cached, took },
+            });
         }
         match &scripted.error {
             Some(error) if scripted.passes_after.is_some() => return Err(transient(error).into()),
@@ -206,6 +207,17 @@ impl Fake {
         }
         self.shared.change(|state| state.store.put(&image, &request.names()))?;
         Ok(BuildOutcome::Built { image_id })
+    }
+}
+
+/// Reports the start of a step or an operation.
+fn begin(step: &BuildStep, scripted: &ScriptedStep, report: &mut dyn FnMut(BuildUpdate)) {
+    report(match scripted.operation {
+        Some(operation) => BuildUpdate::OperationStarted(operation),
+        None => BuildUpdate::StepStarted(step.clone()),
+    });
+    for (sent, total) in &scripted.sent {
+        report(BuildUpdate::ContextProgress { sent: *sent, total: *total });
     }
 }
 
@@ -228,17 +240,21 @@ fn plan(
         let steps = steps::steps(&request.dockerfile);
         return steps.into_iter().map(|step| (step, plain.clone())).collect();
     };
-    let total = u32::try_from(scripted_steps.len()).unwrap_or(u32::MAX);
-    let step = |(number, scripted_step): (u32, &ScriptedStep)| {
-        let step = BuildStep {
-            stage: scripted_step.stage.clone(),
-            number,
-            total,
-            text: scripted_step.text.clone(),
+    let steps = scripted_steps.iter().filter(|it| it.operation.is_none());
+    let total = u32::try_from(steps.count()).unwrap_or(u32::MAX);
+    let mut last = 0;
+    let step = |scripted_step: &ScriptedStep| {
+        let (stage, text) = (scripted_step.stage.clone(), scripted_step.text.clone());
+        let step = match scripted_step.operation {
+            Some(_) => BuildStep { stage: None, number: 0, total: 0, text },
+            None => {
+                last += 1;
+                BuildStep { stage, number: last, total, text }
+            }
         };
         (step, scripted_step.clone())
     };
-    (1..).zip(scripted_steps).map(step).collect()
+    scripted_steps.iter().map(step).collect()
 }
 
 /// Returns the attestations for the record.

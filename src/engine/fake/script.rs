@@ -16,7 +16,8 @@
 //!     "reference": "shop-base", "label": "name=value",
 //!     "gate": "started:shop-dev",
 //!     "steps": [{"text": "RUN make", "stage": "build", "cached": false, "millis": 1200,
-//!                "output": ["line\n"], "secret": "npm", "gate": "file:go"}],
+//!                "output": ["line\n"], "secret": "npm", "gate": "file:go"},
+//!               {"operation": "sending-context", "sent": [[1000, 2000]], "gate": "file:go", "millis": 1200}],
 //!     "warnings": ["odd"],
 //!     "content": "what the image holds",
 //!     "fail": {"step": 1, "message": "exit code: 1"},
@@ -34,6 +35,8 @@
 //!   `finished:PART` (another image, by a part of its reference; failed images count as finished), `file:PATH`
 //!   (until it exists), `canceled`. A canceled build passes every gate.
 //! - `steps`: replaces the default of one step per instruction of the Dockerfile.
+//! - `operation`: makes an entry of `steps` an operation (`sending-context`, `exporting`, `unpacking`). `sent` are the bytes
+//!   of the context that were sent, and all bytes, each reported before the gate.
 //! - `secret`: the ID of a secret that the step writes after its output, in two pieces.
 //! - `content`: replaces the request, the base, and the context as the content of the image. Two builds with the
 //!   same content result in the same image, except for its labels.
@@ -54,6 +57,7 @@ use serde::Deserialize;
 
 use crate::base::Platform;
 use crate::base::screen::visible_path;
+use crate::engine::BuildOperation;
 
 /// A script as written in the file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -89,6 +93,8 @@ pub(super) struct ScriptedImage {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ScriptedStep {
+    pub(super) operation: Option<BuildOperation>,
+    pub(super) sent: Vec<(u64, u64)>,
     pub(super) text: String,
     pub(super) stage: Option<String>,
     pub(super) cached: bool,

@@ -11,8 +11,8 @@ use super::*;
 use crate::base::clock::UnixTime;
 use crate::base::{Location, Platform, RelPath};
 use crate::event::{
-    Event, Excerpt, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, StepInfo,
-    TimedEvent,
+    Event, Excerpt, Failure, FailureKind, ImageEdge, Operation, RunImage, Skip, StepCounts,
+    StepInfo, TimedEvent,
 };
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::reference::Reference;
@@ -106,7 +106,9 @@ fn must_be_listed(event: &Event) {
         | Event::ImageStarted
         | Event::ImageFresh { .. }
         | Event::ImageStale { .. }
-        | Event::ImageBlocked
+        | Event::OperationStarted { .. }
+        | Event::OperationProgress { .. }
+        | Event::OperationFinished { .. }
         | Event::ImageRetried { .. }
         | Event::StepStarted { .. }
         | Event::StepFinished { .. }
@@ -179,7 +181,9 @@ fn every_event() -> Vec<TimedEvent> {
     let export = StepInfo { id: 1, text: "exporting".to_owned(), ..StepInfo::default() };
     let mut of_image = vec![
         Event::ImageStarted,
-        Event::ImageBlocked,
+        Event::OperationStarted { operation: Operation::WaitingForRun },
+        Event::OperationProgress { operation: Operation::SendingContext, sent: 1, total: 2 },
+        Event::OperationFinished { operation: Operation::Pulling, sent: None, took },
         Event::ImageRetried { attempt: 1, message: evil.clone(), wait: took },
         Event::StepStarted { step: step() },
         Event::StepStarted { step: Arc::new(export) },

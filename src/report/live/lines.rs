@@ -9,7 +9,7 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::text::count;
-use crate::event::{Event, Skip, StepInfo};
+use crate::event::{Event, Skip};
 
 use super::super::paint::Paint;
 use super::super::{Phrase, clean, phrases};
@@ -27,9 +27,9 @@ pub struct ImageLine<'a> {
     pub name: &'a str,
     /// The time since it was started.
     pub time: Duration,
-    /// The step that started last.
-    pub step: Option<&'a StepInfo>,
-    /// The last output of that step, or a note about the image.
+    /// The step or the operation that started last.
+    pub activity: &'a str,
+    /// The last output of that step, the progress of the operation, or a note about the image.
     pub last: &'a str,
 }
 
@@ -40,8 +40,7 @@ pub fn row(row: &ImageLine<'_>, names: usize, width: usize, paint: Paint) -> Str
     let name = clean::fit(row.name, width.saturating_sub(time.width()));
     let pad = names.saturating_sub(name.width());
     let remaining = width.saturating_sub(time.width() + name.width() + pad);
-    let step = row.step.map(phrases::describe_step).unwrap_or_default();
-    let rest = describe(&step, row.last, remaining, paint);
+    let rest = describe(row.activity, row.last, remaining, paint);
     let pad = if rest.is_empty() { String::new() } else { " ".repeat(pad) };
     format!("{time}{}{pad}{rest}", paint.strong(&name))
 }
@@ -166,17 +165,12 @@ mod tests {
     use super::*;
     use crate::event::StepCounts;
 
-    fn step() -> StepInfo {
-        let text = "RUN make all && make install".to_owned();
-        StepInfo { id: 0, stage: Some("builder".to_owned()), number: 2, total: 5, text }
-    }
-
     #[test]
     fn rows_fit_any_width() {
-        let step = step();
+        let activity = "[builder 2/5] RUN make all && make install";
         let draw = |name: &str, last: &str, width| {
             let time = Duration::from_millis(12_400);
-            row(&ImageLine { name, time, step: Some(&step), last }, 6, width, Paint::plain())
+            row(&ImageLine { name, time, activity, last }, 6, width, Paint::plain())
         };
         let check = |name, last, width, expected: &str| {
             assert_eq!(draw(name, last, width), expected);

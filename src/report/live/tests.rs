@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::event::{Failure, FailureKind, ImageEdge, Skip, StepCounts};
+use crate::event::{Failure, FailureKind, ImageEdge, Operation, Skip, StepCounts, StepInfo};
 use crate::graph::evaluate::DependencyKind;
 
 /// A terminal emulator.
@@ -310,4 +310,94 @@ fn color_settings_are_respected() {
     };
     assert_eq!(color(Paint::new(wish(false), true)), vt100::Color::Idx(2));
     assert_eq!(color(Paint::new(wish(true), true)), vt100::Color::Default);
+}
+
+fn operates(image: &str, operation: Operation) -> Fact {
+    of(image, Event::OperationStarted { operation })
+}
+
+fn operated(image: &str, operation: Operation, millis: u64) -> Fact {
+    let took = Duration::from_millis(millis);
+    of(image, Event::OperationFinished { operation, sent: None, took })
+}
+
+/// Returns what the row of the only image shows after its name.
+fn row_after(shown: &TestScreen) -> String {
+    let contents = shown.contents();
+    let row = contents.lines().find(|line| line.contains("s  base")).unwrap();
+    row.split_once("base").unwrap().1.trim().to_owned()
+}
+
+#[test]
+fn an_image_is_not_at_its_last_step_while_it_is_exported() {
+    let mut shown = TestScreen::new(8, 80);
+    let ended = |number, text| {
+        let (cached, took) = (false, Duration::from_secs(1));
+        of("base", Event::StepFinished { step: step(number, text), cached, took })
+    };
+    let events = vec![begun(&["base"], 1, &[]), started("base"), stepped("base", 3, "RUN dd")];
+    shown.at(0, events);
+    shown.at(1000, vec![output("base", "300+0 records out"), ended(3, "RUN dd")]);
+    assert_eq!(row_after(&shown), "[3/3] RUN dd  300+0 records out");
+    shown.at(1050, vec![operates("base", Operation::Exporting)]);
+    assert_eq!(row_after(&shown), "exporting");
+    shown.at(5150, vec![]).check(
+        "    5.2s  base  exporting  4.1s
+────────────  0/1 images  1 running  0 waiting  5.2s",
+    );
+    let events =
+        vec![operated("base", Operation::Exporting, 4200), operates("base", Operation::Unpacking)];
+    shown.at(5250, events);
+    assert_eq!(row_after(&shown), "unpacking");
+    shown.at(5300, vec![operated("base", Operation::Unpacking, 50)]);
+    assert_eq!(row_after(&shown), "");
+}
+
+#[test]
+fn the_bytes_of_a_context_are_shown_while_it_is_sent() {
+    let sent = |sent, total| {
+        let operation = Operation::SendingContext;
+        of("base", Event::OperationProgress { operation, sent, total })
+    };
+    for (width, expected) in [
+        (120, "sending context  12.3 MB of 300 MB"),
+        (80, "sending context  12.3 MB of 300 MB"),
+        (40, "sending con…  12.3 MB o…"),
+    ] {
+        let mut shown = TestScreen::new(8, width);
+        let events = vec![
+            begun(&["base"], 1, &[]),
+            started("base"),
+            operates("base", Operation::SendingContext),
+            sent(12_300_000, 300_000_000),
+        ];
+        shown.at(100, events);
+        assert_eq!(row_after(&shown), expected);
+        // A step of another stage runs at the same time.
+        shown.at(200, vec![stepped("base", 1, "RUN a"), sent(90_000_000, 300_000_000)]);
+        assert_eq!(row_after(&shown), "[1/3] RUN a");
+        let (cached, took) = (false, Duration::ZERO);
+        let ended = of("base", Event::StepFinished { step: step(1, "RUN a"), cached, took });
+        shown.at(300, vec![ended]);
+        assert!(row_after(&shown).contains("90.0 MB"), "{}", shown.contents());
+    }
+}
+
+#[test]
+fn a_wait_for_another_run_is_shown_with_its_duration() {
+    let mut shown = TestScreen::new(8, 80);
+    let events =
+        vec![begun(&["base"], 1, &[]), started("base"), operates("base", Operation::WaitingForRun)];
+    shown.at(500, events);
+    assert_eq!(row_after(&shown), "waiting for another run");
+    shown.at(62_500, vec![]);
+    assert_eq!(row_after(&shown), "waiting for another run  1m02s");
+    let stale = of("base", Event::ImageStale { reason: crate::plan::Reason::NoImage });
+    shown.at(63_000, vec![operated("base", Operation::WaitingForRun, 62_500), stale]);
+    assert_eq!(row_after(&shown), "no image in the engine");
+    // A retry starts again.
+    let (attempt, message, wait) = (1, "no".to_owned(), Duration::ZERO);
+    let retried = of("base", Event::ImageRetried { attempt, message, wait });
+    shown.at(64_000, vec![operates("base", Operation::Exporting), retried]);
+    assert_eq!(row_after(&shown), "");
 }

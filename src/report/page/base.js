@@ -16,6 +16,15 @@ const OUTCOMES = {
   waiting: { word: "not started", mark: "·", order: 7 },
 };
 
+// The operations of an image, in the order in which they happen.
+const OPERATIONS = {
+  "waiting-for-run": "waiting for another run",
+  pulling: "pulling",
+  "sending-context": "sending context",
+  exporting: "exporting",
+  unpacking: "unpacking",
+};
+
 // A dependent starts a few milliseconds after its dependency ends. Shorter times do not count as waiting.
 const LEAST_WAIT = 20;
 
@@ -29,7 +38,7 @@ function gather(parents) {
 const images = data.images.map((given, index) => {
   // Empty fields are left out of the data.
   const image = {
-    index, why: "", changes: [], steps: [], references: [], notes: [], tail: [], externals: [], dependents: [], ...given,
+    index, why: "", changes: [], steps: [], operations: [], references: [], notes: [], tail: [], externals: [], dependents: [], ...given,
     parents: gather(given.parents ?? []),
   };
   image.begun = image.start !== undefined;

@@ -72,6 +72,7 @@ function drawBar(image) {
     onclick: () => select(image.index, "chart"),
   });
   place(bar, image.start, image.end);
+  bar.append(drawOperations(image));
   chart.bars.set(image.index, bar);
   const label = make("span", { class: "label" }, `${["failed", "canceled", "cached"].includes(image.outcome) ? OUTCOMES[image.outcome].mark + " " : ""}${image.name}`);
   const wait = image.waited > 0 ? [place(make("span", { class: "wait" }), image.ready, image.start)] : [];
@@ -85,6 +86,20 @@ function drawBar(image) {
   if (image.end > run.took * 0.7) text.style.right = `calc(100% - ${percent(Math.min(image.start, image.ready))} + 6px)`;
   else text.style.left = `calc(max(${percent(image.end)}, ${percent(image.start)} + 3px) + 6px)`;
   return [...wait, bar, text];
+}
+
+// Draws the operations of an image at the top of its bar. The rest of the time, steps were running.
+function drawOperations(image) {
+  const marks = image.operations.map((work) => within(image, work, make("span", { class: `operation p-${work.kind}` })));
+  return make("span", { class: "operations", "aria-hidden": "true" }, marks);
+}
+
+// Places a step or an operation in the bar of its image.
+function within(image, { from, took }, element) {
+  const part = (ms) => `${(100 * ms) / Math.max(1, image.took)}%`;
+  element.style.left = part(from - image.start);
+  element.style.width = part(took);
+  return element;
 }
 
 function dimBars() {
@@ -105,13 +120,9 @@ function showSelectedBar(index, from) {
   const bar = chart.bars.get(index);
   if (!bar) return;
   const image = images[index];
-  const part = (ms) => `${(100 * ms) / Math.max(1, image.took)}%`;
   const steps = image.steps.map((step) => {
     const odd = step.broke ? " broke" : step.cached ? " cached" : "";
-    const mark = make("span", { class: `step${odd}`, title: step.text });
-    mark.style.left = part(step.from - image.start);
-    mark.style.width = part(step.took);
-    return mark;
+    return within(image, step, make("span", { class: `step${odd}`, title: step.text }));
   });
   bar.append(make("span", { class: "steps", "aria-hidden": "true" }, steps));
   if (bar.previousElementSibling?.classList.contains("wait")) bar.previousElementSibling.classList.add("on");
@@ -170,7 +181,7 @@ function tickName(at, step) {
 function drawChain() {
   if (chain.length === 0) return byId("chain").remove();
   const links = chain.flatMap(({ image, waited }, at) => {
-    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "slot" ? "queued until its slot was free" : "dependent" }, waited === "place" ? " ⇢ " : " → ")];
+    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "slot" ? "queued until its slot was free" : "dependent" }, waited === "slot" ? " ⇢ " : " → ")];
     return [...arrow, nameButton(image, "chain")];
   });
   byId("chain").append(make("span", { class: "soft" }, "Critical path: "), ...links);
@@ -186,6 +197,13 @@ function drawLegend() {
   const key = (name, ...words) => make("span", { class: "key" }, make("span", { class: `swatch ${name}` }), ...words);
   byId("chart-legend").append(
     ...present.map((outcome) => key(`o-${outcome}`, OUTCOMES[outcome].word)),
+    ...drawnOperations().map((kind) => key(`p-${kind}`, OPERATIONS[kind])),
     key("swatch-chain", "on the critical path"),
     key("swatch-wait", "queued"));
+}
+
+// Returns the operations that are visible in the chart.
+function drawnOperations() {
+  const visible = images.flatMap((image) => image.operations.filter((work) => work.took >= LEAST_WAIT).map((work) => work.kind));
+  return Object.keys(OPERATIONS).filter((kind) => visible.includes(kind));
 }

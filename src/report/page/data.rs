@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::Phrase;
 use super::super::timeline::{CriticalImage, Outcome};
-use crate::event::StepCounts;
+use crate::event::{Operation, StepCounts};
 use crate::graph::evaluate::DependencyKind;
 
 /// The content of a page.
@@ -98,6 +98,9 @@ pub(super) struct ImageData {
     /// Its steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepData>,
+    /// Its operations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationData>,
     /// Its size in bytes, with everything that it is built on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
@@ -199,6 +202,26 @@ pub(super) struct StepData {
     pub open: bool,
     /// The instruction.
     pub text: String,
+}
+
+/// An operation.
+#[derive(Debug, Serialize)]
+pub(super) struct OperationData {
+    /// Its kind.
+    pub kind: Operation,
+    /// When it started.
+    pub from: u64,
+    /// How long it took.
+    pub took: u64,
+    /// The bytes that were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<u64>,
+    /// Whether it failed or was canceled.
+    #[serde(skip_serializing_if = "is_false")]
+    pub broke: bool,
+    /// Whether it is running, or was running when the process died.
+    #[serde(skip_serializing_if = "is_false")]
+    pub open: bool,
 }
 
 /// A line of the drawing.

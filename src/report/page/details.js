@@ -91,18 +91,20 @@ function listParents(image) {
 }
 
 function stepped(image) {
-  if (image.steps.length === 0) return null;
-  const longest = Math.max(1, ...image.steps.map((step) => step.took));
-  const row = (step) => {
-    const time = step.cached ? "cached" : duration(step.took);
-    const odd = step.broke ? "broke" : step.cached ? "cached" : step.open ? "open" : "";
-    const size = make("span", { class: `step-bar ${odd}`, "aria-hidden": "true" });
-    size.style.width = `${Math.max(1, (100 * step.took) / longest)}%`;
+  const parts = [...image.steps, ...image.operations];
+  const longest = Math.max(1, ...parts.map((work) => work.took));
+  const row = (work) => {
+    const time = work.cached ? "cached" : duration(work.took);
+    const odd = work.broke ? "broke" : work.cached ? "cached" : work.open ? "open" : "";
+    const size = make("span", { class: `step-bar ${odd} ${work.kind && !work.broke ? `p-${work.kind}` : ""}`, "aria-hidden": "true" });
+    size.style.width = `${Math.max(1, (100 * work.took) / longest)}%`;
+    const sent = work.sent === undefined ? "" : `, ${bytes(work.sent)}`;
     return make("li", { class: odd },
-      make("span", { class: "step-time" }, step.broke ? `✕ ${time}` : step.cached ? `◐ ${time}` : time),
-      make("span", { class: "step-text" }, step.text, size));
+      make("span", { class: "step-time" }, work.broke ? `✕ ${time}` : work.cached ? `◐ ${time}` : time),
+      make("span", { class: work.kind ? "operation-text" : "step-text" }, work.text ?? OPERATIONS[work.kind], sent, size));
   };
-  return part(`Steps ${image.steps.length}`, make("ol", { class: "step-list" }, image.steps.map(row)));
+  const list = (name, all) => (all.length === 0 ? null : part(`${name} ${all.length}`, make("ol", { class: "step-list" }, all.map(row))));
+  return [list("Steps", image.steps), list("Operations", image.operations)];
 }
 
 function logged(image) {

@@ -10,11 +10,11 @@ use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
 
 use super::super::paint::Paint;
-use super::super::timeline::{ImageTimeline, Outcome, StepSpan, Timeline};
+use super::super::timeline::{ImageTimeline, OperationSpan, Outcome, StepSpan, Timeline};
 use super::super::{Phrase, clean, phrases, reasons};
 use super::data::{
-    ExcerptData, FailureData, ImageData, LineData, PageData, ParentData, PriorImage, PriorRun,
-    RunData, StepData, rounded,
+    ExcerptData, FailureData, ImageData, LineData, OperationData, PageData, ParentData, PriorImage,
+    PriorRun, RunData, StepData, rounded,
 };
 
 /// The maximum width of an instruction, enough to recognize it.
@@ -144,6 +144,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         changes,
         counts: track.counts,
         steps: track.steps.iter().take(MOST_STEPS).map(|work| describe_step(run, work)).collect(),
+        operations: track.operations.iter().map(|work| describe_operation(run, work)).collect(),
         size: track.size,
         added: added(run, track),
         references: track.references.iter().map(|text| clean::line(text)).collect(),
@@ -170,6 +171,19 @@ fn describe_step(run: &Timeline, work: &StepSpan) -> StepData {
     let text = clean::fit(&phrases::describe_step(&work.step), LONGEST_STEP).into_owned();
     let StepSpan { cached, broke, .. } = *work;
     StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
+}
+
+fn describe_operation(run: &Timeline, work: &OperationSpan) -> OperationData {
+    let from = phrases::millis(work.from);
+    let to = phrases::millis(work.to.unwrap_or(run.took)).max(from);
+    OperationData {
+        kind: work.operation,
+        from,
+        took: to - from,
+        sent: work.sent,
+        broke: work.broke,
+        open: work.to.is_none(),
+    }
 }
 
 /// Returns why an image was built or not started, and the list of differences if there are several.
@@ -199,9 +213,6 @@ fn added(run: &Timeline, track: &ImageTimeline) -> Option<u64> {
 
 fn notes(track: &ImageTimeline) -> Vec<Phrase> {
     let mut notes = Vec::new();
-    if track.was_blocked {
-        notes.push("waited for another run that built this image".into());
-    }
     notes.extend(track.retries.iter().chain(&track.passages).cloned().map(Phrase::from));
     for warning in &track.warnings {
         let lines = lines_of(warning.lines()).into_iter();

@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use super::super::timeline::Timeline;
-use super::super::timeline::fixture::{at, begun, built, edge, events, fresh, shop, started};
+use super::super::timeline::fixture::{
+    at, begun, built, edge, events, fresh, operated, operates, shop, started,
+};
 use super::{PreviousRun, RunMetadata, escape, of_run};
 use std::time::Duration;
 
 use crate::base::clock::UnixTime;
-use crate::event::Event;
+use crate::event::{Event, Operation};
 use crate::graph::evaluate::DependencyKind;
 
 const STANDING: RunMetadata<'_> = RunMetadata {
@@ -154,4 +156,37 @@ fn edges_bend_around_levels_and_show_the_strongest_kind() {
     let long = lines.iter().find(|line| line["parent"] == 0 && line["child"] == 2).unwrap();
     assert_eq!((&long["kind"], long["bends"].as_array().unwrap().len()), (&json!("context"), 1));
     assert_eq!(data["extent"][0], 3);
+}
+
+#[test]
+fn operations_are_part_of_their_images() {
+    let (operation, sent) = (Operation::SendingContext, Some(9));
+    let took = Duration::from_millis(45);
+    let run = Timeline::of(&[
+        at(0, started("a")),
+        at(60, ("a", Event::OperationFinished { operation, sent, took })),
+        at(70, operates("a", Operation::Exporting)),
+        at(90, operated("a", Operation::Exporting, 20)),
+        at(90, operates("a", Operation::Unpacking)),
+        at(99, ("a", Event::ImageCanceled { took })),
+        at(100, started("b")),
+        at(100, operates("b", Operation::WaitingForRun)),
+    ]);
+    let data = of(&run, None);
+    let expected = json!([
+        {"kind": "sending-context", "from": 15, "took": 45, "sent": 9},
+        {"kind": "exporting", "from": 70, "took": 20},
+        {"kind": "unpacking", "from": 90, "took": 9, "broke": true},
+    ]);
+    assert_eq!(image(&data, "a")["operations"], expected);
+    let open = json!([{"kind": "waiting-for-run", "from": 100, "took": 0, "open": true}]);
+    assert_eq!(image(&data, "b")["operations"], open);
+    assert_eq!(image(&data, "b")["notes"], Value::Null);
+    // The page names each kind, and has a color for it.
+    let page = of_run(&run, &STANDING, None);
+    for kind in ["waiting-for-run", "pulling", "sending-context", "exporting", "unpacking"] {
+        assert!(page.contains(&format!(".p-{kind}:is(.operation, .swatch")), "{kind}");
+        let names = [format!("  \"{kind}\": \""), format!("  {kind}: \"")];
+        assert!(names.iter().any(|name| page.contains(name.as_str())), "{kind}");
+    }
 }

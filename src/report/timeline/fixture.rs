@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Timeline;
 use crate::base::{Location, RelPath};
 use crate::event::{
-    Event, Excerpt, Failure, FailureKind, ImageEdge, RunImage, Skip, StepCounts, StepInfo,
-    TimedEvent,
+    Event, Excerpt, Failure, FailureKind, ImageEdge, Operation, RunImage, Skip, StepCounts,
+    StepInfo, TimedEvent,
 };
 use crate::graph::evaluate::DependencyKind;
 use crate::plan::Reason;
@@ -51,6 +51,15 @@ pub(in crate::report) fn fresh(image: &str, size: Option<u64>) -> Fact<'_> {
 pub(in crate::report) fn finished(image: &str, step: Arc<StepInfo>, took: u64) -> Fact<'_> {
     let took = Duration::from_millis(took);
     (image, Event::StepFinished { step, cached: took.is_zero(), took })
+}
+
+pub(in crate::report) fn operates(image: &str, operation: Operation) -> Fact<'_> {
+    (image, Event::OperationStarted { operation })
+}
+
+pub(in crate::report) fn operated(image: &str, operation: Operation, took: u64) -> Fact<'_> {
+    let (sent, took) = (None, Duration::from_millis(took));
+    (image, Event::OperationFinished { operation, sent, took })
 }
 
 /// Starts a run of images with edges.

@@ -18,10 +18,12 @@ use crate::plan::Reason;
 mod critical_path;
 #[cfg(test)]
 pub(in crate::report) mod fixture;
+mod operations;
 #[cfg(test)]
 mod tests;
 
 pub use critical_path::{CriticalImage, WaitCause};
+pub use operations::OperationSpan;
 
 /// A run, by image.
 #[derive(Debug, Default)]
@@ -110,8 +112,8 @@ pub struct ImageTimeline {
     pub warnings: Vec<String>,
     /// The failed attempts, as text.
     pub retries: Vec<String>,
-    /// Whether it waited for another run that built the same image.
-    pub was_blocked: bool,
+    /// Its operations in the order in which they started.
+    pub operations: Vec<OperationSpan>,
     /// Its pulls and pushes, in order and as text.
     pub passages: Vec<String>,
     /// Why it failed.
@@ -159,12 +161,12 @@ impl ImageTimeline {
         }
     }
 
-    /// Steps that are still running when an image or an attempt ends have failed or were canceled.
-    fn end_steps(&mut self, at: Duration) {
+    /// Steps and operations that are still running when an image or an attempt ends have failed or were canceled.
+    fn end_all(&mut self, at: Duration) {
         for work in self.steps.iter_mut().filter(|work| work.to.is_none()) {
-            work.to = Some(at);
-            work.broke = true;
+            (work.to, work.broke) = (Some(at), true);
         }
+        self.end_operations(at);
     }
 }
 
@@ -208,6 +210,7 @@ impl Timeline {
             happened => {
                 let Some(image) = &event.image else { return };
                 let image = self.index(&image.name);
+                self.images[image].take_operation(happened, as_written(at));
                 if matches!(happened, Event::ImageStarted) {
                     self.start(image, now);
                 // Events inside a build are reported with a delay.
@@ -253,7 +256,7 @@ impl Timeline {
         let track = &mut self.images[image];
         track.outcome = outcome;
         track.ended = Some(now);
-        track.end_steps(now.at);
+        track.end_all(now.at);
         if let Some(slot) = track.slot {
             self.slots[slot] = false;
         }
@@ -271,9 +274,8 @@ impl ImageTimeline {
     fn take(&mut self, event: &Event, at: Duration) -> Option<Outcome> {
         match event {
             Event::ImageStale { reason } => self.reason = Some(reason.clone()),
-            Event::ImageBlocked => self.was_blocked = true,
             Event::ImageRetried { attempt, message, wait } => {
-                self.end_steps(at);
+                self.end_all(at);
                 self.retries.push(phrases::tried_again(*attempt, message, *wait));
             }
             Event::StepStarted { step } => self.begin_step(step, at),
@@ -315,7 +317,10 @@ impl ImageTimeline {
                 return Some(Outcome::Skipped);
             }
             Event::ImageCanceled { .. } => return Some(Outcome::Canceled),
-            Event::ImageStarted
+            Event::OperationStarted { .. }
+            | Event::OperationProgress { .. }
+            | Event::OperationFinished { .. }
+            | Event::ImageStarted
             | Event::PushQueued
             | Event::PushStarted
             | Event::PushProgress { .. }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::fixture::{at, begun, built, edge, events, finished, shop, started, step};
+use super::fixture::{
+    at, begun, built, edge, events, finished, fresh, operated, operates, shop, started, step,
+};
 use super::{CriticalImage, Outcome, Timeline, WaitCause};
-use crate::event::Event;
+use crate::event::{Event, Operation};
 use crate::graph::evaluate::DependencyKind;
 
 fn index(run: &Timeline, name: &str) -> usize {
@@ -131,4 +133,60 @@ fn late_events_are_placed_at_the_time_they_happened() {
     let work = &run.find("a").unwrap().steps[0];
     let span = (Duration::from_millis(70), Some(Duration::from_millis(120)));
     assert_eq!((work.from, work.to), span);
+}
+
+/// Returns the operations of an image: what, from when to when in milliseconds, and whether it failed.
+fn operations(run: &Timeline, image: &str) -> Vec<(Operation, u128, Option<u128>, bool)> {
+    let spans = run.find(image).unwrap().operations.iter();
+    spans
+        .map(|it| (it.operation, it.from.as_millis(), it.to.map(|to| to.as_millis()), it.broke))
+        .collect()
+}
+
+#[test]
+fn operations_have_their_times_and_bytes() {
+    use Operation::{Exporting, SendingContext, Unpacking};
+    let progress = Event::OperationProgress { operation: SendingContext, sent: 7, total: 9 };
+    let mut events = vec![
+        at(0, started("a")),
+        at(10, operates("a", SendingContext)),
+        at(20, ("a", progress)),
+        at(60, operated("a", SendingContext, 45)),
+        at(70, operates("a", Exporting)),
+        // The engine's time counts. An operation whose start is missing is added.
+        at(90, operated("a", Exporting, 15)),
+        at(95, operated("a", Unpacking, 5)),
+        at(96, operates("a", Unpacking)),
+    ];
+    let expected = vec![
+        (SendingContext, 15, Some(60), false),
+        (Exporting, 75, Some(90), false),
+        (Unpacking, 90, Some(95), false),
+        (Unpacking, 96, None, false),
+    ];
+    let run = Timeline::of(&events);
+    assert_eq!(operations(&run, "a"), expected);
+    let sending = Timeline::of(&events[..3]);
+    assert_eq!(sending.find("a").unwrap().operations[0].sent, Some(7));
+    // An operation that is running when its image is canceled has no end of its own.
+    events.push(at(99, ("a", Event::ImageCanceled { took: Duration::ZERO })));
+    let run = Timeline::of(&events);
+    assert_eq!(operations(&run, "a")[3], (Unpacking, 96, Some(99), true));
+}
+
+#[test]
+fn waits_in_logs_without_their_ends_last_until_the_image_goes_on() {
+    use Operation::WaitingForRun;
+    let stale = Event::ImageStale { reason: crate::plan::Reason::NoImage };
+    let run = Timeline::of(&[
+        at(0, started("a")),
+        at(5, operates("a", WaitingForRun)),
+        at(30, ("a", stale)),
+        at(90, built("a", 1, 1)),
+        at(90, started("b")),
+        at(95, operates("b", WaitingForRun)),
+        at(99, fresh("b", None)),
+    ]);
+    assert_eq!(operations(&run, "a"), [(WaitingForRun, 5, Some(30), false)]);
+    assert_eq!(operations(&run, "b"), [(WaitingForRun, 95, Some(99), false)]);
 }

@@ -31,6 +31,11 @@ fn stamp(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos: 500_000_000 })
 }
 
+fn millis(millis: i64) -> Option<Timestamp> {
+    let nanos = i32::try_from(millis % 1000).unwrap() * 1_000_000;
+    Some(Timestamp { seconds: millis / 1000, nanos })
+}
+
 fn vertex(name: &str, started: Option<Timestamp>, completed: Option<Timestamp>) -> Vertex {
     let digest = format!("sha256:{name}");
     Vertex { digest, name: name.into(), started, completed, ..Vertex::default() }
@@ -47,6 +52,11 @@ fn updates_of(trace: &mut StatusTrace, status: StatusResponse) -> Vec<String> {
             BuildUpdate::Output { step, bytes } => format!("out {} {bytes:?}", step.text),
             BuildUpdate::Warning(text) => format!("warn {text}"),
             BuildUpdate::Restarted(text) => format!("restarted {text}"),
+            BuildUpdate::OperationStarted(operation) => format!("start {operation:?}"),
+            BuildUpdate::OperationFinished { operation, took } => {
+                format!("end {operation:?} {}ms", took.as_millis())
+            }
+            BuildUpdate::ContextProgress { sent, total } => format!("{sent} of {total}"),
         });
     });
     lines
@@ -98,4 +108,86 @@ fn canceled_steps_are_not_reported_as_the_failed_step() {
     updates_of(&mut trace, StatusResponse { vertexes, ..StatusResponse::default() });
     let (step, message) = trace.into_failed().unwrap();
     assert_eq!((step.stage.as_deref(), message.as_str()), (Some("b"), "exit code: 3"));
+}
+
+/// Returns the updates of a build whose vertices and statuses arrive one message each.
+fn operations(trace: &mut StatusTrace, messages: Vec<StatusResponse>) -> Vec<String> {
+    messages.into_iter().flat_map(|message| updates_of(trace, message)).collect()
+}
+
+fn of_vertex(name: &str, started: i64, completed: Option<i64>) -> StatusResponse {
+    let vertexes = vec![vertex(name, millis(started), completed.and_then(millis))];
+    StatusResponse { vertexes, ..StatusResponse::default() }
+}
+
+fn of_status(vertex: &str, id: &str, started: i64, completed: Option<i64>) -> StatusResponse {
+    let status = VertexStatus {
+        vertex: format!("sha256:{vertex}"),
+        id: id.to_owned(),
+        started: millis(started),
+        completed: completed.and_then(millis),
+        ..VertexStatus::default()
+    };
+    StatusResponse { statuses: vec![status], ..StatusResponse::default() }
+}
+
+const EXPORTING: &str = "exporting to image";
+
+/// What Docker 20.10 and 28 report with the classic store.
+#[test]
+fn an_export_is_an_operation_and_not_a_step() {
+    let messages = vec![
+        of_vertex(EXPORTING, 410_965, None),
+        of_status(EXPORTING, "exporting layers", 410_965, None),
+        of_status(EXPORTING, "exporting layers", 410_965, Some(412_593)),
+        of_status(EXPORTING, "writing image sha256:c52b", 412_594, Some(412_594)),
+        of_status(EXPORTING, "naming to docker.io/acme/x:latest", 412_594, Some(412_595)),
+        of_vertex(EXPORTING, 410_965, Some(412_595)),
+        of_vertex(EXPORTING, 410_965, Some(412_595)),
+    ];
+    let updates = operations(&mut StatusTrace::default(), messages);
+    assert_eq!(updates, ["start Exporting", "end Exporting 1630ms"]);
+}
+
+/// What Docker 28 reports with containerd's store, for an image with two names.
+#[test]
+fn unpacking_follows_the_export() {
+    let messages = vec![
+        of_vertex(EXPORTING, 422_349, None),
+        of_status(EXPORTING, "exporting layers", 422_349, Some(426_329)),
+        of_status(EXPORTING, "naming to docker.io/acme/x:latest", 426_333, Some(426_334)),
+        of_status(EXPORTING, "unpacking to docker.io/acme/x:latest", 426_334, None),
+        of_status(EXPORTING, "unpacking to docker.io/acme/x:latest", 426_334, Some(427_838)),
+        of_status(EXPORTING, "naming to layers.invalid/parent:1", 427_840, Some(427_841)),
+        of_status(EXPORTING, "unpacking to layers.invalid/parent:1", 427_841, Some(427_844)),
+        of_vertex(EXPORTING, 422_349, Some(427_857)),
+    ];
+    let updates = operations(&mut StatusTrace::default(), messages);
+    let expected =
+        ["start Exporting", "end Exporting 3985ms", "start Unpacking", "end Unpacking 1523ms"];
+    assert_eq!(updates, expected);
+    // The step is still known if the export fails.
+    let mut trace = StatusTrace::default();
+    let mut failed = of_vertex(EXPORTING, 1, Some(2));
+    failed.vertexes[0].error = "no space left on device".to_owned();
+    assert_eq!(updates_of(&mut trace, failed), ["start Exporting"]);
+    assert_eq!(trace.into_failed().unwrap().0.text, EXPORTING);
+}
+
+/// Docker 28 reports the vertex first for its cache key, and then for its files. A small context may start and end in
+/// one message.
+#[test]
+fn a_context_is_sent_once_per_transfer() {
+    let context = "[internal] load build context";
+    let messages = vec![
+        of_vertex(context, 414_568, Some(414_568)),
+        of_vertex(context, 414_569, None),
+        of_vertex(context, 414_569, Some(415_457)),
+        of_vertex(context, 414_569, Some(415_457)),
+    ];
+    let updates = operations(&mut StatusTrace::default(), messages);
+    assert_eq!(updates, ["start SendingContext", "end SendingContext 888ms"]);
+    let whole = vec![of_vertex(context, 1_000, Some(1_040))];
+    let updates = operations(&mut StatusTrace::default(), whole);
+    assert_eq!(updates, ["start SendingContext", "end SendingContext 40ms"]);
 }
