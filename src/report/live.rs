@@ -239,8 +239,9 @@ impl Screen {
                 let words = format!("pushing  {}", phrases::part(*sent, *total));
                 self.of_row(image, |row| row.note(words));
             }
-            Event::StepStarted { step } if step.number > 0 => {
-                self.of_row(image, |row| row.start_step(step));
+            Event::StepStarted { step } => {
+                let now = (self.clock)();
+                self.of_row(image, |row| row.start_step(step, now));
             }
             Event::StepFinished { step, .. } => self.of_row(image, |row| row.end_step(step)),
             Event::Output { step, line } => {
@@ -264,7 +265,7 @@ impl Screen {
                 self.warn(image, &phrases::tried_again(*attempt, message, *wait));
                 self.of_row(image, |row| *row = Activities::default());
             }
-            Event::StepStarted { .. } | Event::PushQueued => {}
+            Event::PushQueued => {}
             ended => self.report(image, ended),
         }
     }

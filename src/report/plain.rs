@@ -10,7 +10,7 @@ use crate::event::{Event, Operation, TimedEvent};
 
 use super::{Phrase, Reporter, clean, phrases, reasons};
 
-/// Shorter operations have no line: every image is exported.
+/// Shorter operations and shorter steps that are not instructions have no line: every image has some.
 const LEAST_SHOWN: Duration = Duration::from_secs(1);
 
 /// Writes a line per event that has something to report.
@@ -65,7 +65,9 @@ pub(super) fn words_of(event: &Event) -> Option<Phrase> {
         | Event::PushStarted
         | Event::PushProgress { .. }
         | Event::RunFinished => return None,
-        Event::StepFinished { step, .. } if step.number == 0 => return None,
+        Event::StepFinished { step, took, .. } if step.number == 0 && *took < LEAST_SHOWN => {
+            return None;
+        }
         Event::StepFinished { step, cached: true, .. } => {
             format!("{} (cached)", phrases::describe_step(step))
         }
@@ -107,7 +109,23 @@ fn words_of_operation(event: &Event) -> Option<Phrase> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::event::StepInfo;
+
+    #[test]
+    fn slow_steps_that_are_not_instructions_have_a_line() {
+        let done = |millis| {
+            let text = "load metadata for docker.io/library/debian:12".to_owned();
+            let step = Arc::new(StepInfo { text, ..StepInfo::default() });
+            let took = Duration::from_millis(millis);
+            words_of(&Event::StepFinished { step, cached: false, took })
+        };
+        assert_eq!(done(999), None);
+        let expected = "load metadata for docker.io/library/debian:12 (1.0s)";
+        assert_eq!(done(1000).as_deref(), Some(expected));
+    }
 
     #[test]
     fn slow_operations_have_a_line_with_their_duration() {

@@ -116,7 +116,7 @@ impl ImageLog {
 /// message.
 fn words_of(event: &Event) -> Option<Phrase> {
     let words = match event {
-        Event::StepFinished { step, .. } if step.number == 0 => return None,
+        Event::StepFinished { step, .. } if step.number == 0 => return plain::words_of(event),
         Event::StepFinished { step, cached: true, .. } => {
             format!("{} cached", phrases::position(step))
         }

@@ -13,7 +13,7 @@ use anyhow::Context;
 
 use crate::base::clock::UnixTime;
 use crate::cli::Progress;
-use crate::event::{Event, EventSink, Tally, TimedEvent};
+use crate::event::{Event, EventSink, Operation, Tally, TimedEvent};
 use crate::exit::Exit;
 use crate::plan::FreshnessCheck;
 use crate::report::github::Groups;
@@ -40,6 +40,8 @@ pub struct Observers {
     images: BTreeMap<Arc<str>, CompletedImage>,
     /// How long builds took.
     took: Vec<(Arc<str>, Duration)>,
+    /// How long images waited for other runs, which is not part of their builds.
+    waited: BTreeMap<Arc<str>, Duration>,
     /// The timeline of the run, if it is to be shown.
     timeline: Option<Timeline>,
 }
@@ -109,6 +111,7 @@ impl Observers {
             summary: Summary::default(),
             images: BTreeMap::new(),
             took: Vec::new(),
+            waited: BTreeMap::new(),
             timeline: keeps_timeline.then(Timeline::default),
         }
     }
@@ -119,7 +122,13 @@ impl Observers {
             Event::ImageBuilt { image_id, steps, took, .. } => {
                 self.complete(event, image_id, None);
                 if let Some(image) = event.image.as_ref().filter(|_| steps.ran > 0) {
-                    self.took.push((Arc::clone(&image.name), *took));
+                    let waited = self.waited.get(&image.name).copied().unwrap_or_default();
+                    self.took.push((Arc::clone(&image.name), took.saturating_sub(waited)));
+                }
+            }
+            Event::OperationFinished { operation: Operation::WaitingForRun, took, .. } => {
+                if let Some(image) = &event.image {
+                    *self.waited.entry(Arc::clone(&image.name)).or_default() += *took;
                 }
             }
             Event::ImageFresh { image_id, registry, .. } => {
@@ -204,4 +213,35 @@ pub fn view_of(
     } else {
         Box::new(PlainPrinter(printer::words_stream()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{RunImage, StepCounts};
+
+    #[test]
+    fn waiting_for_another_run_does_not_count_as_build_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = RepositoryState::of(directory.path());
+        let mut observers = Observers::new(None, UnixTime::default(), &state, false);
+        let operated = |operation, seconds| {
+            let (sent, took) = (None, Duration::from_secs(seconds));
+            Event::OperationFinished { operation, sent, took }
+        };
+        let built = Event::ImageBuilt {
+            image_id: "sha256:1".to_owned(),
+            references: Vec::new(),
+            steps: StepCounts { ran: 1, cached: 0 },
+            size: None,
+            took: Duration::from_secs(9),
+        };
+        let events =
+            [operated(Operation::WaitingForRun, 5), operated(Operation::Exporting, 3), built];
+        for event in events {
+            let image = Some(RunImage::new(0, "base"));
+            observers.receive(&TimedEvent { at: Duration::ZERO, image, event });
+        }
+        assert_eq!(observers.took, [("base".into(), Duration::from_secs(4))]);
+    }
 }

@@ -401,3 +401,28 @@ fn a_wait_for_another_run_is_shown_with_its_duration() {
     shown.at(64_000, vec![operates("base", Operation::Exporting), retried]);
     assert_eq!(row_after(&shown), "");
 }
+
+#[test]
+fn steps_that_are_not_instructions_are_shown_if_they_are_slow() {
+    let metadata = |id, name: &str| {
+        let text = format!("load metadata for {name}");
+        Arc::new(StepInfo { id, stage: None, number: 0, total: 0, text })
+    };
+    let began = |step: &Arc<StepInfo>| of("base", Event::StepStarted { step: Arc::clone(step) });
+    let mut shown = TestScreen::new(8, 80);
+    let stale = of("base", Event::ImageStale { reason: crate::plan::Reason::NoImage });
+    let debian = metadata(7, "docker.io/library/debian:12");
+    let events = vec![begun(&["base"], 1, &[]), started("base"), stale, began(&debian)];
+    shown.at(0, events);
+    shown.at(900, vec![]);
+    assert_eq!(row_after(&shown), "no image in the engine");
+    shown.at(1100, vec![]);
+    assert_eq!(row_after(&shown), "load metadata for docker.io/library/debian:12");
+    let (cached, took) = (false, Duration::from_millis(1200));
+    shown.at(1200, vec![of("base", Event::StepFinished { step: debian, cached, took })]);
+    assert_eq!(row_after(&shown), "no image in the engine");
+    // They do not hide an instruction at once.
+    let events = vec![stepped("base", 2, "RUN a"), began(&metadata(8, "other"))];
+    shown.at(1300, events);
+    assert_eq!(row_after(&shown), "[2/3] RUN a");
+}
