@@ -4,6 +4,7 @@
 //! It does no I/O, so a recorded status is enough to test it.
 
 use std::collections::HashMap;
+use std::mem;
 use std::time::Duration;
 
 use bollard_buildkit_proto::google::protobuf::Timestamp;
@@ -87,8 +88,10 @@ impl StatusTrace {
         }
         match &mut seen.kind {
             VertexKind::Operation(it) if it.is_new_work(vertex) => {
-                (it.since, it.last_start) = (vertex.started, vertex.started);
-                sink(BuildUpdate::OperationStarted(it.operation));
+                it.last_start = vertex.started;
+                if mem::replace(&mut it.since, vertex.started).is_none() {
+                    sink(BuildUpdate::OperationStarted(it.operation));
+                }
             }
             VertexKind::Step if !seen.started => {
                 sink(BuildUpdate::StepStarted(seen.step.clone()));
@@ -148,11 +151,19 @@ impl VertexOperation {
         let is_lookup = self.operation == BuildOperation::SendingContext
             && vertex.completed.is_some()
             && between(vertex.started.as_ref(), vertex.completed.as_ref()) < SHORTEST_TRANSFER;
-        self.since.is_none() && self.last_start != vertex.started && !is_lookup
+        let is_new = match (&self.last_start, &vertex.started) {
+            (Some(last), Some(started)) => nanoseconds(started) > nanoseconds(last),
+            _ => true,
+        };
+        is_new && !is_lookup
     }
 
     fn finish(&mut self, at: Option<Timestamp>, sink: &mut dyn FnMut(BuildUpdate)) {
-        if let Some(since) = self.since.take() {
+        // One message can contain the end of a lookup after the start of the transfer.
+        let is_end = |since: &mut Timestamp| {
+            at.as_ref().is_none_or(|at| nanoseconds(at) >= nanoseconds(since))
+        };
+        if let Some(since) = self.since.take_if(is_end) {
             let took = between(Some(&since), at.as_ref());
             sink(BuildUpdate::OperationFinished { operation: self.operation, took });
         }
@@ -161,11 +172,13 @@ impl VertexOperation {
 
 /// Returns the time between two timestamps; zero if one is missing or they are in the wrong order.
 fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Duration {
-    let nanoseconds =
-        |stamp: &Timestamp| i128::from(stamp.seconds) * 1_000_000_000 + i128::from(stamp.nanos);
     let (Some(from), Some(to)) = (from, to) else { return Duration::ZERO };
     let elapsed = nanoseconds(to).saturating_sub(nanoseconds(from));
     u64::try_from(elapsed).map(Duration::from_nanos).unwrap_or_default()
+}
+
+fn nanoseconds(stamp: &Timestamp) -> i128 {
+    i128::from(stamp.seconds) * 1_000_000_000 + i128::from(stamp.nanos)
 }
 
 #[cfg(test)]

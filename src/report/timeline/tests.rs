@@ -175,6 +175,22 @@ fn operations_have_their_times_and_bytes() {
 }
 
 #[test]
+fn operations_do_not_overlap_with_what_ended_before_them() {
+    use Operation::{Exporting, Unpacking};
+    // The ends of the step and of the export were reported 20 ms late.
+    let run = Timeline::of(&[
+        at(0, started("a")),
+        at(50, finished("a", step(1, "RUN a"), 30)),
+        at(50, operates("a", Exporting)),
+        at(100, operated("a", Exporting, 70)),
+        at(100, operates("a", Unpacking)),
+        at(140, operated("a", Unpacking, 60)),
+    ]);
+    let expected = [(Exporting, 50, Some(100), false), (Unpacking, 100, Some(140), false)];
+    assert_eq!(operations(&run, "a"), expected);
+}
+
+#[test]
 fn waits_in_logs_without_their_ends_last_until_the_image_goes_on() {
     use Operation::WaitingForRun;
     let stale = Event::ImageStale { reason: crate::plan::Reason::NoImage };

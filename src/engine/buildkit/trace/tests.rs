@@ -187,6 +187,14 @@ fn a_context_is_sent_once_per_transfer() {
     ];
     let updates = operations(&mut StatusTrace::default(), messages);
     assert_eq!(updates, ["start SendingContext", "end SendingContext 888ms"]);
+    // The lookup and the start of the transfer can arrive in one message.
+    let mut first = of_vertex(context, 414_568, None);
+    for (started, completed) in [(414_568, Some(414_568)), (414_569, None)] {
+        first.vertexes.extend(of_vertex(context, started, completed).vertexes);
+    }
+    let messages = vec![first, of_vertex(context, 414_569, Some(415_457))];
+    let updates = operations(&mut StatusTrace::default(), messages);
+    assert_eq!(updates, ["start SendingContext", "end SendingContext 888ms"]);
     let whole = vec![of_vertex(context, 1_000, Some(1_040))];
     let updates = operations(&mut StatusTrace::default(), whole);
     assert_eq!(updates, ["start SendingContext", "end SendingContext 40ms"]);
