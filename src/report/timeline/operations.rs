@@ -65,7 +65,7 @@ impl ImageTimeline {
         let begun = self.started.map(|moment| moment.at).unwrap_or_default();
         let mut from = at.saturating_sub(as_written(took)).max(begun).min(at);
         if let Some(reported) = self.running(operation).map(|work| work.from) {
-            // What had ended when the operation started has not run beside it, although its end was reported late.
+            // Whatever ended before the operation started does not overlap with it, even if its end was reported late.
             let ends = self.steps.iter().map(|work| work.to);
             let ends = ends.chain(self.operations.iter().map(|work| work.to)).flatten();
             from = ends.filter(|end| *end <= reported).fold(from, Duration::max);
