@@ -64,6 +64,7 @@ rules! {
     InvalidValue: Error, "invalid-value", [];
     LaterStage: Error, "later-stage", [];
     LineTooLong: Error, "line-too-long", [];
+    MissingEntitlement: Error, "missing-entitlement", [];
     MissingFile: Warning, "missing-file", [];
     MissingSecret: Error, "missing-secret", [];
     MisspeltSecret: Warning, "misspelt-secret", [];

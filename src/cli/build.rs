@@ -85,11 +85,13 @@ pub struct BuildArgs {
     #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]")]
     pub ssh: Vec<String>,
 
-    /// Let builds read files outside the repository, or use an ssh agent.
+    /// Let builds use what is outside the repository or the sandbox.
     ///
-    /// Needed for what the repository's own files name, not for --secret and --ssh. fs.read=PATH
-    /// allows everything below PATH, fs.read=* everything, and ssh the agent. Repeatable.
-    #[arg(long, value_name = "fs.read=PATH|ssh")]
+    /// Needed for what the repository's own files name, not for --secret, --ssh, and --network.
+    /// fs.read=PATH allows everything below PATH, fs.read=* everything, ssh the agent, network.host
+    /// the network of the engine's machine, and security.insecure RUN --security=insecure.
+    /// Repeatable.
+    #[arg(long, value_name = "fs.read=PATH|ssh|network.host|security.insecure")]
     pub allow: Vec<String>,
 
     /// Push images to the registry [default: `push` in layers.toml].

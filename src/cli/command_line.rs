@@ -11,7 +11,6 @@ use super::{
     CiArgs, CiFile, CiGithub, CiGitlab, CiSystem, Format, GlobalArgs, GraphArgs, USUAL_BRANCH,
     USUAL_IMAGE, USUAL_RUNNER, usual_action,
 };
-use crate::base::Platform;
 use crate::base::text::{inline_shell_word as quote, visible_shell_word};
 use crate::credentials::is_proxy;
 use crate::engine::mask::{HIDDEN, Mask};
@@ -31,27 +30,32 @@ const CONFIDENTIAL: [&str; 10] = [
     "token",
 ];
 
+/// The options whose values are `NAME=VALUE`.
+pub const NAMED_VALUES: [&str; 2] = ["--build-arg", "--label"];
+
 /// Returns the command line as it was given, for a shell. The values of secrets are masked, and those of build
-/// arguments that are confidential by their names.
+/// arguments and labels that are confidential by their names.
 ///
 /// Returns `None` if an argument is not UTF-8, because the text would be another command line.
 pub fn as_given(arguments: &[OsString], mask: &Mask) -> Option<String> {
     let mut words = vec!["layers".to_owned()];
-    let mut is_build_arg = false;
+    let mut is_named_value = false;
     for argument in arguments {
         let word = argument.to_str()?;
-        let shown = match word.strip_prefix("--build-arg=") {
-            _ if is_build_arg => hide_confidential(word),
-            Some(argument) => format!("--build-arg={}", hide_confidential(argument)).into(),
-            None => word.into(),
+        let option = NAMED_VALUES.iter().find(|it| word.starts_with(**it));
+        let value = option.and_then(|it| word.strip_prefix(*it)?.strip_prefix('='));
+        let shown = match (option, value) {
+            _ if is_named_value => hide_confidential(word),
+            (Some(option), Some(value)) => format!("{option}={}", hide_confidential(value)).into(),
+            _ => word.into(),
         };
-        is_build_arg = !is_build_arg && word == "--build-arg";
+        is_named_value = !is_named_value && option.is_some_and(|it| word == *it);
         words.push(visible_shell_word(&mask.hide_in(shown.into_owned())));
     }
     Some(words.join(" "))
 }
 
-/// Masks the value of a build argument that is confidential by its name, and that of a proxy with a password.
+/// Masks the value of a build argument or label that is confidential by its name, and that of a proxy with a password.
 fn hide_confidential(argument: &str) -> Cow<'_, str> {
     let Some((name, value)) = argument.split_once('=') else { return argument.into() };
     let lower = name.to_lowercase();
@@ -71,6 +75,11 @@ pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<Stri
         quiet: _,
         verbose: _,
         build_args,
+        labels,
+        network,
+        shm_size,
+        ulimits,
+        add_hosts,
         platform,
         target,
         sbom,
@@ -80,12 +89,25 @@ pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<Stri
         tags,
         registry: _,
     } = global;
-    let platform = &platform.as_ref().map(Platform::to_string);
-    let options =
-        [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
-    let arguments = build_args.iter().map(|it| ("build-arg", it));
-    let options = options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let options = arguments.chain(options).chain(tags.iter().map(|it| ("tag", it)));
+    fn named<T: ToString>(
+        name: &'static str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Vec<(&'static str, String)> {
+        values.into_iter().map(|value| (name, value.to_string())).collect()
+    }
+    let options = [
+        named("build-arg", build_args),
+        named("label", labels),
+        named("network", network),
+        named("shm-size", shm_size),
+        named("ulimit", ulimits),
+        named("add-host", add_hosts),
+        named("platform", platform),
+        named("target", target),
+        named("namespace", namespace),
+        named("app", app),
+        named("tag", tags),
+    ];
     // A verdict depends on them.
     let attestations = [("sbom", sbom), ("provenance", provenance)].into_iter();
     let attestations =
@@ -94,7 +116,8 @@ pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<Stri
     // Commands are typed again in the root, where the file is.
     let file = file.as_ref().and_then(|it| it.file_name()).map(|name| name.to_string_lossy());
     let file = file.map(|name| format!("--file {}", quote(&name)));
-    let options = options.map(|(name, value)| format!("--{name} {}", quote(value)));
+    let options = options.into_iter().flatten();
+    let options = options.map(|(name, value)| format!("--{name} {}", quote(&value)));
     file.into_iter().chain(options).chain(attestations).collect()
 }
 
@@ -175,6 +198,10 @@ mod tests {
         check(
             &["build", "--build-arg=NPM_TOKEN=x", "--build-arg", "password=y", "TOKEN=z"],
             "layers build '--build-arg=NPM_TOKEN=***' --build-arg 'password=***' TOKEN=z",
+        );
+        check(
+            &["build", "--label=npm_token=x", "--label", "key=y", "--label", "a=z", "--labels"],
+            "layers build '--label=npm_token=***' --label 'key=***' --label a=z --labels",
         );
         check(
             &["--build-arg", "PUBLIC_KEY=x", "--build-arg", "TOKENS=y", "--build-arg", "TOKEN"],

@@ -8,6 +8,8 @@ use clap::Args;
 
 use crate::base::Platform;
 use crate::engine::attest::{AttestationKind, AttestationOption};
+use crate::engine::build_option::Label;
+use crate::engine::sandbox::{ExtraHost, NetworkMode, ShmSize, Ulimit};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -39,6 +41,26 @@ pub struct GlobalArgs {
         global = true
     )]
     pub build_args: Vec<String>,
+
+    /// Add a label to every image; repeatable.
+    #[arg(long = "label", value_name = "NAME=VALUE", global = true)]
+    pub labels: Vec<Label>,
+
+    /// Set the network of RUN instructions: default, none, or host.
+    #[arg(long, value_name = "MODE", global = true)]
+    pub network: Option<NetworkMode>,
+
+    /// Set the size of /dev/shm for RUN instructions, such as 128m.
+    #[arg(long, value_name = "SIZE", global = true)]
+    pub shm_size: Option<ShmSize>,
+
+    /// Set a ulimit of RUN instructions; repeatable.
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]", global = true)]
+    pub ulimits: Vec<Ulimit>,
+
+    /// Add a host name for RUN instructions; repeatable.
+    #[arg(long = "add-host", value_name = "HOST:IP", global = true)]
+    pub add_hosts: Vec<ExtraHost>,
 
     /// Build for this platform, such as linux/arm64.
     #[arg(long, value_name = "PLATFORM", global = true)]

@@ -11,6 +11,7 @@ use crate::lint::frontend::{newer_than, passes_over_epoch};
 use crate::plan::LostImages;
 use crate::report::{diagnostics, plan, printer};
 use crate::schedule::{BuildRun, OnFailure, RunOptions};
+use crate::session::entitlements;
 use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::metadata;
 use crate::session::observers::{Observers, view_of};
@@ -77,6 +78,8 @@ fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::
     }
     warn_of_age(&session, at)?;
     refuse_failed_checks(&session, at)?;
+    session.provider.entitlements =
+        entitlements::grant(&session, secret_options.entitlements(), at)?;
     let prepared = secret_options.complete(&session, at)?;
     report_secrets(&prepared, at)?;
     session.provider.secrets = prepared.secrets.clone();

@@ -5,6 +5,7 @@
 //! images. Both block; only `docker` and `buildkit` use async code.
 
 pub mod attest;
+pub mod build_option;
 mod buildkit;
 pub mod docker;
 #[cfg(any(debug_assertions, feature = "fake"))]
@@ -15,6 +16,7 @@ pub mod mask;
 pub mod none;
 mod progress;
 mod request;
+pub mod sandbox;
 pub mod secret;
 #[cfg(test)]
 pub mod stub;
@@ -31,6 +33,7 @@ pub use progress::{
     TimedUpdate,
 };
 pub use request::{BuildRequest, ContextFiles, ContextSource, NoFiles};
+pub use sandbox::Sandbox;
 pub use secret::Secrets;
 
 /// A builder, seen from one of its nodes. Every call blocks the calling thread; several threads may call at once.

@@ -2,12 +2,13 @@
 //!
 //! Owns the request, the sources of named contexts, and the interface to the context's files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::{Attestations, Secrets};
+use super::build_option::Entitlement;
+use super::{Attestations, Sandbox, Secrets};
 use crate::base::Platform;
 
 /// Everything that goes into the build of one image.
@@ -35,6 +36,10 @@ pub struct BuildRequest {
     pub build_args: BTreeMap<String, String>,
     /// Named contexts, by the name in `FROM` or `--from`.
     pub contexts: BTreeMap<String, ContextSource>,
+    /// What its `RUN` instructions run in.
+    pub sandbox: Sandbox,
+    /// What its `RUN` instructions may do beyond the sandbox.
+    pub entitlements: BTreeSet<Entitlement>,
     /// The platform to build for; the engine's own by default.
     pub platform: Option<Platform>,
     /// Whether to ignore the engine's cache.
@@ -65,6 +70,8 @@ impl Default for BuildRequest {
             attestations: Attestations::default(),
             build_args: BTreeMap::new(),
             contexts: BTreeMap::new(),
+            sandbox: Sandbox::default(),
+            entitlements: BTreeSet::new(),
             platform: None,
             no_cache: false,
             secrets: Secrets::default(),

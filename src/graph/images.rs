@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
+use crate::engine::Sandbox;
 use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
 use crate::scan::groups::FoundDockerfile;
 
@@ -16,6 +17,7 @@ use super::naming::{NameOrigin, NamingSettings, ReferencePattern, as_app};
 use super::reference::Reference;
 
 mod level;
+mod options;
 pub mod templates;
 mod values;
 
@@ -42,6 +44,10 @@ pub struct Candidate {
     pub args: BTreeMap<String, String>,
     /// The named contexts from the configuration.
     pub contexts: Vec<NamedContext>,
+    /// The labels from the configuration.
+    pub labels: BTreeMap<String, String>,
+    /// What its `RUN` instructions run in, from the configuration.
+    pub sandbox: Sandbox,
     /// The number of slots that its build takes.
     pub weight: usize,
     /// Whether a release moves its tags.
@@ -76,6 +82,8 @@ pub struct SettingSpans {
     pub context: Option<FilePosition>,
     /// The position of the target.
     pub target: Option<FilePosition>,
+    /// The position of the network.
+    pub network: Option<FilePosition>,
 }
 
 impl Candidate {
@@ -89,6 +97,8 @@ impl Candidate {
             references: Vec::new(),
             args: BTreeMap::new(),
             contexts: Vec::new(),
+            labels: BTreeMap::new(),
+            sandbox: Sandbox::default(),
             weight: 1,
             is_released: true,
             is_unreadable: false,
@@ -301,6 +311,8 @@ impl<'a> Collector<'a> {
             }
         }
         image.contexts = self.contexts(draft, &values);
+        image.labels = self.labels(draft, &values);
+        image.sandbox = self.sandbox(draft, &mut image.spans);
         image.weight = draft.last(|layer| layer.weight).map_or(1, |it| usize::from(it.get()));
         image.is_released = draft.last(|layer| layer.push).unwrap_or(true);
         image

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::base::screen::{is_unseen, visible};
 use crate::base::{Diagnostic, Id, IdMap, Platform, Rule, Source, Span};
 use crate::credentials::BuildProxies;
+use crate::engine::Sandbox;
 use crate::parse::Dockerfile;
 
 use super::evaluate::{self, Evaluation, EvaluationSettings, Trigger};
@@ -46,6 +47,11 @@ pub struct LinkSettings {
     pub build_platform: Platform,
     /// The stage to build in every image whose Dockerfile has it.
     pub target: Option<String>,
+    /// Labels from the command line, which take precedence over all others.
+    pub labels: BTreeMap<String, String>,
+    /// The options of `RUN` instructions from the command line, which take precedence over all
+    /// others.
+    pub sandbox: Sandbox,
 }
 
 /// An image with its parsed Dockerfile.
@@ -112,26 +118,8 @@ pub fn link(
     let images: IdMap<Image> = parts
         .zip(open_names)
         .map(|(((((read, settings), evaluation), named), linked), has_open_name)| {
-            let build_args = args_of(&read.candidate, link_settings);
-            let is_released = read.candidate.is_released;
-            let mut image = Image {
-                name: read.candidate.name,
-                dockerfile: read.candidate.dockerfile,
-                context: read.candidate.context,
-                target: settings.target,
-                build_args,
-                contexts: settings.contexts,
-                weight: read.candidate.weight,
-                references: named.references,
-                released: if is_released { named.released } else { Vec::new() },
-                named_by: named.origin,
-                has_open_name,
-                file: read.file,
-                evaluation,
-                parents: Vec::new(),
-                externals: Vec::new(),
-                dependencies: Vec::new(),
-            };
+            let mut image = unlinked((read, settings, evaluation), named, link_settings);
+            image.has_open_name = has_open_name;
             problems.extend(image.depend(linked, &mut externals));
             image
         })
@@ -163,6 +151,50 @@ fn args_of(candidate: &Candidate, link_settings: &LinkSettings) -> BTreeMap<Stri
     let mut build_args = candidate.args.clone();
     build_args.extend(link_settings.build_args.clone());
     build_args
+}
+
+/// Returns an image without its edges.
+fn unlinked(
+    (read, settings, evaluation): (ParsedImage, EvaluationSettings, Evaluation),
+    named: ImageReferences,
+    link_settings: &LinkSettings,
+) -> Image {
+    let ParsedImage { candidate, file } = read;
+    let (labels, sandbox) = options_of(&candidate, link_settings);
+    let is_own_network = link_settings.sandbox.network.is_none();
+    Image {
+        build_args: args_of(&candidate, link_settings),
+        name: candidate.name,
+        dockerfile: candidate.dockerfile,
+        context: candidate.context,
+        target: settings.target,
+        contexts: settings.contexts,
+        labels,
+        sandbox,
+        network_setting: candidate.spans.network.filter(|_| is_own_network),
+        weight: candidate.weight,
+        references: named.references,
+        released: if candidate.is_released { named.released } else { Vec::new() },
+        named_by: named.origin,
+        has_open_name: false,
+        file,
+        evaluation,
+        parents: Vec::new(),
+        externals: Vec::new(),
+        dependencies: Vec::new(),
+    }
+}
+
+/// Returns the labels of an image, and the options of its `RUN` instructions.
+fn options_of(
+    candidate: &Candidate,
+    link_settings: &LinkSettings,
+) -> (BTreeMap<String, String>, Sandbox) {
+    let mut labels = candidate.labels.clone();
+    labels.extend(link_settings.labels.clone());
+    let mut sandbox = candidate.sandbox.clone();
+    sandbox.extend(&link_settings.sandbox);
+    (labels, sandbox)
 }
 
 fn settings_of(

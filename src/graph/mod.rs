@@ -7,6 +7,7 @@
 
 pub mod dag;
 pub mod difference;
+pub mod entitlements;
 pub mod evaluate;
 pub mod externals;
 pub mod images;
@@ -26,10 +27,12 @@ use crate::base::{
     Diagnostic, ExternalId, IdMap, ImageId, Location, Platform, RelPath, Rule, Source, Span,
 };
 use crate::credentials::BuildProxies;
+use crate::engine::Sandbox;
 use crate::parse::Dockerfile;
 
 use evaluate::{ChainBase, DependencyKind, Evaluation, EvaluationSettings, StageDependency};
 use externals::ExternalTable;
+use images::FilePosition;
 use naming::NameOrigin;
 use reference::Reference;
 
@@ -87,6 +90,12 @@ pub struct Image {
     /// The values of named contexts by name: `docker-image://REFERENCE`, a directory relative to
     /// the root, or a URL.
     pub contexts: BTreeMap<String, String>,
+    /// The labels that are set for the image, in addition to those of its Dockerfile and its base.
+    pub labels: BTreeMap<String, String>,
+    /// What its `RUN` instructions run in.
+    pub sandbox: Sandbox,
+    /// The setting of its network, unless the command line sets it.
+    pub network_setting: Option<FilePosition>,
     /// The number of slots that its build takes.
     pub weight: usize,
     /// The references with which the image is tagged. Siblings use the first one.

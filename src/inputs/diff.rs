@@ -54,7 +54,7 @@ pub enum Change {
         /// The `FROM` that runs them.
         at: Location,
     },
-    /// A build argument or a builder option has a different value.
+    /// A build argument, a label, or another option of the build has a different value.
     Argument {
         /// The name.
         name: String,

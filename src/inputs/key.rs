@@ -34,7 +34,8 @@ pub struct Inputs {
     pub platform: Platform,
     /// The text of the Dockerfile, if its frontend is unknown.
     pub text: Option<String>,
-    /// Build arguments that affect the builder itself.
+    /// Build arguments that affect the builder itself, attestations, labels, the options of `RUN` instructions, and
+    /// named contexts.
     pub settings: BTreeMap<String, String>,
     /// The stages that the target needs, in source order.
     pub stages: Vec<StageInputs>,

@@ -81,7 +81,11 @@ pub(super) fn inputs_of(
         let with = if with.is_empty() { "true" } else { with };
         (format!("attest:{kind}"), with.to_owned())
     });
-    let settings = settings.chain(attested);
+    let labels = image.labels.iter().map(|(name, value)| (format!("label {name}"), value.clone()));
+    let settings = settings.chain(attested).chain(labels);
+    let runs_commands = doubt.instructions || image.runs_commands();
+    let options = image.sandbox.described().into_iter().filter(|_| runs_commands);
+    let settings = settings.chain(options.map(|(name, value)| (format!("option {name}"), value)));
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
     let names = resolve_names(graph, image);
     // Triggers refer to stages by name, so if any stage runs one, names count.

@@ -40,6 +40,8 @@ pub fn proof(
         }
         labels.insert(label.name.clone(), label.value.clone());
     }
+    // The frontend adds these at the end (BuildKit, `dockerfile2llb/convert.go`, `finalizeResultImage`).
+    labels.extend(image.labels.clone());
     let triggers: Vec<&str> =
         evaluation.onbuild.iter().map(|trigger| trigger.text.as_str()).collect();
     Some(format!("{below}/{total}/{}", digest(key, &without_ours(&labels), &triggers)))

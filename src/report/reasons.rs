@@ -63,10 +63,7 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
         }
         Change::Argument { name, now, was } => {
             let value = |value: &Option<String>| value.as_ref().map(|value| quote(value));
-            let what = match name.strip_prefix("attest:") {
-                Some(kind) => format!("--{kind}"),
-                None => format!("ARG {}", quote(name)),
-            };
+            let what = setting(name, quote);
             match (value(now), value(was)) {
                 (Some(now), Some(was)) => format!("{what} is {now}, was {was}"),
                 (Some(now), None) => format!("{what} is {now}, was not set"),
@@ -89,6 +86,21 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
     words.into()
 }
 
+/// Returns what users call a setting of an image's key.
+fn setting(name: &str, quote: &dyn Fn(&str) -> String) -> String {
+    if let Some(kind) = name.strip_prefix("attest:") {
+        return format!("--{kind}");
+    }
+    if let Some(label) = name.strip_prefix("label ") {
+        return format!("label {}", quote(label));
+    }
+    match name.strip_prefix("option ").map(|option| option.split_once(' ')) {
+        Some(Some((option, of))) => format!("{option} {}", quote(of)),
+        Some(None) => name.trim_start_matches("option ").to_owned(),
+        None => format!("ARG {}", quote(name)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +119,17 @@ mod tests {
         check(Reason::OtherInputs, "built from different inputs");
         check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");
         check(Reason::Changed { changes: vec![argument] }, "ARG PY is 3.12, was 3.11");
+        let option = |name: &str, now: Option<&str>, was: Option<&str>| {
+            let [now, was] = [now, was].map(|it| it.map(str::to_owned));
+            Reason::Changed { changes: vec![Change::Argument { name: name.to_owned(), now, was }] }
+        };
+        check(option("label a.b", Some("2"), Some("1")), "label a.b is 2, was 1");
+        check(option("label a.b", None, Some("1")), "label a.b is not set, was 1");
+        check(option("option network", Some("none"), None), "network is none, was not set");
+        check(
+            option("option ulimit nofile", Some("5:5"), Some("4:4")),
+            "ulimit nofile is 5:5, was 4:4",
+        );
         check(
             Reason::Changed {
                 changes: vec![Change::External { reference: external, in_engine: true }],

@@ -17,12 +17,14 @@ use toml::de::DeTable;
 use crate::base::screen::visible;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span, text};
 
+mod labels;
 mod latest;
 mod one_or_more;
 mod push;
 mod secrets;
 mod template;
 
+pub use labels::{LabelSetting, Labels};
 pub use latest::Latest;
 pub use one_or_more::OneOrMore;
 pub use push::Push;
@@ -79,6 +81,16 @@ pub struct Config {
     pub args: Args,
     /// Named contexts of all images.
     pub contexts: Contexts,
+    /// Labels of all images.
+    pub labels: Labels,
+    /// The network of `RUN` instructions.
+    pub network: Option<Setting>,
+    /// The size of `/dev/shm`, such as `128m`.
+    pub shm_size: Option<toml::Spanned<ArgumentValue>>,
+    /// Ulimits, in the format of `--ulimit`.
+    pub ulimits: Vec<Setting>,
+    /// Additional hosts, in the format of `--add-host`.
+    pub add_hosts: Vec<Setting>,
     /// Secrets that builds can request.
     pub secrets: SecretSettings,
     /// Ssh agents that builds can request, in the format of `--ssh`.
@@ -128,6 +140,16 @@ pub struct Group {
     pub args: Args,
     /// Named contexts. They take precedence over those of all images.
     pub contexts: Contexts,
+    /// Labels. They take precedence over those of all images.
+    pub labels: Labels,
+    /// The network of `RUN` instructions.
+    pub network: Option<Setting>,
+    /// The size of `/dev/shm`, such as `128m`.
+    pub shm_size: Option<toml::Spanned<ArgumentValue>>,
+    /// Ulimits, in the format of `--ulimit`.
+    pub ulimits: Vec<Setting>,
+    /// Additional hosts, in the format of `--add-host`.
+    pub add_hosts: Vec<Setting>,
     /// The number of slots that each build takes, so that two builds that need much memory do not
     /// run at once.
     pub weight: Option<NonZeroU16>,
@@ -153,6 +175,16 @@ pub struct ImageConfig {
     pub args: Args,
     /// Named contexts. They take precedence over those of the group and of all images.
     pub contexts: Contexts,
+    /// Labels. They take precedence over those of the group and of all images.
+    pub labels: Labels,
+    /// The network of `RUN` instructions.
+    pub network: Option<Setting>,
+    /// The size of `/dev/shm`, such as `128m`.
+    pub shm_size: Option<toml::Spanned<ArgumentValue>>,
+    /// Ulimits, in the format of `--ulimit`.
+    pub ulimits: Vec<Setting>,
+    /// Additional hosts, in the format of `--add-host`.
+    pub add_hosts: Vec<Setting>,
     /// The number of slots that the build takes, so that two builds that need much memory do not
     /// run at once.
     pub weight: Option<NonZeroU16>,
@@ -402,7 +434,8 @@ mod tests {
             "[image.base]\nfoo = { a = 1 }\n",
             Some(
                 "layers.toml:2:1: unknown setting `foo`; valid settings are `dockerfile`, \
-                 `context`, `target`, `targets`, `reference`, `push`, `args`, `contexts` and `weight`",
+                 `context`, `target`, `targets`, `reference`, `push`, `args`, `contexts`, `labels`, `network`, \
+                 `shm-size`, `ulimits`, `add-hosts` and `weight`",
             ),
         );
     }

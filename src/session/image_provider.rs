@@ -13,12 +13,14 @@ use crate::base::error::permanent;
 use crate::base::screen::visible;
 use crate::base::{Platform, UnitId, clock};
 use crate::cli::{EngineName, PushOption};
+use crate::engine::build_option::Entitlement;
 use crate::engine::docker::Docker;
 #[cfg(any(debug_assertions, feature = "fake"))]
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
 use crate::engine::{
-    BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, Secrets, StoredImage,
+    BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, ImageStore, Secrets,
+    StoredImage,
 };
 use crate::event::{Excerpt, Failure, FailureKind};
 use crate::graph::evaluate::DependencyKind;
@@ -47,7 +49,7 @@ use super::planning::{GatheredInputs, look, make_plan};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
 use super::shared_names::SharedNames;
-use super::{attest, pins};
+use super::{attest, entitlements, pins};
 
 /// What to do with a selection. The default only inspects and changes nothing.
 #[derive(Default)]
@@ -99,6 +101,8 @@ pub struct ImageProvider<'a> {
     no_cache: bool,
     /// What builds may request.
     pub secrets: Secrets,
+    /// What the `RUN` instructions of builds may do beyond the sandbox.
+    pub entitlements: BTreeSet<Entitlement>,
     /// When the engine's store was listed.
     begun: UnixTime,
     is_registry_reported: AtomicBool,
@@ -141,9 +145,7 @@ impl<'a> ImageProvider<'a> {
         let (mut own, snapshot) = look(gather_request, &all, &state, force, store)?;
         silence_missing_files(&mut own, workspace);
         if pull != Pull::Nothing {
-            // Aliases that dead runs left behind. One that cannot be removed is harmless.
-            let aliases = snapshot.stale_aliases().iter().chain(&stale_aliases);
-            aliases.for_each(|alias| drop(store.remove(alias)));
+            remove_stale(snapshot.stale_aliases().iter().chain(&stale_aliases), store);
         }
         let named = units.of_all(&selected.named);
         let of_named = |is_meant: bool| named.iter().filter(|_| is_meant).copied().collect();
@@ -174,6 +176,7 @@ impl<'a> ImageProvider<'a> {
             engine,
             no_cache,
             secrets: Secrets::default(),
+            entitlements: BTreeSet::new(),
             begun,
             is_registry_reported: AtomicBool::new(false),
             parent_aliases,
@@ -278,6 +281,7 @@ impl<'a> ImageProvider<'a> {
         let proof =
             self.ancestry.proof(&self.freshness, (unit, key), parents, &self.workspace.triggers)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
+        let ours = [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof);
         let described = self.freshness.image(unit);
         let mut contexts = overrides.contexts.clone();
         let pinned =
@@ -306,17 +310,24 @@ impl<'a> ImageProvider<'a> {
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
             alias: self.aliased.contains(&unit).then(|| self.parent_aliases.promise()),
-            labels: [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof).collect(),
+            labels: described.labels.clone().into_iter().chain(ours).collect(),
             annotations: attest::annotations(described, self.engine)?,
             attestations: self.workspace.attestations.clone(),
             build_args,
             contexts,
+            sandbox: described.sandbox.clone(),
+            entitlements: entitlements::used(&self.entitlements, described, own),
             platform: self.workspace.builds.platform.clone(),
             no_cache: self.no_cache && self.freshness.forced.contains(&unit),
             secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
     }
+}
+
+/// Removes aliases that dead runs left behind. One that cannot be removed is harmless.
+fn remove_stale<'a>(aliases: impl Iterator<Item = &'a String>, store: &dyn ImageStore) {
+    aliases.for_each(|alias| drop(store.remove(alias)));
 }
 
 /// Forgets missing files that `layers check` does not report: a silenced warning may mean that a file is created later.

@@ -10,6 +10,7 @@ pub mod ancestry;
 pub mod attest;
 pub mod changes;
 pub mod consent;
+pub mod entitlements;
 pub mod externals;
 pub mod image_provider;
 pub mod marks;

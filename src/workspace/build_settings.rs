@@ -1,4 +1,5 @@
-//! What builds get in addition to the Dockerfiles: build arguments, platform, target stage, and proxies.
+//! What builds get in addition to the Dockerfiles: build arguments, platform, target stage, proxies, labels, and the
+//! options of `RUN` instructions.
 //!
 //! Owns which of the options, the environment, and `layers.toml` takes precedence. Everything is resolved once per
 //! workspace.
@@ -12,7 +13,7 @@ use crate::base::text::suggest;
 use crate::base::{Diagnostic, Platform, Rule};
 use crate::cli::GlobalArgs;
 use crate::credentials::BuildProxies;
-use crate::engine::Frontend;
+use crate::engine::{Frontend, Sandbox};
 use crate::graph::Graph;
 use crate::graph::link::LinkSettings;
 use crate::scan::config::ConfigFile;
@@ -57,8 +58,29 @@ impl BuildSettings {
             platform: self.platform.clone(),
             build_platform: Platform::of_this_machine(),
             target: at.global.target.clone(),
+            labels: labels_of(&at.global),
+            sandbox: sandbox_of(&at.global),
         }
     }
+}
+
+/// Returns the labels of the command line. Of several values for a name, the last one counts, as with `docker build`.
+fn labels_of(global: &GlobalArgs) -> BTreeMap<String, String> {
+    let labels = global.labels.iter().cloned();
+    labels.map(|label| (label.name, label.value)).collect()
+}
+
+/// Returns the options of `RUN` instructions from the command line.
+fn sandbox_of(global: &GlobalArgs) -> Sandbox {
+    let ulimits = global.ulimits.iter().cloned().map(|limit| (limit.name, limit.limits));
+    let mut sandbox = Sandbox {
+        network: global.network,
+        shm_size: global.shm_size,
+        ulimits: ulimits.collect(),
+        hosts: BTreeMap::new(),
+    };
+    global.add_hosts.iter().for_each(|host| sandbox.add_host(host.clone()));
+    sandbox
 }
 
 /// Returns the build arguments of the command line.

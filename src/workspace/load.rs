@@ -177,7 +177,7 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
         proxies: BuildProxies::default(),
         platform: at.global.platform.clone(),
         build_platform: Platform::of_this_machine(),
-        target: None,
+        ..LinkSettings::default()
     };
     link::link(read, &NamingSettings::default(), &settings).0
 }

@@ -150,7 +150,8 @@ fn allowed_paths_work_as_in_bake() {
     let printed = |words: &str| build(&project, &format!("web {words}")).code(2).err();
     for (wrong, why) in [
         ("fs.write=/", "`--allow fs.write=/`: not supported"),
-        ("network.host", "`--allow network.host`: not supported"),
+        ("network.host=", "`--allow network.host=`: not supported"),
+        ("device", "`--allow device`: not supported"),
         ("fs.read", "`--allow fs.read`: the path is missing"),
         ("fs.read=", "`--allow fs.read=`: the path is missing"),
         ("ssh=default", "`--allow ssh=default`: `ssh` takes no value"),

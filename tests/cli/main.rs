@@ -34,6 +34,7 @@ mod man;
 mod missing_file;
 mod names;
 mod operations;
+mod options;
 mod pipes;
 #[path = "../common/program.rs"]
 mod program;

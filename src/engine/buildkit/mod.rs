@@ -28,6 +28,7 @@ use crate::credentials::CredentialStore;
 pub(super) mod connections;
 mod context;
 mod llb;
+mod sandbox;
 mod secrets;
 mod session;
 mod solve;

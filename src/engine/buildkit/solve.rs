@@ -27,14 +27,17 @@ use tonic::{Code, Response, Status};
 
 use super::connections::ConnectionState;
 use super::context::ContextTar;
+use super::sandbox;
 use super::session::{self, ContextFault, ContextOffer, CurrentOffer};
 use super::trace::StatusTrace;
 use super::wording::{
-    cause_of_failure, failed_command, is_broken_session, looked_up_image, parse_name, plain_message,
+    cause_of_failure, failed_command, is_broken_session, looked_up_image, parse_name,
+    plain_message, refused_entitlement,
 };
 use super::{Connection, Transport, chain, llb, set, unique_id};
 use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
+use crate::engine::build_option::Entitlement;
 use crate::engine::{
     BuildFailure, BuildOutcome, BuildRequest, BuildStep, Cancel, Secrets, Sink, TimedUpdate,
 };
@@ -171,7 +174,12 @@ pub(super) async fn build<P, T: Transport>(
         },
     };
     open.offered.set(offer);
-    let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files);
+    let lookup = sandbox::attributes(&request.sandbox, open.control.clone());
+    let sandbox = tokio::select! {
+        () = canceled.notified() => return Ok(AttemptResult::Done(BuildOutcome::Canceled)),
+        found = timeout(OPEN_WITHIN, lookup) => found.map_err(|_| transport.never_answers())??,
+    };
+    let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files, sandbox);
     let mut trace = StatusTrace::default();
     let end = follow(open.control.clone(), solve, &mut trace, sink, &canceled, watch).await;
     open.offered.set(None);
@@ -241,6 +249,7 @@ fn solve_request(
     (id, session): (String, String),
     exporter: &str,
     context: pb::Definition,
+    sandbox: Vec<(&'static str, String)>,
 ) -> SolveRequest {
     let mut attributes = HashMap::new();
     for (name, value) in &request.labels {
@@ -254,6 +263,9 @@ fn solve_request(
     }
     for (kind, parameters) in request.attestations.enabled() {
         set(&mut attributes, format!("attest:{kind}"), parameters);
+    }
+    for (name, value) in sandbox {
+        set(&mut attributes, name, value);
     }
     if let Some(target) = &request.target {
         set(&mut attributes, "target", target);
@@ -290,6 +302,7 @@ fn solve_request(
         exporter_deprecated: exporter.into(),
         exporter_attrs_deprecated: export,
         cache: Some(CacheOptions::default()),
+        entitlements: request.entitlements.iter().map(Entitlement::to_string).collect(),
         // Do not record the build in the engine, as the run has its own log. The engine would write a record during
         // the build and its trace three seconds later, which took a sixth of the time for a hundred small images
         // (Docker 28).
@@ -405,6 +418,14 @@ fn failed<T: Transport>(
         ))
         .hint("check that the engine is still running, and build again")
         .into());
+    }
+    if let Some(name) = refused_entitlement(status.message()) {
+        let setting = name.replace('.', "-");
+        return Err(permanent(format!("the engine does not permit `{name}`"))
+            .hint(format!(
+                "set `\"builder\": {{\"entitlements\": {{\"{setting}\": true}}}}` in its `daemon.json`"
+            ))
+            .into());
     }
     let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {

@@ -291,6 +291,14 @@ fn split_command(message: &str) -> Option<(&str, &str)> {
     })
 }
 
+/// Returns the entitlement that the engine's configuration does not permit, if that is what a message says (BuildKit,
+/// `util/entitlements`).
+pub(super) fn refused_entitlement(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("granting entitlement ")?;
+    let (name, _) = rest.split_once(" is not allowed by build daemon configuration")?;
+    Some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 
 use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::FakeStore;
+use super::build_option::Entitlement;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildStep, BuildUpdate, Builder, BuilderInfo, Cancel,
-    FailureCause, Features, HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts,
-    Node, Sink, StoredImage, TimedUpdate, TransferProgress,
+    FailureCause, Features, Frontend, HistoryEntry, ImageStore, LabelFilter, ListedImage,
+    NamedContexts, Node, Sink, StoredImage, TimedUpdate, TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -292,7 +293,8 @@ impl Builder for Fake {
         };
         let version = env!("CARGO_PKG_VERSION").into();
         let nodes = vec![Node { name: name.clone(), platforms: vec![self.platform()] }];
-        Ok(BuilderInfo { name, version, nodes, frontend: None, contexts })
+        let frontend = self.script.frontend.as_deref().and_then(Frontend::parse);
+        Ok(BuilderInfo { name, version, nodes, frontend, contexts })
     }
 
     fn features(&self) -> anyhow::Result<Features> {
@@ -317,6 +319,8 @@ impl Builder for Fake {
             "annotations": request.annotations,
             "attestations": attested(request),
             "contexts": contexts(request),
+            "sandbox": request.sandbox.described(),
+            "entitlements": request.entitlements.iter().map(Entitlement::to_string).collect::<Vec<_>>(),
             "platform": request.platform,
             "no_cache": request.no_cache,
             "secrets": request.secrets.value_ids().collect::<Vec<_>>(),

@@ -8,6 +8,7 @@
 //!   "describe_error": "no engine today", "describe_hint": "start one",
 //!   "platform": "linux/amd64",
 //!   "name": "docker",
+//!   "frontend": "1.2",
 //!   "keeps_manifests": true,
 //!   "record": "calls.jsonl",
 //!   "store": "store.json",
@@ -28,6 +29,7 @@
 //! ```
 //!
 //! - `name`: the engine's name; with `docker`, its frontend supports named contexts.
+//! - `frontend`: the version of its frontend; by default, it is unknown.
 //! - `registry`: the images that can be pulled.
 //! - `images`: the first matching entry applies. An entry matches if its `reference` is part of one of the
 //!   requested references and its `label` (`name` or `name=value`) is one of the requested labels.
@@ -67,6 +69,7 @@ pub(super) struct Script {
     pub(super) describe_hint: String,
     pub(super) platform: Option<Platform>,
     pub(super) name: Option<String>,
+    pub(super) frontend: Option<String>,
     pub(super) keeps_manifests: bool,
     pub(super) record: Option<PathBuf>,
     pub(super) store: Option<PathBuf>,

@@ -146,6 +146,7 @@ impl FakeStore {
             feed(&mut hash, request.target.as_deref().unwrap_or_default().as_bytes());
             feed(&mut hash, context);
             feed(&mut hash, format!("{:?} {platform}", request.build_args).as_bytes());
+            feed(&mut hash, format!("{:?}", request.sandbox.described()).as_bytes());
         }
         layers.push(format!("sha256:{}", hash.finalize().to_hex()));
         let mut all_labels = base.image.labels;

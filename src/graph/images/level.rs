@@ -4,7 +4,9 @@
 
 use std::num::NonZeroU16;
 
-use crate::scan::config::{Args, Config, Contexts, Group, ImageConfig, OneOrMore, Setting};
+use crate::scan::config::{
+    Args, ArgumentValue, Config, Contexts, Group, ImageConfig, Labels, OneOrMore, Setting,
+};
 
 /// The settings of an image at one level of the configuration.
 #[derive(Clone, Copy, Default)]
@@ -16,6 +18,11 @@ pub(super) struct ConfigLevel<'a> {
     pub(super) targets: &'a [Setting],
     pub(super) args: Option<&'a Args>,
     pub(super) contexts: Option<&'a Contexts>,
+    pub(super) labels: Option<&'a Labels>,
+    pub(super) network: Option<&'a Setting>,
+    pub(super) shm_size: Option<&'a toml::Spanned<ArgumentValue>>,
+    pub(super) ulimits: &'a [Setting],
+    pub(super) add_hosts: &'a [Setting],
     pub(super) weight: Option<NonZeroU16>,
     pub(super) push: Option<bool>,
 }
@@ -28,6 +35,11 @@ impl<'a> ConfigLevel<'a> {
             context: config.context.as_ref(),
             args: Some(&config.args),
             contexts: Some(&config.contexts),
+            labels: Some(&config.labels),
+            network: config.network.as_ref(),
+            shm_size: config.shm_size.as_ref(),
+            ulimits: &config.ulimits,
+            add_hosts: &config.add_hosts,
             ..ConfigLevel::default()
         }
     }
@@ -41,6 +53,11 @@ impl<'a> ConfigLevel<'a> {
             targets: &group.targets,
             args: Some(&group.args),
             contexts: Some(&group.contexts),
+            labels: Some(&group.labels),
+            network: group.network.as_ref(),
+            shm_size: group.shm_size.as_ref(),
+            ulimits: &group.ulimits,
+            add_hosts: &group.add_hosts,
             weight: group.weight,
             push: None,
         }
@@ -55,6 +72,11 @@ impl<'a> ConfigLevel<'a> {
             targets: &image.targets,
             args: Some(&image.args),
             contexts: Some(&image.contexts),
+            labels: Some(&image.labels),
+            network: image.network.as_ref(),
+            shm_size: image.shm_size.as_ref(),
+            ulimits: &image.ulimits,
+            add_hosts: &image.add_hosts,
             weight: image.weight,
             push: image.push,
         }

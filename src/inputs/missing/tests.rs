@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::graph::images::{Candidate, SettingSpans};
+use crate::graph::images::Candidate;
 use crate::graph::link::{LinkSettings, ParsedImage, link};
 use crate::graph::naming::NamingSettings;
 
@@ -22,19 +22,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
     }
     let dockerfile = RelPath::new("app/Dockerfile").unwrap();
     let text = format!("FROM debian:12\n{instructions}\n");
-    let candidate = Candidate {
-        name: "app".to_owned(),
-        dockerfile: dockerfile.clone(),
-        context: dockerfile.parent(),
-        target: None,
-        references: Vec::new(),
-        args: BTreeMap::new(),
-        contexts: Vec::new(),
-        weight: 1,
-        is_released: true,
-        is_unreadable: false,
-        spans: SettingSpans::default(),
-    };
+    let candidate = Candidate::new("app", dockerfile.clone());
     let file = crate::parse::parse(&Source::new(dockerfile, text));
     let naming = NamingSettings { directory: "shop".to_owned(), ..NamingSettings::default() };
     let settings =

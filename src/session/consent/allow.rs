@@ -1,11 +1,13 @@
 //! The `--allow` option, as in `docker buildx bake`.
 //!
 //! Owns its keys, and which paths it covers. It supports those of bake's keys that have a meaning here: a repository
-//! can make a build read files and use ssh agents, and nothing else.
+//! can make a build read files, use ssh agents, and request entitlements.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::usage;
+use crate::engine::build_option::Entitlement;
 use crate::workspace::environment::Environment;
 
 use super::location::resolve;
@@ -17,10 +19,11 @@ pub struct AllowOptions {
     any_file: bool,
     paths: Vec<PathBuf>,
     agent: bool,
+    entitlements: BTreeSet<Entitlement>,
 }
 
 impl AllowOptions {
-    /// Parses `fs.read=PATH`, `fs=PATH`, and `ssh`. Relative paths start at `directory`.
+    /// Parses `fs.read=PATH`, `fs=PATH`, `ssh`, and the names of entitlements. Relative paths start at `directory`.
     ///
     /// # Errors
     /// Returns an error if a value is anything else.
@@ -38,6 +41,11 @@ impl AllowOptions {
             let wrong = |what: &str, hint: &str| {
                 Err(usage(format!("`--allow {}`: {what}", word.escape_debug())).hint(hint).into())
             };
+            let entitlement = Entitlement::ALL.into_iter().find(|it| it.to_string() == *word);
+            if let Some(entitlement) = entitlement {
+                allowed.entitlements.insert(entitlement);
+                continue;
+            }
             match (key, value) {
                 ("ssh", None) => allowed.agent = true,
                 ("ssh", Some(_)) => {
@@ -54,12 +62,17 @@ impl AllowOptions {
                     allowed.paths.push(resolve(&path));
                 }
                 _ => {
-                    let hint = "write `--allow fs.read=PATH`, `--allow fs=PATH`, or `--allow ssh`";
+                    let hint = "use `fs.read=PATH`, `ssh`, `network.host`, or `security.insecure`";
                     return wrong("not supported", hint);
                 }
             }
         }
         Ok(allowed)
+    }
+
+    /// Returns the entitlements that are allowed.
+    pub fn entitlements(&self) -> &BTreeSet<Entitlement> {
+        &self.entitlements
     }
 
     /// Returns whether a source is allowed. A path covers everything below it.

@@ -66,6 +66,8 @@ fn own(
             options.insert(allow(path.as_str()));
         }
     }
+    let uses = image.entitlement_uses().into_iter();
+    options.extend(uses.map(|it| format!("--allow {}", it.entitlement)));
     options
 }
 

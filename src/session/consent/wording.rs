@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::base::screen::is_unseen;
 use crate::base::text::{count, visible_shell_word as pasted};
+use crate::cli::command_line::NAMED_VALUES;
 use crate::graph::evaluate::SecretKind;
 
 use super::{OutsideAccess, OutsideSource, Role};
@@ -129,11 +130,11 @@ fn path<'a>(outside: &'a OutsideAccess<'_>) -> Option<&'a Path> {
 
 /// Returns the command line as it was typed, as the parts before and after the position of an option.
 ///
-/// Returns `None` if it is not UTF-8, or if it contains the value of a build argument, which may be confidential: a log
-/// would show the command with the value of the variable that it came from.
+/// Returns `None` if it is not UTF-8, or if it contains the value of a build argument or a label, which may be
+/// confidential: a log would show the command with the value of the variable that it came from.
 fn typed(arguments: &[OsString]) -> Option<(String, String)> {
     let words: Vec<&str> = arguments.iter().map(|it| it.to_str()).collect::<Option<_>>()?;
-    if words.iter().any(|word| word.starts_with("--build-arg")) {
+    if words.iter().any(|word| NAMED_VALUES.iter().any(|option| word.starts_with(option))) {
         return None;
     }
     let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());

@@ -15,6 +15,7 @@ use crate::base::text::suggest;
 use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::BuildArgs;
 use crate::engine::Secrets;
+use crate::engine::build_option::Entitlement;
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
 use crate::report::{diagnostics, printer};
@@ -98,6 +99,11 @@ impl SecretOptions {
             put(&mut secret_options.agents, "ssh agent", id, agent)?;
         }
         Ok(secret_options)
+    }
+
+    /// Returns the entitlements that the command line allows.
+    pub fn entitlements(&self) -> &BTreeSet<Entitlement> {
+        self.allowed.entitlements()
     }
 
     /// Adds what `layers.toml` names, and prepares what the images that a plan builds may request. Prints diagnostics
