@@ -22,6 +22,9 @@ use common::{NAMED_CONTEXTS, Name, TEST_LABEL, busybox, engine_or_skip};
 /// The greeting contains everything that has a meaning in a string of HCL or YAML.
 const GREETING: &str = r#"say "hi" \o/ ${x} $y"#;
 
+/// The value of a label. Compose passes its dollar signs on to bake as they are, which takes `${x}` for a variable (2.40).
+const LABEL: &str = r#"say "hi" \o/ {x}"#;
+
 /// Whether the engine and the docker plugin support this. Prints the reason if they do not.
 fn can_build(part: &str) -> bool {
     let Some(engine) = engine_or_skip() else { return false };
@@ -54,6 +57,11 @@ fn docker(root: &Path, arguments: &[&str]) -> String {
     run(Command::new("docker").args(arguments).current_dir(root))
 }
 
+/// Escapes the braces of a text that are not placeholders.
+fn escaped(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
 /// base ← py.3 (with its stage `slim`), tools; `default` uses all of them in every possible way.
 fn lay_out(root: &Path, name: &Name) {
     let write = |path: &str, content: &[u8]| {
@@ -64,7 +72,9 @@ fn lay_out(root: &Path, name: &Name) {
     let (ns, label) = (name.label(), format!("LABEL {TEST_LABEL}={}\n", name.label()));
     write("docker/base/bin/sh", &busybox());
     let base = "FROM scratch\nCOPY --chmod=755 bin /bin/\nARG GREETING\nENV GREETING=$GREETING\n\
-                RUN [\"/bin/sh\", \"-c\", \"printf '%s' \\\"$GREETING\\\" > /greeting\"]\n";
+                RUN [\"/bin/sh\", \"-c\", \"printf '%s' \\\"$GREETING\\\" > /greeting\"]\n\
+                RUN echo \"$(ulimit -S -n) $(ulimit -H -n)\" > /limits\n\
+                RUN while read -r a h; do if [ \"$h\" = db ]; then echo \"$a\"; fi; done < /etc/hosts > /db\n";
     write("docker/base/Dockerfile", format!("{base}{label}").as_bytes());
     let py = format!(
         "ARG V=latest\nFROM docker.io/{ns}/shop-base:${{V}} AS build\nRUN cat /greeting > /wheel\n\
@@ -91,9 +101,12 @@ fn lay_out(root: &Path, name: &Name) {
     let config = format!(
         "namespace = '{ns}'\napp = 'shop'\n[secrets]\ntok = {{ env = 'TOK' }}\n\
          [args]\nGREETING = '{}'\n[image.'py.3']\ntarget = 'slim'\n\
-         context = 'docker/py.3/below'\n[image.tools]\ncontext = '.'\n\
+         context = 'docker/py.3/below'\n[image.base]\nlabels = {{ 'a.b' = '{}' }}\n\
+         network = 'none'\nshm-size = '96m'\nulimits = ['nofile=123:456']\n\
+         add-hosts = ['db:10.1.2.3']\n[image.tools]\ncontext = '.'\n\
          [image.default]\ncontexts = {{ tools = 'tools', extra = 'extra' }}\n",
-        GREETING.replace('{', "{{").replace('}', "}}")
+        escaped(GREETING),
+        escaped(LABEL),
     );
     write("layers.toml", config.as_bytes());
     fs::create_dir(root.join(".git")).unwrap();
@@ -102,14 +115,16 @@ fn lay_out(root: &Path, name: &Name) {
 /// Runs the image that is built on all others, and checks what it got from them.
 fn check_built(root: &Path, name: &Name) {
     let image = format!("{}/shop-default", name.label());
-    let script = "for f in /greeting /copied /mounted /tool /extra /told; do \
+    let script = "for f in /greeting /limits /db /copied /mounted /tool /extra /told; do \
                   read -r line < $f; echo \"$f $line\"; done; echo /here/*";
     let copied = docker(root, &["run", "--rm", &image, "sh", "-c", script]);
     let expected = format!(
-        "/greeting {GREETING}\n/copied {GREETING} slim\n/mounted {GREETING} slim\n\
+        "/greeting {GREETING}\n/limits 123 456\n/db 10.1.2.3\n/copied {GREETING} slim\n/mounted {GREETING} slim\n\
          /tool tool\n/extra x\n/told secret\n/here/file\n"
     );
     assert_eq!(copied, expected);
+    let label = docker(root, &["inspect", "--format", "{{index .Config.Labels \"a.b\"}}", &image]);
+    assert_eq!(label.trim_end(), LABEL);
 }
 
 /// Returns the edges of `graph.json` as pairs of child and parent.

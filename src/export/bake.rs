@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::attest::AttestationKind;
+use crate::engine::sandbox::HostAddress;
 use crate::scan::config::SecretSource;
 
 use super::View;
@@ -38,6 +39,8 @@ fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     attribute(&mut text, "tags", &list(&target.tags));
     block(&mut text, "args", target.args);
     block(&mut text, "contexts", &target.contexts);
+    block(&mut text, "labels", target.labels);
+    sandbox(&mut text, target);
     if let Some(platform) = recipe.platform {
         attribute(&mut text, "platforms", &list(&[platform.to_string()]));
     }
@@ -54,6 +57,29 @@ fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     }
     text.push_str("}\n");
     text
+}
+
+/// Adds the options of the target's commands.
+fn sandbox(text: &mut String, target: &RecipeTarget<'_>) {
+    let sandbox = target.sandbox;
+    if let Some(mode) = sandbox.own_network() {
+        attribute(text, "network", &quote(&mode.to_string()));
+    }
+    if let Some(size) = sandbox.own_shm_size() {
+        attribute(text, "shm-size", &quote(&size.to_string()));
+    }
+    let ulimits: Vec<String> = sandbox.ulimit_words().collect();
+    if !ulimits.is_empty() {
+        attribute(text, "ulimits", &list(&ulimits));
+    }
+    let hosts = sandbox.hosts.iter().map(|(name, addresses)| {
+        let addresses: Vec<String> = addresses.iter().map(HostAddress::to_string).collect();
+        (name.clone(), addresses.join(","))
+    });
+    block(text, "extra-hosts", &hosts.collect());
+    if !target.entitlements.is_empty() {
+        attribute(text, "entitlements", &list(&target.entitlements));
+    }
 }
 
 /// Formats an attestation: `type=provenance,mode=max`.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::sandbox::Limits;
 use crate::scan::config::SecretSource;
 
 use super::View;
@@ -53,6 +54,8 @@ fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     list(&mut text, 3, "tags", tags.map(|it| value(it)));
     map(&mut text, "args", target.args);
     map(&mut text, "additional_contexts", &target.contexts);
+    map(&mut text, "labels", target.labels);
+    sandbox(&mut text, target);
     list(&mut text, 3, "platforms", recipe.platform.map(|it| value(&it.to_string())));
     for (kind, parameters) in recipe.attestations.enabled() {
         let how = Some(parameters).filter(|it| !it.is_empty()).map(value);
@@ -61,6 +64,28 @@ fn describe(target: &RecipeTarget<'_>, recipe: &Recipe<'_>) -> String {
     list(&mut text, 3, "secrets", target.secrets.iter().map(|(id, _)| value(id)));
     list(&mut text, 3, "ssh", target.ssh.iter().map(|it| value(it)));
     text
+}
+
+/// Adds the options of the target's commands.
+fn sandbox(text: &mut String, target: &RecipeTarget<'_>) {
+    let sandbox = target.sandbox;
+    if let Some(mode) = sandbox.own_network() {
+        line(text, 3, &format!("network: {}", value(&mode.to_string())));
+    }
+    if let Some(size) = sandbox.own_shm_size() {
+        line(text, 3, &format!("shm_size: {}", value(&size.to_string())));
+    }
+    if !sandbox.ulimits.is_empty() {
+        line(text, 3, "ulimits:");
+    }
+    for (name, Limits { soft, hard }) in &sandbox.ulimits {
+        line(text, 4, &format!("{name}:"));
+        line(text, 5, &format!("soft: {soft}"));
+        line(text, 5, &format!("hard: {hard}"));
+    }
+    let hosts = sandbox.host_addresses().map(|(name, it)| value(&format!("{name}={it}")));
+    list(text, 3, "extra_hosts", hosts);
+    list(text, 3, "entitlements", target.entitlements.iter().map(|it| value(it)));
 }
 
 fn map(text: &mut String, name: &str, entries: &BTreeMap<String, String>) {

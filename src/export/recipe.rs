@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::screen::{COMMAND, is_unseen};
 use crate::base::{ImageId, Platform, RelPath};
-use crate::engine::Attestations;
+use crate::engine::build_option::Entitlement;
+use crate::engine::{Attestations, Sandbox};
 use crate::graph::Image;
 use crate::graph::evaluate::{DependencyKind, SecretKind};
 use crate::graph::reference::Reference;
@@ -46,6 +47,12 @@ pub(super) struct RecipeTarget<'a> {
     pub args: &'a BTreeMap<String, String>,
     /// The contexts for the names that its Dockerfile uses.
     pub contexts: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// What its commands run in.
+    pub sandbox: &'a Sandbox,
+    /// What its commands may do beyond that.
+    pub entitlements: Vec<String>,
     /// The configured secrets that it mounts.
     pub secrets: Vec<(&'a str, &'a SecretSource)>,
     /// The configured SSH agents that it mounts.
@@ -84,6 +91,9 @@ impl Recipe<'_> {
             tags: image.references.iter().map(Reference::familiar).collect(),
             args: &image.build_args,
             contexts: contexts(view, id, image, |parent| format!("{scheme}{}", names[&parent])),
+            labels: &image.labels,
+            sandbox: &image.sandbox,
+            entitlements: image.entitlements().iter().map(Entitlement::to_string).collect(),
             secrets: self.secrets_of(image),
             ssh: self.agents_of(image),
         };

@@ -11,7 +11,9 @@ fn odd() -> Project {
              [secrets]\nnpm = { env = 'NPM_TOKEN' }\npip = { src = 'pip.conf' }\n\
              [image.'py.3']\ntarget = 'slim'\ncontext = '.'\n\
              args = { GREETING = 'say \"hi\" \\ ${{x}}' }\n\
-             [image.default]\ncontexts = { tools = 'py.3', extra = 'extra', up = 'docker-image://debian:12' }\n",
+             [image.default]\nlabels = { 'a.b' = 'say \"hi\" ${{x}}', team = 1 }\nnetwork = 'host'\nshm-size = '96m'\n\
+             ulimits = ['nofile=123:456', 'core=-1']\nadd-hosts = ['db:10.0.0.1', 'db:[fd00::7]', 'up:host-gateway']\n\
+             contexts = { tools = 'py.3', extra = 'extra', up = 'docker-image://debian:12' }\n",
         )
         .file("extra/file", "x")
         .dockerfile("base", "FROM scratch\n")

@@ -29,6 +29,21 @@ target "default-2" {
     "tools" = "target:py-3-2"
     "up" = "docker-image://debian:12"
   }
+  labels = {
+    "a.b" = "say \"hi\" $${x}"
+    "team" = "1"
+  }
+  network = "host"
+  shm-size = "96m"
+  ulimits = [
+    "core=-1:-1",
+    "nofile=123:456",
+  ]
+  extra-hosts = {
+    "db" = "10.0.0.1,fd00::7"
+    "up" = "host-gateway"
+  }
+  entitlements = ["network.host"]
   platforms = ["linux/arm64"]
   secret = ["id=npm,env=NPM_TOKEN"]
   ssh = ["default"]
