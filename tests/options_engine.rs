@@ -116,6 +116,9 @@ fn labels_are_on_the_image_and_inherited_by_its_children() {
     repository.check_change("", "base build label own is settings, was not set");
     let labels = ["own=settings", "team=a=b \"c\""];
     assert_eq!(repository.labels("base"), labels);
+    // The proof of origin contains the labels, so nothing else has to know these images.
+    fs::remove_dir_all(repository.root().join(".layers")).unwrap();
+    assert!(repository.build("").contains(fresh));
     // Nothing in the settings of the child has changed, but it inherits the labels.
     assert_eq!(repository.labels("app"), labels);
     // Labels of the command line are on all images, and replace others.

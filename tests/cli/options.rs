@@ -114,6 +114,9 @@ fn labels_make_images_stale_and_their_children() {
     // A label that the Dockerfile sets too: that of the command line wins, and is proved.
     assert_eq!(build(&project, "--label a=1").as_object().unwrap().len(), 3);
     assert_eq!(sorted("--label a=1"), fresh);
+    // The proof of origin contains the label. Without proof, only this file would know the image.
+    drop(std::fs::remove_file(project.root().join(".layers/built")));
+    assert_eq!(sorted("--label a=1"), fresh);
     let stale = |words: &str| sorted(words).remove(1);
     assert_eq!(stale("--label a=2"), "base build label a is 2, was 1");
     assert_eq!(stale("--label a=1 --label b"), "base build label b is , was not set");
