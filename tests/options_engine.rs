@@ -122,7 +122,7 @@ fn labels_are_on_the_image_and_inherited_by_its_children() {
     // Nothing in the settings of the child has changed, but it inherits the labels.
     assert_eq!(repository.labels("app"), labels);
     // Labels of the command line are on all images, and replace others.
-    repository.check_change("--label team=b --label empty", "label empty is , was not set");
+    repository.check_change("--label team=b --label empty", "label empty is empty, was not set");
     assert_eq!(repository.labels("app"), ["empty=", "own=settings", "team=b"]);
     // Images that still exist with other labels do not count, and those with these labels do.
     repository.configure("");

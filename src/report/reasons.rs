@@ -62,7 +62,8 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
             format!("the ONBUILD instructions of the base image at {} changed", quote(&exact(at)))
         }
         Change::Argument { name, now, was } => {
-            let value = |value: &Option<String>| value.as_ref().map(|value| quote(value));
+            let shown = |value: &str| if value.is_empty() { "empty".into() } else { quote(value) };
+            let value = |value: &Option<String>| value.as_deref().map(shown);
             let what = setting(name, quote);
             match (value(now), value(was)) {
                 (Some(now), Some(was)) => format!("{what} is {now}, was {was}"),
@@ -125,6 +126,7 @@ mod tests {
         };
         check(option("label a.b", Some("2"), Some("1")), "label a.b is 2, was 1");
         check(option("label a.b", None, Some("1")), "label a.b is not set, was 1");
+        check(option("label a.b", Some(""), None), "label a.b is empty, was not set");
         check(option("option network", Some("none"), None), "network is none, was not set");
         check(
             option("option ulimit nofile", Some("5:5"), Some("4:4")),

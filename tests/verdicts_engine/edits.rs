@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use layers::engine::Sandbox;
+use layers::engine::sandbox::Ulimit;
+
 use crate::common::dice::Dice;
 use crate::dockerfile::{EXTERNALS, From, NAMES, Stage, random_external};
 use crate::oracle;
@@ -29,12 +32,12 @@ pub struct Done {
 pub fn edit(world: &mut World, dice: &mut Dice) -> Done {
     loop {
         let image = dice.below(world.model.images.len());
-        let done = match dice.below(23) {
+        let done = match dice.below(25) {
             20 | 21 => edit_externals(world, dice),
             22 => foreign_image(world, dice, image),
             0..=7 => file_edits::edit(world, dice, image),
             8..=12 => edit_dockerfile(world, dice, image),
-            13 => edit_settings(world, dice, image),
+            13 | 23 | 24 => edit_settings(world, dice, image),
             14 | 15 => file_edits::harmless(world, dice, image),
             16 => harmless(world, dice, image),
             17 | 18 => edit_images(world, dice, image),
@@ -100,7 +103,9 @@ fn edit_settings(world: &mut World, dice: &mut Dice, image: usize) -> Option<Don
     let stage = dice.pick(stages).name.clone();
     let argument = (dice.word(&["A", "B", "P"]), dice.word(&["1", "two", "f1", "dir", ""]));
     let described = &mut world.model.images[image];
-    match dice.below(6) {
+    match dice.below(10) {
+        6 | 7 => any(change_label(&mut described.labels, dice)),
+        8 | 9 => any(change_sandbox(&mut described.sandbox, dice)),
         0 => {
             described.wide = !described.wide;
             any(format!("context wide: {}", described.wide))
@@ -112,6 +117,33 @@ fn edit_settings(world: &mut World, dice: &mut Dice, image: usize) -> Option<Don
         2 | 3 => any(change_argument(&mut described.args, dice, argument)),
         _ => any(change_argument(&mut world.model.args, dice, argument)),
     }
+}
+
+/// Changes a label that no Dockerfile, one of them, or a base has.
+fn change_label(labels: &mut BTreeMap<String, String>, dice: &mut Dice) -> String {
+    let (name, value) = (dice.word(&["l0", "l1", "set"]), dice.word(&["1", "two", ""]));
+    if labels.remove(name).is_some() && dice.one_in(2) {
+        return format!("no label {name}");
+    }
+    labels.insert(name.to_owned(), value.to_owned());
+    format!("label {name}={value}")
+}
+
+fn change_sandbox(sandbox: &mut Sandbox, dice: &mut Dice) -> String {
+    let network = dice.word(&["none", "default", "unset"]);
+    let (host, limit) = (dice.word(&["db:10.0.0.1", "api:10.0.0.2"]), dice.word(&["64m", "0"]));
+    match dice.below(if oracle::is_modern() { 4 } else { 2 }) {
+        0 => sandbox.network = network.parse().ok(),
+        1 if sandbox.hosts.len() > 1 => sandbox.hosts.clear(),
+        1 => sandbox.add_host(host.parse().unwrap()),
+        2 => sandbox.shm_size = limit.parse().ok(),
+        _ if sandbox.ulimits.is_empty() => {
+            let Ulimit { name, limits } = "nofile=1000:2000".parse().unwrap();
+            sandbox.ulimits.insert(name, limits);
+        }
+        _ => sandbox.ulimits.clear(),
+    }
+    format!("options {:?}", sandbox.described())
 }
 
 fn change_argument(

@@ -104,15 +104,13 @@ fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
     let source = Source::new(RelPath::new("ignore").unwrap(), lines.unwrap_or_default());
     let (ignore, problems) = IgnoreFile::parse(&source);
     assert!(problems.is_empty(), "{problems:?}");
+    let described = &world.model.images[image];
+    let ours = held.labels.clone().into_iter().filter(|it| OURS.contains(&it.0.as_str()));
     BuildRequest {
         dockerfile: text,
-        target: world.model.images[image].target.clone(),
-        labels: held
-            .labels
-            .clone()
-            .into_iter()
-            .filter(|it| OURS.contains(&it.0.as_str()))
-            .collect(),
+        target: described.target.clone(),
+        labels: described.labels.clone().into_iter().chain(ours).collect(),
+        sandbox: described.sandbox.clone(),
         build_args: world.args(image),
         context: Arc::new(Folder { root: context, ignore }),
         ..BuildRequest::default()
@@ -137,7 +135,8 @@ pub fn facts(world: &World, image: usize, ids: &[Option<String>]) -> String {
     let files = tree::read(&if described.wide { world.root.clone() } else { world.own(image) });
     let externals = (&world.model.externals, world.model.pointers);
     let externals = text.contains("/ext").then_some(externals);
-    format!("{siblings:?} {externals:?} {files:?} {:?} {:?}", described.target, world.args(image))
+    let options = (&described.target, world.args(image), &described.labels, &described.sandbox);
+    format!("{siblings:?} {externals:?} {files:?} {options:?}")
 }
 
 /// Builds an image from the disk. Returns the differences from the image that has its name, or that image's

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use layers::engine::Sandbox;
 use tempfile::TempDir;
 
 use crate::common::dice::Dice;
@@ -22,6 +23,10 @@ pub struct Image {
     pub target: Option<String>,
     /// Its build arguments in `layers.toml`.
     pub args: BTreeMap<String, String>,
+    /// Its labels in `layers.toml`.
+    pub labels: BTreeMap<String, String>,
+    /// What its `RUN` instructions run in, in `layers.toml`.
+    pub sandbox: Sandbox,
 }
 
 /// Everything that an edit can change, except files.
@@ -72,7 +77,9 @@ impl World {
             tree::lay_out(&own, dice, image == 0);
             let file = File::random(dice, image, namespace);
             let wide = dice.one_in(5);
-            images.push(Image { file, wide, target: None, args: BTreeMap::new() });
+            let (args, labels) = (BTreeMap::new(), BTreeMap::new());
+            let sandbox = Sandbox::default();
+            images.push(Image { file, wide, target: None, args, labels, sandbox });
         }
         let is_modern = oracle::is_modern();
         let externals =
@@ -161,6 +168,20 @@ impl World {
             for (name, value) in &described.args {
                 toml.push_str(&format!("args.{name} = \"{value}\"\n"));
             }
+            for (name, value) in &described.labels {
+                toml.push_str(&format!("labels.{name} = \"{value}\"\n"));
+            }
+            let sandbox = &described.sandbox;
+            if let Some(mode) = sandbox.network {
+                toml.push_str(&format!("network = \"{mode}\"\n"));
+            }
+            if let Some(size) = sandbox.shm_size {
+                toml.push_str(&format!("shm-size = \"{size}\"\n"));
+            }
+            let ulimits: Vec<String> = sandbox.ulimit_words().collect();
+            toml.push_str(&format!("ulimits = {ulimits:?}\n"));
+            let hosts = sandbox.host_addresses().map(|(name, it)| format!("{name}:{it}"));
+            toml.push_str(&format!("add-hosts = {:?}\n", hosts.collect::<Vec<_>>()));
         }
         write_new(&self.root.join("layers.toml"), &toml);
     }
