@@ -16,6 +16,7 @@ use crate::engine::{BuilderInfo, Frontend};
 use crate::graph::Image;
 use crate::graph::entitlements::EntitlementUse;
 use crate::inputs::gather::OwnInputs;
+use crate::lint::frontend::version_of;
 use crate::report::{diagnostics, printer};
 use crate::workspace::Invocation;
 use crate::workspace::load::once_each;
@@ -74,26 +75,31 @@ fn describe(missing: &EntitlementUse) -> Diagnostic {
         .hint(format!("pass `--allow {entitlement}`"))
 }
 
-/// Checks that the engine supports the limits of some images: an older one would silently ignore them.
+/// Checks that the engine and the named frontends support the limits of some images: older ones would silently ignore
+/// them.
 fn check_limits<'a>(
     images: impl Iterator<Item = &'a Image>,
     info: &BuilderInfo,
 ) -> anyhow::Result<()> {
-    if info.frontend.is_none_or(|frontend| frontend >= SINCE_LIMITS) {
-        return Ok(());
-    }
     let limited = images.filter(|image| {
         let sandbox = &image.sandbox;
         image.runs_commands() && (sandbox.own_shm_size().is_some() || !sandbox.ulimits.is_empty())
     });
-    let names: Vec<&str> = limited.map(|image| image.name.as_str()).collect();
-    if names.is_empty() {
+    let limited: Vec<&Image> = limited.collect();
+    let old = |frontend: Option<Frontend>| frontend.is_some_and(|it| it < SINCE_LIMITS);
+    let (what, images, newer) = if old(info.frontend) {
+        (format!("{} {}", info.name, info.version), limited, "Docker 23")
+    } else {
+        let is_old = |image: &&Image| old(image.named_frontend().and_then(version_of));
+        let images = limited.into_iter().filter(is_old).collect();
+        ("the frontend of the `# syntax=` line".to_owned(), images, "`docker/dockerfile:1.4`")
+    };
+    if images.is_empty() {
         return Ok(());
     }
-    let BuilderInfo { name, version, .. } = info;
     let message = format!(
-        "{name} {version} does not support ulimits and the size of /dev/shm, which are set for {}",
-        list(names)
+        "ulimits and the size of /dev/shm are set for {}, but {what} does not support them",
+        list(images.iter().map(|image| &image.name))
     );
-    Err(permanent(message).hint("use Docker 23 or newer, or remove these settings").into())
+    Err(permanent(message).hint(format!("use {newer} or newer, or remove these settings")).into())
 }

@@ -346,12 +346,24 @@ fn limits_that_an_engine_ignores_are_reported_before_the_build() {
         let printed = project.run(&words).code(code).err();
         assert!(printed.contains(expected), "`{expected}` is missing in\n{printed}");
     };
-    let message = "does not support ulimits and the size of /dev/shm, which are set for `base` and \
-                   `app`\nhint: use Docker 23 or newer, or remove these settings\n";
+    let message = "ulimits and the size of /dev/shm are set for `base` and `app`, but fake 0.1.0 does \
+                   not support them\nhint: use Docker 23 or newer, or remove these settings\n";
     check("--shm-size 1g", 4, message);
     check("--ulimit nofile=5", 4, message);
     assert_eq!(calls(&project, "build"), Vec::<Value>::new());
     check("--shm-size 0 --network none --add-host db:10.0.0.1 --label a=b", 0, "3 built");
+    // An older frontend also ignores them on a newer engine.
+    let project = project
+        .dockerfile("app", "# syntax=docker/dockerfile:1.3\nFROM scratch\nRUN true\n")
+        .dockerfile("base", "# syntax=docker/dockerfile:1\nFROM scratch\nRUN true\n")
+        .script(SCRIPT);
+    let words = "build --all --engine fake --progress quiet --shm-size 1g";
+    let printed = project.run(words).code(4).err();
+    let message = "error: ulimits and the size of /dev/shm are set for `app`, but the frontend of \
+                   the `# syntax=` line does not support them\n\
+                   hint: use `docker/dockerfile:1.4` or newer, or remove these settings\n";
+    assert_eq!(printed, message);
+    project.run("build base --engine fake --progress quiet --shm-size 1g").code(0);
 }
 
 #[test]
