@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 names=("$@")
 if [ ${#names[@]} = 0 ]; then
-    names=(scan context per_image fresh)
+    names=(scan reading per_image fresh)
 fi
 for name in "${names[@]}"; do
     printf '\n== %s\n' "$name"

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 
+use common::program::{docker, output_of};
 use common::{Files, Name, build, engine_or_skip, output, request};
 use layers::credentials::CredentialStore;
 use layers::engine::{BuildOutcome, BuildUpdate, Builder, ImageStore};
@@ -363,6 +364,8 @@ fn engine_info_is_reported() {
     assert_eq!(info.name, "docker");
     assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
     assert!(info.platform().os == "linux", "{info:?}");
+    let described = output_of(&mut docker(&["info", "--format", "{{.NCPU}}"]));
+    assert_eq!(engine.cpus().unwrap(), Some(described.trim().parse().unwrap()));
 }
 
 #[test]

@@ -6,10 +6,9 @@
 mod common;
 
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
 use layers::base::error;
 use layers::engine::{
-    BuildOperation, BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
-    TimedUpdate,
+    BuildOperation, BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, EngineCopy,
+    FileHeader, ImageStore, TimedUpdate,
 };
 
 #[test]
@@ -63,30 +62,33 @@ fn builds_canceled_before_they_start_do_not_start() {
 /// A file so large that its context is not part of the build request.
 static BULK: [u8; 600 << 10] = [0; 600 << 10];
 
-/// A large file, followed by what `then` does with the number of times that the context was written before.
+/// A large file and another one, which is read by `read`, called with the number of earlier reads.
 struct Broken {
-    written: AtomicUsize,
-    then: fn(usize, &mut dyn Write) -> io::Result<()>,
+    files: Files,
+    reads: AtomicUsize,
+    read: fn(usize) -> io::Result<&'static [u8]>,
 }
 
 impl Broken {
-    fn new(then: fn(usize, &mut dyn Write) -> io::Result<()>) -> Broken {
-        Broken { written: AtomicUsize::new(0), then }
+    fn new(read: fn(usize) -> io::Result<&'static [u8]>) -> Broken {
+        Broken {
+            files: Files::new().and("a", "1").and("bulk", BULK),
+            reads: AtomicUsize::new(0),
+            read,
+        }
     }
 }
 
 impl ContextFiles for Broken {
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        // Each build of a test has a different context. Otherwise, the engine would not request it.
-        let random = RandomState::new().hash_one(());
-        static CONTENT: OnceLock<String> = OnceLock::new();
-        let content = CONTENT.get_or_init(|| random.to_string());
-        let mut tar = Vec::new();
-        Files::new().and("a", content.as_str()).and("bulk", BULK).write_tar(&mut tar)?;
-        // Without the two empty blocks at the end, so that more can follow.
-        to.write_all(&tar[..tar.len() - 1024])?;
-        (self.then)(self.written.fetch_add(1, Ordering::SeqCst), to)?;
-        to.write_all(&[0; 1024])
+    fn headers(&self) -> Vec<FileHeader> {
+        self.files.headers()
+    }
+
+    fn read(&self, index: usize, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match index {
+            0 => piece((self.read)(self.reads.fetch_add(1, Ordering::SeqCst))?),
+            _ => self.files.read(index, piece),
+        }
     }
 }
 
@@ -94,87 +96,67 @@ impl ContextFiles for Broken {
 fn unreadable_contexts_are_infrastructure_errors() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let check = |broken: Broken, expected: &str| {
-        let request = request(&name, "FROM scratch\nCOPY . .\n", broken);
+    let fails = |_| Err(io::Error::other("`src/b` can't be opened"));
+    let request = request(&name, "FROM scratch\nCOPY . .\n", Broken::new(fails));
+    for _ in 0..2 {
         let error = engine.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
-        assert_eq!(format!("{error:#}"), expected);
+        assert_eq!(format!("{error:#}"), "can't read the context: `src/b` can't be opened");
         assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
-    };
-    let unreadable = "can't read the context: `src/b` can't be opened";
-    check(Broken::new(|_, _| Err(io::Error::other("`src/b` can't be opened"))), unreadable);
-    let late = |times: usize, _: &mut dyn Write| match times {
-        0 => Ok(()),
-        _ => Err(io::Error::other("`src/b` can't be opened")),
-    };
-    check(Broken::new(late), unreadable);
-    let changing = |times: usize, to: &mut dyn Write| {
-        let mut tar = Vec::new();
-        Files::new().and("b", times.to_string()).write_tar(&mut tar)?;
-        to.write_all(&tar[..1024])
-    };
-    check(
-        Broken::new(changing),
-        "can't read the context: files changed while the context was sent",
-    );
+    }
 }
 
 #[test]
-fn a_context_whose_writer_panics_does_not_produce_an_image() {
+fn a_context_whose_reader_panics_does_not_produce_an_image() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let dying = Broken::new(|times, _| if times == 0 { Ok(()) } else { panic!("on purpose") });
+    let dying = Broken::new(|_| panic!("on purpose"));
     let request = request(&name, "FROM scratch\nCOPY . .\n", dying);
     let result = engine.build(&request, &mut |_| (), &Cancel::default());
     assert!(!matches!(result, Ok(BuildOutcome::Built { .. })), "{result:?}");
     assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
 }
 
-/// A context that counts how often it is written.
-struct CountingFiles(Files, Arc<AtomicUsize>);
-
-impl ContextFiles for CountingFiles {
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.write_tar(to)
-    }
-}
-
-#[test]
-fn contexts_already_in_the_engine_are_not_sent_again() {
-    let Some(engine) = engine_or_skip() else { return };
-    let name = Name::new();
-    let check = |files: Files, expected: [usize; 2]| {
-        let written = Arc::new(AtomicUsize::new(0));
-        let files = CountingFiles(files, Arc::clone(&written));
-        let mut request = request(&name, "FROM scratch\nCOPY . .\n", files);
-        request.no_cache = false;
-        let count_after_build = || {
-            build(&engine, &request);
-            written.load(Ordering::SeqCst)
-        };
-        assert_eq!([count_after_build(), count_after_build()], expected);
-    };
-    // Once for hashing, once for sending.
-    check(Files::new().and("a", name.label()).and("bulk", BULK), [2, 3]);
-    // A small context is sent as it was hashed.
-    check(Files::new().and("a", name.label()), [1, 2]);
-}
-
-/// A context that reports when sending starts, and then waits.
+/// A context that reports when sending starts, and then waits. Its engine copy is the one that is named `copy`.
 struct Waiting {
-    files: Files,
-    written: AtomicUsize,
+    files: SharedFiles,
     begun: mpsc::Sender<()>,
     go_on: Mutex<mpsc::Receiver<()>>,
 }
 
 impl ContextFiles for Waiting {
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        if self.written.fetch_add(1, Ordering::SeqCst) > 0 {
+    fn headers(&self) -> Vec<FileHeader> {
+        self.files.headers()
+    }
+
+    fn read(&self, index: usize, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        // Only the first of the two files reports.
+        if index == 0 {
             self.begun.send(()).unwrap();
             self.go_on.lock().unwrap().recv().unwrap_or_default();
         }
-        self.files.write_tar(to)
+        self.files.read(index, piece)
+    }
+
+    fn engine_copy(&self, headers: &mut [FileHeader]) -> EngineCopy {
+        self.files.engine_copy(headers)
+    }
+}
+
+/// Files whose engine copy several builds share.
+#[derive(Clone)]
+struct SharedFiles(Files, EngineCopy);
+
+impl ContextFiles for SharedFiles {
+    fn headers(&self) -> Vec<FileHeader> {
+        self.0.headers()
+    }
+
+    fn read(&self, index: usize, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.0.read(index, piece)
+    }
+
+    fn engine_copy(&self, _: &mut [FileHeader]) -> EngineCopy {
+        self.1.clone()
     }
 }
 
@@ -183,14 +165,10 @@ fn a_build_survives_cancellation_of_the_one_sending_their_context() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let files = Files::new().and("a", name.label()).and("bulk", BULK);
+    let files = SharedFiles(files, EngineCopy::unshared());
     let (begun, has_begun) = mpsc::channel();
     let (release, go_on) = mpsc::channel();
-    let waiting = Waiting {
-        files: files.clone(),
-        written: AtomicUsize::new(0),
-        begun,
-        go_on: Mutex::new(go_on),
-    };
+    let waiting = Waiting { files: files.clone(), begun, go_on: Mutex::new(go_on) };
     let mut first = request(&name, "FROM scratch\nCOPY . .\nENV A=1\n", waiting);
     let mut second = request(&name, "FROM scratch\nCOPY . .\nENV A=2\n", files);
     (first.no_cache, second.no_cache) = (false, false);
@@ -218,6 +196,7 @@ fn builds_sharing_a_context_fail_independently() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let files = Files::new().and("a", name.label()).and("b", common::busybox());
+    let files = SharedFiles(files, EngineCopy::unshared());
     let outcomes: Vec<BuildOutcome> = thread::scope(|scope| {
         let building: Vec<_> = (0..8)
             .map(|number| {

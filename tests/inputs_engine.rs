@@ -9,32 +9,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layers::engine::docker::Docker;
 use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, Frontend, ImageStore,
-    LabelFilter, StoredImage,
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, Frontend, ImageStore, LabelFilter,
+    StoredImage,
 };
 
 mod common;
 
+use common::disk_files::DiskFiles;
 use common::{Files, Name, TEST_LABEL, program};
-
-/// A directory as the context of a build by hand: everything in it, with its modes.
-struct Directory(PathBuf);
-
-impl ContextFiles for Directory {
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut tar = tar::Builder::new(to);
-        tar.follow_symlinks(false);
-        tar.append_dir_all("", &self.0)?;
-        tar.finish()
-    }
-}
 
 /// A repository with the images `base`, which contains a shell, and `app`.
 struct Repository<'a> {
@@ -118,7 +106,7 @@ impl<'a> Repository<'a> {
             dockerfile: fs::read_to_string(self.app().join("Dockerfile")).unwrap(),
             build_args: arguments.map(|(name, value)| (name.into(), value.into())).collect(),
             labels: labels.clone(),
-            context: Arc::new(Directory(self.app())),
+            context: Arc::new(DiskFiles::all_in(self.app())),
             ..BuildRequest::default()
         }
     }

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod cancel;
 pub mod clock;
 pub mod diagnostic;
+pub mod entry_kind;
 pub mod error;
 pub mod file;
 pub mod id;
@@ -21,6 +22,7 @@ pub mod waiting;
 
 pub use cancel::{Cancel, CancelGuard};
 pub use diagnostic::{Diagnostic, Label, Level};
+pub use entry_kind::EntryKind;
 pub use error::{ErrorKind, InfrastructureError};
 pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};
 pub use path::RelPath;

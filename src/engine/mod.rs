@@ -7,6 +7,8 @@
 pub mod attest;
 pub mod build_option;
 mod buildkit;
+pub mod context_files;
+pub mod context_tar;
 pub mod docker;
 #[cfg(any(debug_assertions, feature = "fake"))]
 pub mod fake;
@@ -26,13 +28,14 @@ use std::borrow::Cow;
 use crate::base::Platform;
 pub use crate::base::{Cancel, CancelGuard};
 pub use attest::Attestations;
+pub use context_files::{ContextFiles, EngineCopy, FileHeader, NoFiles};
 pub use frontend::{Frontend, NamedContexts};
 pub use image::{Evidence, HistoryEntry, LabelFilter, ListedImage, StoredImage};
 pub use progress::{
     BuildFailure, BuildOperation, BuildOutcome, BuildStep, BuildUpdate, FailureCause, Sink,
     TimedUpdate,
 };
-pub use request::{BuildRequest, ContextFiles, ContextSource, NoFiles};
+pub use request::{BuildRequest, ContextSource};
 pub use sandbox::Sandbox;
 pub use secret::Secrets;
 
@@ -49,6 +52,14 @@ pub trait Builder: Send + Sync {
     /// # Errors
     /// Returns an error if the builder cannot be reached.
     fn features(&self) -> anyhow::Result<Features>;
+
+    /// Returns the number of CPUs that builds can use, if known. Called at most once, and only if it matters.
+    ///
+    /// # Errors
+    /// Returns an error if the builder cannot be reached.
+    fn cpus(&self) -> anyhow::Result<Option<usize>> {
+        Ok(None)
+    }
 
     /// Builds one image and reports its progress to `sink`.
     ///

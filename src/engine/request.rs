@@ -1,14 +1,13 @@
 //! A build request: everything that goes into the build of one image.
 //!
-//! Owns the request, the sources of named contexts, and the interface to the context's files.
+//! Owns the request and the sources of named contexts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::build_option::Entitlement;
-use super::{Attestations, Sandbox, Secrets};
+use super::{Attestations, ContextFiles, NoFiles, Sandbox, Secrets};
 use crate::base::Platform;
 
 /// Everything that goes into the build of one image.
@@ -113,25 +112,3 @@ impl Display for ContextSource {
 
 /// The prefix of sources that are images.
 const IMAGE_SCHEME: &str = "docker-image://";
-
-/// The files of a context, written as a tar stream on request.
-pub trait ContextFiles: Send + Sync {
-    /// Writes all files as one tar archive: sorted, owned by 0:0, with paths relative to the context.
-    ///
-    /// May be called any number of times from any thread: to compute the hash that names the context, and to send
-    /// it if the engine does not have it. Every call must write the same bytes; if they differ, the build fails.
-    ///
-    /// # Errors
-    /// Returns an error if a file cannot be read, or if the reader closed the stream.
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()>;
-}
-
-/// A context without files.
-#[derive(Debug, Clone, Copy)]
-pub struct NoFiles;
-
-impl ContextFiles for NoFiles {
-    fn write_tar(&self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
-    }
-}

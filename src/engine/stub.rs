@@ -22,6 +22,8 @@ pub struct Stub<'a> {
     images: Mutex<Vec<StubImage>>,
     build: Option<Box<Build<'a>>>,
     holds_everything: bool,
+    /// The number of CPUs that it reports.
+    pub cpus: Option<usize>,
     rejects_tags: bool,
     /// Whether every image that is tagged has just been removed by another process.
     loses_tagged_images: bool,
@@ -142,6 +144,11 @@ impl Builder for Stub<'_> {
 
     fn features(&self) -> anyhow::Result<Features> {
         Ok(Features::default())
+    }
+
+    fn cpus(&self) -> anyhow::Result<Option<usize>> {
+        self.note("cpus", "");
+        Ok(self.cpus)
     }
 
     fn build(

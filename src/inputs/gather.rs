@@ -1,8 +1,8 @@
 //! Gathering of the inputs of images, without the identities of their dependencies.
 //!
 //! Owns the order of the work: images that share a context and an ignore file share one walk, and a file is read
-//! once for all images, or not at all if its digest is known. What is hashed is what is sent: the archive keeps the
-//! digests.
+//! once for all images, or not at all if its digest is known. What is hashed is what is sent: the selection keeps
+//! the digests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -18,7 +18,7 @@ use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::select::{EntryPart, SelectedEntry};
 use super::{
-    ContextArchive, DependencyInputs, Inheritance, Inputs, SourceUse, missing, own, select,
+    ContextSelection, DependencyInputs, Inheritance, Inputs, SourceUse, missing, own, select,
 };
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
@@ -48,8 +48,8 @@ pub struct OwnInputs {
     pub inputs: Inputs,
     /// The dependencies as the Dockerfile names them, each once per reference, kind, and platform.
     pub dependencies: Vec<NamedDependency>,
-    /// The files, ready to send.
-    pub archive: Arc<ContextArchive>,
+    /// The files, ready for the engine.
+    pub selection: Arc<ContextSelection>,
     /// The locations of the instructions, for each stage in `inputs`.
     pub stage_locations: Vec<StageLocations>,
     /// The directory of the context, relative to the repository's root.
@@ -147,7 +147,7 @@ pub fn gather(
     let state_directory = root.join(STATE_DIRECTORY);
     let walks: Vec<ContextWalk<'_>> = walks
         .into_par_iter()
-        .map(|(_, readers)| walk(request.root, &state_directory, readers))
+        .map(|(directory, readers)| walk((request.root, &state_directory), directory, readers))
         .collect();
     let read = read_files(&walks, digests);
     let owned: Vec<Vec<(UnitId, Result<OwnInputs, InfrastructureError>)>> =
@@ -175,6 +175,7 @@ impl<'a> ContextReader<'a> {
     ) -> Result<ContextReader<'a>, InfrastructureError> {
         let image = &request.graph.images[request.units.image(unit)];
         let (uses, doubt) = own::uses_of(image, request.externals);
+        let uses = select::normalize(uses);
         let directory = image.context.under(request.root);
         let ignore = find_ignore_file(&image.dockerfile.under(request.root), &directory)
             .map_err(|error| permanent("can't look up the ignore file").source(error))?;
@@ -185,7 +186,7 @@ impl<'a> ContextReader<'a> {
         &self,
         request: GatherRequest<'_>,
         files: FileList,
-        archive: Arc<ContextArchive>,
+        selection: Arc<ContextSelection>,
         context: &Context,
     ) -> OwnInputs {
         let GatherRequest { graph, units, attestations, .. } = request;
@@ -193,7 +194,7 @@ impl<'a> ContextReader<'a> {
         OwnInputs {
             inputs: own::inputs_of((graph, self.image), with, files, self.doubt),
             dependencies: own::dependencies_of((graph, self.image), self.unit, units),
-            archive,
+            selection,
             stage_locations: own::stage_locations(self.image),
             context: self.image.context.clone(),
             missing: missing::find_required(request.root, self.image, context).map(Box::new),
@@ -206,8 +207,16 @@ struct ContextWalk<'a> {
     /// The readers, each with the index of its choice.
     readers: Vec<(ContextReader<'a>, usize)>,
     context: Result<Arc<Context>, InfrastructureError>,
-    /// The entries that are read, in the order of the context. Images with the same sources share a choice.
-    choices: Vec<Vec<SelectedEntry>>,
+    /// The selections. Images with the same sources share one.
+    choices: Vec<Choice>,
+}
+
+/// What some sources select.
+struct Choice {
+    /// Identifies the sources, the context, and the ignore file.
+    patterns: blake3::Hash,
+    /// The entries that are read, in the order of the context.
+    selected: Vec<SelectedEntry>,
 }
 
 impl ContextWalk<'_> {
@@ -217,29 +226,32 @@ impl ContextWalk<'_> {
         read: &ReadFiles,
     ) -> Vec<(UnitId, Result<OwnInputs, InfrastructureError>)> {
         let ContextWalk { readers, context, choices } = self;
-        let results: Vec<Result<_, InfrastructureError>> = choices
-            .into_par_iter()
-            .map(|selected| take(context.as_ref().map_err(Clone::clone)?, &selected, read))
-            .collect();
+        let context = match context {
+            Ok(context) => context,
+            Err(error) => {
+                let of = |(reader, _): &(ContextReader<'_>, _)| (reader.unit, Err(error.clone()));
+                return readers.iter().map(of).collect();
+            }
+        };
+        let results: Vec<Result<_, InfrastructureError>> =
+            choices.par_iter().map(|choice| take(&context, choice, read)).collect();
         readers
             .into_par_iter()
             .map(|(reader, choice)| {
-                let own = results[choice].clone().and_then(|(files, archive)| {
-                    let context = context.as_ref().map_err(Clone::clone)?;
-                    Ok(reader.own(request, files, archive, context))
-                });
+                let own = results[choice].clone();
+                let own = own.map(|(files, it)| reader.own(request, files, it, &context));
                 (reader.unit, own)
             })
             .collect()
     }
 }
 
-/// Returns the chosen files of a context, as inputs and ready to send.
+/// Returns the selected files of a context, as inputs and ready to send.
 fn take(
     context: &Arc<Context>,
-    selected: &[SelectedEntry],
+    Choice { patterns, selected }: &Choice,
     read: &ReadFiles,
-) -> Result<(FileList, Arc<ContextArchive>), InfrastructureError> {
+) -> Result<(FileList, Arc<ContextSelection>), InfrastructureError> {
     if let Some(message) = selected.iter().find_map(|one| read.failures.get(&one.index)) {
         return Err(message.clone());
     }
@@ -257,14 +269,14 @@ fn take(
         numbered().filter(|(_, one)| one.mode(&context.entries[one.index]).is_none());
     let without_mode = without_mode.map(|(at, _)| at).collect();
     let indexes = selected.iter().map(|one| one.index).collect();
-    let archive = ContextArchive::of(Arc::clone(context), indexes);
-    let archive = archive.with_digests(digests).with_contents(contents);
-    Ok((files, Arc::new(archive.without_modes(without_mode))))
+    let selection = ContextSelection::of(Arc::clone(context), indexes);
+    let selection = selection.with_digests(digests).with_contents(contents);
+    Ok((files, Arc::new(selection.without_modes(without_mode).with_patterns(*patterns))))
 }
 
 fn walk<'a>(
-    root: &Path,
-    state_directory: &Path,
+    (root, state_directory): (&Path, &Path),
+    directory: (RelPath, Option<PathBuf>),
     readers: Vec<ContextReader<'a>>,
 ) -> ContextWalk<'a> {
     let context = readers.first().map_or_else(
@@ -285,16 +297,26 @@ fn walk<'a>(
     let choices = match &context {
         Ok(context) => {
             let state_entries = state_entries_of(context, state_directory);
-            let choose = |(uses, _): &(Vec<SourceUse>, usize)| -> Vec<SelectedEntry> {
+            let choose = |(uses, _): &(Vec<SourceUse>, usize)| {
                 let mut selected = select(context, uses);
                 selected.retain(|one| !state_entries.contains(&one.index));
-                selected
+                Choice { patterns: hash_patterns(root, &directory, uses), selected }
             };
             uses.par_iter().map(choose).collect()
         }
-        Err(_) => vec![Vec::new(); uses.len()],
+        Err(_) => Vec::new(),
     };
     ContextWalk { readers, context: context.map(Arc::new), choices }
+}
+
+/// Identifies how files are selected: by sources, from the context of a directory after an ignore file.
+fn hash_patterns(
+    root: &Path,
+    (context, ignore): &(RelPath, Option<PathBuf>),
+    uses: &[SourceUse],
+) -> blake3::Hash {
+    let ignore = ignore.as_ref().map(|path| path.strip_prefix(root).unwrap_or(path));
+    blake3::hash(format!("{context:?} {ignore:?} {uses:?}").as_bytes())
 }
 
 /// Returns the entries of a context that are inside the state directory.
@@ -401,7 +423,7 @@ fn look_up(walk: &ContextWalk<'_>, digests: &dyn FileDigests) -> (ReadFiles, Vec
         return (ReadFiles::default(), Vec::new());
     };
     let mut marks = vec![false; context.entries.len()];
-    for SelectedEntry { index, .. } in walk.choices.iter().flatten() {
+    for SelectedEntry { index, .. } in walk.choices.iter().flat_map(|it| &it.selected) {
         marks[*index] = context.entries[*index].kind == EntryKind::File;
     }
     let find = |(entry, mark): (&ContextEntry, &bool)| {

@@ -1,10 +1,9 @@
 //! The inputs of images.
 //!
-//! Owns how the files of a context are read (which of them an image can read, their digests, and the archive in
-//! which they are sent), an image's inputs and the key that is their hash, the identity of a built image as its
+//! Owns how the files of a context are read (which of them an image can read, their digests, and what of
+//! them is sent), an image's inputs and the key that is their hash, the identity of a built image as its
 //! children see it, and the difference between two keys. It starts no builds, calls no engine, and stores nothing.
 
-pub mod archive;
 mod canonical;
 pub mod diff;
 pub mod files;
@@ -16,10 +15,10 @@ pub mod missing;
 mod own;
 pub mod reading;
 pub mod select;
+mod selection;
 pub mod since;
 pub mod wildcard;
 
-pub use archive::ContextArchive;
 pub use diff::Change;
 pub use gather::{ExternalDescription, Externals, FileDigests, NamedDependency, OwnInputs, gather};
 pub use identity::{Identity, KEY_LABEL, PROOF_LABEL};
@@ -27,3 +26,4 @@ pub use inheritance::Inheritance;
 pub use key::{DependencyInputs, DependencyName, Inputs};
 pub use own::commands_of;
 pub use select::{SourceUse, select};
+pub use selection::ContextSelection;

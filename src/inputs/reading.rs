@@ -1,7 +1,7 @@
 //! Reading of a file in a context, with detection of concurrent changes.
 //!
 //! Owns the guarantee that the bytes passed on are the complete content of one state of the file, with the
-//! announced size. Both the digest and the archive are created from this read. File content is kept in memory only
+//! announced size. Both the digest and what is sent come from this read. File content is kept in memory only
 //! if the caller provides a buffer for it.
 
 use std::fs::File;
@@ -15,6 +15,13 @@ use crate::scan::context::{ContextEntry, Stat};
 /// The number of bytes read at once. Most files of a context fit.
 const CHUNK: usize = 128 * 1024;
 
+/// The number of bytes of a large file that are read at once to hash them on all cores: enough to keep them busy, and
+/// few compared with the memory of any machine, since each core may read a file.
+const LARGE_CHUNK: usize = 4 << 20;
+
+/// The size in bytes from which on a file is large.
+const LARGE: u64 = 16 << 20;
+
 /// A read buffer, reused from file to file.
 #[derive(Debug)]
 pub struct Buffer(Vec<u8>);
@@ -22,6 +29,16 @@ pub struct Buffer(Vec<u8>);
 impl Default for Buffer {
     fn default() -> Self {
         Buffer(vec![0; CHUNK])
+    }
+}
+
+impl Buffer {
+    /// Returns space for the pieces of a file of which only the digest is needed.
+    fn for_digest(&mut self, size: u64) -> &mut Buffer {
+        if size >= LARGE && self.0.len() < LARGE_CHUNK {
+            self.0.resize(LARGE_CHUNK, 0);
+        }
+        self
     }
 }
 
@@ -92,8 +109,13 @@ pub fn digest_entry(
     mut content: Option<&mut Vec<u8>>,
 ) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
+    let buffer = buffer.for_digest(entry.stat.size);
     read_entry(root, entry, None, buffer, &mut |bytes| {
-        hasher.update(bytes);
+        if bytes.len() > CHUNK {
+            hasher.update_rayon(bytes);
+        } else {
+            hasher.update(bytes);
+        }
         if let Some(content) = &mut content {
             content.extend_from_slice(bytes);
         }

@@ -19,7 +19,7 @@ use crate::scan::ignore_file::IgnoreFile;
 const MOST_LINKS: usize = 255;
 
 /// One source from which an instruction reads the context.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceUse {
     /// The source after expansion, relative to the context. `/x` and `../x` mean `x`, as in `COPY`. The whole
     /// context is `.`.
@@ -43,6 +43,18 @@ impl SourceUse {
     pub fn everything() -> SourceUse {
         SourceUse::of(".")
     }
+}
+
+/// Returns sources that select the same, in a form that is the same for most of them: sorted, and without those that
+/// add nothing to the whole context.
+pub fn normalize(mut uses: Vec<SourceUse>) -> Vec<SourceUse> {
+    let names = |one: &SourceUse| one.pattern.split('/').all(|name| matches!(name, "" | "."));
+    if uses.iter().any(|one| names(one) && *one == SourceUse::of(one.pattern.as_str())) {
+        return vec![SourceUse::everything()];
+    }
+    uses.sort_unstable();
+    uses.dedup();
+    uses
 }
 
 /// What counts of an entry, from least to most.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::diff::{Change, changes};
 use super::files::FileList;
 use super::gather::{Externals, OwnInputs};
-use super::{ContextArchive, SourceUse, own};
+use super::{ContextSelection, SourceUse, own};
 use crate::base::{IdMap, ImageId, Platform, UnitId};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
@@ -166,7 +166,7 @@ fn compare_one(
     let own = OwnInputs {
         inputs: own::inputs_of((graph, image), with, files.clone(), doubt),
         dependencies: own::dependencies_of((graph, image), units.first_of(id), &units),
-        archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
+        selection: Arc::new(ContextSelection::of(Arc::clone(&reading.context), Vec::new())),
         stage_locations: own::stage_locations(image),
         context: image.context.clone(),
         missing: None,

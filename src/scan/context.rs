@@ -20,6 +20,7 @@ use rayon::prelude::*;
 
 use super::ignore_file::{IgnoreFile, IgnoreVerdict};
 
+pub use crate::base::EntryKind;
 use crate::base::screen::visible_path;
 
 /// The number of names from which those of one directory are examined in parallel. For fewer names,
@@ -73,33 +74,6 @@ impl ContextEntry {
     pub fn bytes(&self) -> &[u8] {
         self.path.as_bytes()
     }
-}
-
-/// The kind of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symlink with its target, as stored.
-    Symlink(OsString),
-    /// A named pipe.
-    Fifo,
-    /// A character device.
-    CharDevice {
-        /// The major number, which identifies the driver.
-        major: u32,
-        /// The minor number, which identifies the device.
-        minor: u32,
-    },
-    /// A block device.
-    BlockDevice {
-        /// The major number, which identifies the driver.
-        major: u32,
-        /// The minor number, which identifies the device.
-        minor: u32,
-    },
 }
 
 /// The metadata of an entry. If it is equal for one path at two times, nothing changed in between,

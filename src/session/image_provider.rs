@@ -49,6 +49,7 @@ use super::planning::{GatheredInputs, look, make_plan};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
 use super::shared_names::SharedNames;
+use super::synchronized_context::SynchronizedContext;
 use super::{attest, entitlements, pins};
 
 /// What to do with a selection. The default only inspects and changes nothing.
@@ -283,6 +284,10 @@ impl<'a> ImageProvider<'a> {
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let ours = [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof);
         let described = self.freshness.image(unit);
+        let base = described.base();
+        let mut dependencies = own.named_dependencies();
+        let of_base = dependencies.find(|(_, it)| base.as_ref() == Some(&it.reference));
+        let base_id = of_base.and_then(|(_, it)| self.freshness.stored_id(it.of, parents));
         let mut contexts = overrides.contexts.clone();
         let pinned =
             |it: &Reference| self.freshness.pinned.get(&self.freshness.graph.externals.find(it)?);
@@ -311,7 +316,7 @@ impl<'a> ImageProvider<'a> {
             references: described.references.iter().map(Reference::familiar).collect(),
             alias: self.aliased.contains(&unit).then(|| self.parent_aliases.promise()),
             labels: described.labels.clone().into_iter().chain(ours).collect(),
-            annotations: attest::annotations(described, self.engine)?,
+            annotations: attest::annotations(described, base_id, self.engine)?,
             attestations: self.workspace.attestations.clone(),
             build_args,
             contexts,
@@ -320,7 +325,10 @@ impl<'a> ImageProvider<'a> {
             platform: self.workspace.builds.platform.clone(),
             no_cache: self.no_cache && self.freshness.forced.contains(&unit),
             secrets: self.secrets.clone(),
-            context: Arc::clone(&own.archive) as _,
+            context: Arc::new(SynchronizedContext::new(
+                Arc::clone(&own.selection),
+                self.freshness.state.clone(),
+            )),
         })
     }
 }

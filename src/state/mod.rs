@@ -1,9 +1,10 @@
 //! The state directory, `.layers/`: what is kept from one run to the next.
 //!
-//! Owns the files in it: digests of files, inputs behind keys, identities, claims, durations, and the directories of
+//! Owns the files in it: digests of files, what engines have of contexts, inputs behind keys, identities, claims, durations, and the directories of
 //! runs. None of it decides what is fresh: deleting it costs time, never correctness.
 
 mod claims;
+mod context_copies;
 mod digests;
 mod directory;
 mod durations;
@@ -12,6 +13,7 @@ mod repository;
 pub mod runs;
 
 pub use claims::Claim;
+pub use context_copies::{ContextCopies, SentFile};
 pub use digests::Digests;
 pub use directory::StateDir;
 pub use durations::Durations;

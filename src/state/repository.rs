@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StateDir;
 use super::claims::{self, Claim};
+use super::context_copies::ContextCopies;
 use super::digests::Digests;
 use super::durations::Durations;
 use crate::base::clock::UnixTime;
@@ -48,7 +49,7 @@ pub struct RepositoryState {
 }
 
 /// The directories in it.
-const DIRECTORIES: [&str; 4] = ["claims", "keys", "releases", "runs"];
+const DIRECTORIES: [&str; 5] = ["claims", "contexts", "keys", "releases", "runs"];
 
 impl RepositoryState {
     /// Returns the state directory of the repository at `root`. Does not write anything yet.
@@ -152,6 +153,16 @@ impl RepositoryState {
                 }
             }
         }
+    }
+
+    /// The records of what engines have in their copies of contexts.
+    ///
+    /// # Errors
+    /// Returns an error if their directory cannot be created.
+    pub fn context_copies(&self) -> io::Result<ContextCopies> {
+        let directory = self.directory.below("contexts");
+        self.prepare(&directory)?;
+        Ok(ContextCopies::of(directory))
     }
 
     /// The durations of builds.

@@ -7,20 +7,22 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use layers::base::EntryKind;
 use layers::engine::docker::endpoint::EndpointEnvironment;
 use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, FileHeader, ImageStore,
 };
 use layers::engine::{LabelFilter, docker::Docker};
 
 pub mod between;
 pub mod daemon;
 pub mod dice;
+pub mod disk_files;
 pub mod faults;
 pub mod program;
 pub mod registry;
@@ -153,15 +155,26 @@ impl Files {
 }
 
 impl ContextFiles for Files {
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut tar = tar::Builder::new(to);
+    fn headers(&self) -> Vec<FileHeader> {
+        let mut headers: BTreeMap<PathBuf, FileHeader> = BTreeMap::new();
+        let mut add = |path: &Path, kind, mode, size: usize| {
+            let header = FileHeader { path: path.into(), kind, mode, size: size as u64, mtime: 0 };
+            headers.insert(path.to_owned(), header);
+        };
         for (path, (mode, content)) in &self.files {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(content.len() as u64);
-            header.set_mode(*mode);
-            tar.append_data(&mut header, path, content.as_slice())?;
+            let path = Path::new(path);
+            for above in path.ancestors().skip(1).filter(|it| !it.as_os_str().is_empty()) {
+                add(above, EntryKind::Directory, 0o755, 0);
+            }
+            add(path, EntryKind::File, *mode, content.len());
         }
-        tar.finish()
+        // Paths are compared component by component, which is the order of a walk.
+        headers.into_values().collect()
+    }
+
+    fn read(&self, index: usize, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let path = self.headers()[index].path.to_str().unwrap().to_owned();
+        piece(&self.files[&path].1)
     }
 }
 

@@ -5,23 +5,22 @@
 //! according to the contents that the step reads. If all steps of an image are cached and the image is the
 //! same, `fresh` was correct.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use layers::base::{RelPath, Source};
 use layers::engine::docker::Docker;
 use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, Frontend, ImageStore,
-    StoredImage, TimedUpdate,
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, Frontend, ImageStore, StoredImage,
+    TimedUpdate,
 };
 use layers::inputs::Identity;
 use layers::scan::ignore_file::IgnoreFile;
 
+use crate::common::disk_files::DiskFiles;
 use crate::content;
 use crate::dockerfile::NAMES;
 use crate::tree;
@@ -30,69 +29,34 @@ use crate::world::World;
 /// The labels that the program adds to an image.
 const OURS: [&str; 2] = ["dev.layers.key", "dev.layers.proof"];
 
-/// A directory after its ignore file.
-struct Folder {
-    root: PathBuf,
-    ignore: IgnoreFile,
-}
-
-impl ContextFiles for Folder {
-    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut tar = tar::Builder::new(to);
-        let mut matcher = self.ignore.matcher();
-        let mut waiting = vec![PathBuf::new()];
-        // Excluded directories, until something in them is included.
-        let mut hidden: BTreeMap<PathBuf, fs::Metadata> = BTreeMap::new();
-        while let Some(directory) = waiting.pop() {
-            let names = fs::read_dir(self.root.join(&directory))?.map(|item| Ok(item?.file_name()));
-            let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
-            names.sort();
-            for name in names.into_iter().filter(|name| name != ".layers") {
-                let path = directory.join(&name);
-                let metadata = fs::symlink_metadata(self.root.join(&path))?;
-                let ignored = matcher.ignored(path.as_os_str().as_bytes());
-                if metadata.is_dir() {
-                    waiting.push(path.clone());
-                }
-                if ignored {
-                    if metadata.is_dir() {
-                        hidden.insert(path, metadata);
-                    }
-                    continue;
-                }
-                for above in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
-                    if let Some(metadata) = hidden.remove(above) {
-                        append(&mut tar, &self.root, above, &metadata)?;
-                    }
-                }
-                append(&mut tar, &self.root, &path, &metadata)?;
+/// Returns the files of a directory after its ignore file.
+fn files_of(root: PathBuf, ignore: &IgnoreFile) -> DiskFiles {
+    let mut matcher = ignore.matcher();
+    let (mut paths, mut waiting) = (Vec::new(), vec![PathBuf::new()]);
+    // Excluded directories, until something in them is included.
+    let mut hidden: BTreeSet<PathBuf> = BTreeSet::new();
+    while let Some(directory) = waiting.pop() {
+        let entries = fs::read_dir(root.join(&directory)).unwrap().map(Result::unwrap);
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        for name in names.into_iter().filter(|name| name != ".layers") {
+            let path = directory.join(&name);
+            let ignored = matcher.ignored(path.as_os_str().as_bytes());
+            let is_directory = fs::symlink_metadata(root.join(&path)).unwrap().is_dir();
+            if is_directory {
+                waiting.push(path.clone());
             }
+            if ignored {
+                if is_directory {
+                    hidden.insert(path);
+                }
+                continue;
+            }
+            paths.extend(path.ancestors().skip(1).filter_map(|above| hidden.take(above)));
+            paths.push(path);
         }
-        tar.finish()
     }
-}
-
-fn append(
-    tar: &mut tar::Builder<&mut dyn Write>,
-    root: &Path,
-    path: &Path,
-    metadata: &fs::Metadata,
-) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(metadata.mode() & 0o7777);
-    header.set_mtime(0);
-    header.set_size(0);
-    if metadata.is_symlink() {
-        header.set_entry_type(tar::EntryType::Symlink);
-        return tar.append_link(&mut header, path, fs::read_link(root.join(path))?);
-    }
-    if metadata.is_dir() {
-        header.set_entry_type(tar::EntryType::Directory);
-        return tar.append_data(&mut header, path, io::empty());
-    }
-    let content = fs::read(root.join(path))?;
-    header.set_size(content.len() as u64);
-    tar.append_data(&mut header, path, content.as_slice())
+    DiskFiles::new(root, paths)
 }
 
 /// Returns a build request for an image, from the current files on the disk.
@@ -112,7 +76,7 @@ fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
         labels: described.labels.clone().into_iter().chain(ours).collect(),
         sandbox: described.sandbox.clone(),
         build_args: world.args(image),
-        context: Arc::new(Folder { root: context, ignore }),
+        context: Arc::new(files_of(context, &ignore)),
         ..BuildRequest::default()
     }
 }

@@ -1,80 +1,130 @@
-//! A build's first pass over its context, before anything is sent.
+//! How a build gets its context.
 //!
-//! Owns the single read of a context's tar that a build begins with. It finds out whether the context is empty,
-//! keeps a small tar in memory, and computes the SHA-256 of a large one.
+//! Owns the choice: nothing, a small tar in the build's own request, or a synchronization of the copy that the engine
+//! keeps of the files.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
-use super::{hex, sha256_hex};
-use crate::engine::{Cancel, ContextFiles};
+use super::{llb, sha256_hex};
+use crate::base::EntryKind;
+use crate::engine::{Cancel, ContextFiles, EngineCopy, FileHeader, context_tar};
 
-/// The maximum size in bytes of a tar that is part of the build's own request. The engine then neither requests the
-/// tar nor keeps a copy of it on disk, which took 15 of the 90 ms for a small image (Docker 28). Requests stay far
-/// below the 4 MiB that the oldest engines accept.
-const SMALL: usize = 512 << 10;
+/// The maximum size in bytes of a tar that is part of the build's own request. The engine then keeps no copy of the
+/// files, and no synchronization delays the build. Requests stay far below the 4 MiB that the oldest engines accept.
+const SMALL: u64 = 512 << 10;
 
-/// A context's tar, in the form in which the engine gets it.
-pub(super) enum ContextTar {
-    /// The context has no files: the tar is only its end mark, which is all zeros.
+/// A context, in the form in which the engine gets it.
+pub(super) enum BuildContext {
+    /// The context has no files.
     Empty,
     /// The whole tar.
     Small(Vec<u8>),
-    /// The tar's SHA-256 in hexadecimal. It names the tar until the engine requests it.
-    Large(String),
+    /// The files that the engine's copy is to have.
+    Synchronized(SynchronizedFiles),
 }
 
-impl ContextTar {
-    /// Returns the context in a form that puts no file into the build's request. A provenance with `mode=max`
-    /// contains the whole request, and would publish files that are not in the image.
-    pub(super) fn apart(self) -> ContextTar {
-        match self {
-            ContextTar::Small(tar) => ContextTar::Large(sha256_hex(&tar)),
-            other => other,
+/// The files of a context, and the engine's copy of them.
+#[derive(Clone)]
+pub(super) struct SynchronizedFiles {
+    /// The files.
+    pub(super) files: Arc<dyn ContextFiles>,
+    /// Their metadata, as it is sent.
+    pub(super) headers: Arc<[FileHeader]>,
+    /// The copy.
+    pub(super) copy: EngineCopy,
+    /// Whether the only file is a tar of the context.
+    pub(super) is_packed: bool,
+}
+
+impl SynchronizedFiles {
+    fn of(files: &Arc<dyn ContextFiles>, mut headers: Vec<FileHeader>) -> SynchronizedFiles {
+        let (mut copy, mut files) = (files.engine_copy(&mut headers), Arc::clone(files));
+        // Messages to a newer BuildKit must be UTF-8. A tar need not be.
+        let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+        let is_packed = !headers.iter().all(|it| is_text(it.bytes()) && is_text(it.link()));
+        if is_packed {
+            copy.name = format!("{} packed", copy.name);
+            let packed = PackedFiles { files, headers, state: copy.state.clone() };
+            (headers, files) = (packed.headers(), Arc::new(packed));
         }
+        SynchronizedFiles { files, headers: headers.into(), copy, is_packed }
     }
 }
 
-/// Reads a context's tar without sending it; `None` if the build was canceled.
-pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<ContextTar>> {
-    let mut look = TarInspector { buffer: Vec::new(), hash: None, cancel };
-    match context.write_tar(&mut look) {
+/// A context as one file, a tar.
+struct PackedFiles {
+    files: Arc<dyn ContextFiles>,
+    headers: Vec<FileHeader>,
+    state: String,
+}
+
+impl ContextFiles for PackedFiles {
+    fn headers(&self) -> Vec<FileHeader> {
+        // The time of the tar means its content, and nothing sees it.
+        let time = sha256_hex(self.state.as_bytes());
+        let mtime = i64::from_str_radix(&time[..15], 16).unwrap_or_default();
+        let (path, size) = (llb::PACKED.into(), context_tar::len(&self.headers));
+        vec![FileHeader { path, kind: EntryKind::File, mode: 0o644, size, mtime }]
+    }
+
+    fn read(&self, _: usize, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut to = io::BufWriter::with_capacity(128 << 10, PieceWriter(piece));
+        context_tar::write(self.files.as_ref(), &self.headers, &mut to)
+    }
+}
+
+struct PieceWriter<'a>(&'a mut dyn FnMut(&[u8]) -> io::Result<()>);
+
+impl Write for PieceWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads as much of a context as is necessary before the build; `None` if the build was canceled.
+///
+/// `is_published` says that the build's request will be published: a provenance with `mode=max` contains all of it. No
+/// file is then in the request, because not all of them are in the image.
+pub(super) fn read(
+    files: &Arc<dyn ContextFiles>,
+    is_published: bool,
+    cancel: &Cancel,
+) -> io::Result<Option<BuildContext>> {
+    let headers = files.headers();
+    if headers.is_empty() {
+        return Ok(Some(BuildContext::Empty));
+    }
+    let size = context_tar::len(&headers);
+    if is_published || size > SMALL {
+        return Ok(Some(BuildContext::Synchronized(SynchronizedFiles::of(files, headers))));
+    }
+    let mut tar = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    let mut to = Cancelable { to: &mut tar, cancel };
+    let written = context_tar::write(files.as_ref(), &headers, &mut to);
+    match written {
         _ if cancel.is_set() => Ok(None),
-        Ok(()) => Ok(Some(match look.hash {
-            Some(hash) => ContextTar::Large(hex(hash.finish().as_ref())),
-            // A tar begins with the name of its first entry, so this stops at the first byte unless the tar is
-            // empty.
-            None if look.buffer.iter().all(|byte| *byte == 0) => ContextTar::Empty,
-            None => ContextTar::Small(look.buffer),
-        })),
+        Ok(()) => Ok(Some(BuildContext::Small(tar))),
         Err(error) => Err(error),
     }
 }
 
-struct TarInspector<'a> {
-    /// The tar, as long as it is small.
-    buffer: Vec<u8>,
-    /// The hash of the whole tar, once it is large.
-    hash: Option<ring::digest::Context>,
+/// A writer that fails once the build is canceled.
+struct Cancelable<'a> {
+    to: &'a mut Vec<u8>,
     cancel: &'a Cancel,
 }
 
-impl Write for TarInspector<'_> {
+impl Write for Cancelable<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.cancel.is_set() {
             return Err(io::Error::other("canceled"));
         }
-        match &mut self.hash {
-            Some(hash) => hash.update(bytes),
-            None if self.buffer.len() + bytes.len() <= SMALL => {
-                self.buffer.extend_from_slice(bytes);
-            }
-            none => {
-                let hash = none.insert(ring::digest::Context::new(&ring::digest::SHA256));
-                hash.update(&std::mem::take(&mut self.buffer));
-                hash.update(bytes);
-            }
-        }
-        Ok(bytes.len())
+        self.to.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

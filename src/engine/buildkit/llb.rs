@@ -11,19 +11,22 @@
 //!
 //! The gRPC path, which Docker's buildx uses, takes *frontend inputs*: one graph for `dockerfile` and one for
 //! `context` (BuildKit `frontend/dockerfile/builder`, since 0.7). The Dockerfile is therefore one file in a layer
-//! of its own, and the context is a tar that the engine requests over the session and unpacks. The same `find` then
-//! shows only the context's files, which the test `copying_everything_copies_only_the_context` checks.
+//! of its own, and the context is the engine's copy of it, synchronized over the session. The same `find` then shows only the context's files, which the test `copying_everything_copies_only_the_context` checks.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bollard_buildkit_proto::pb;
 use bollard_buildkit_proto::pb::file_action::Action;
 use prost::Message;
 
 use super::{set, sha256_hex};
+use crate::engine::EngineCopy;
 
 /// The name of the step that sends the context.
 pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
+
+/// The name of a tar that contains a context.
+pub(super) const PACKED: &str = "context";
 
 const UNPACK_CONTEXT: &str = "[internal] unpack build context";
 
@@ -33,26 +36,48 @@ pub(super) fn dockerfile(text: &str) -> pb::Definition {
     graph_of(vec![action(-1, 0, file)], "[internal] load build definition")
 }
 
-/// Returns a graph of the files in the tar that the session serves at `path`, with the tar's SHA-256 if the engine
-/// should know it in advance.
+/// Returns a graph of the engine's copy of a context, after its synchronization.
 ///
-/// The checksum is the tar's cache key. If all steps that read the context are cached, the engine never requests
-/// the tar and keeps no further copy of it.
-pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
-    let mut attrs = HashMap::new();
-    set(&mut attrs, "http.filename", "context");
-    if let Some(digest) = digest {
-        set(&mut attrs, "http.checksum", format!("sha256:{digest}"));
-    }
-    let source = pb::SourceOp {
-        // The host that tells BuildKit to use the session (`session/upload`).
-        identifier: format!("http://buildkit-session{path}"),
-        attrs,
-    };
+/// BuildKit (`source/local`) finds the copy by its name and a key of the session, which is empty here. The state makes
+/// this operation another one for other files: operations of concurrent builds that are equal run once, with the files
+/// of any of their sessions. The patterns are for a different reason the same text: BuildKit takes the copy for
+/// synchronized if the session and the patterns are those of an earlier build, but a session here serves many. They
+/// do not select anything. The engine only passes them on to the session, which recognizes the context by them.
+///
+/// If the files are packed, the copy has only their tar, [`PACKED`], which is unpacked.
+pub(super) fn context(copy: &EngineCopy, is_packed: bool) -> pb::Definition {
+    let attributes = BTreeMap::from([
+        ("local.sharedkeyhint".to_owned(), copy.name.clone()),
+        ("local.unique".to_owned(), copy.state.clone()),
+        ("local.excludepatterns".to_owned(), format!("[\"{}\"]", copy.state)),
+    ]);
+    let source = LocalSource { identifier: "local://context".into(), attributes };
     let mut graph = LlbGraph::default();
-    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
-    let files = graph.add(files(vec![action(0, 0, unpack())]), vec![tar], UNPACK_CONTEXT);
+    let mut files = graph.add(&LocalSourceOp { source: Some(source) }, LOAD_CONTEXT);
+    if is_packed {
+        let inputs = vec![pb::Input { digest: files, index: 0 }];
+        let unpack = super::llb::files(vec![action(0, 0, unpack())]);
+        files =
+            graph.add(&pb::Op { inputs, op: Some(unpack), ..pb::Op::default() }, UNPACK_CONTEXT);
+    }
     graph.finish(files)
+}
+
+/// An operation that is a source: `pb.Op`, with its attributes in a fixed order. The digest of its encoding identifies
+/// it, so equal operations must have equal encodings.
+#[derive(Clone, PartialEq, prost::Message)]
+struct LocalSourceOp {
+    #[prost(message, optional, tag = "3")]
+    source: Option<LocalSource>,
+}
+
+/// `pb.SourceOp`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct LocalSource {
+    #[prost(string, tag = "1")]
+    identifier: String,
+    #[prost(btree_map = "string, string", tag = "2")]
+    attributes: BTreeMap<String, String>,
 }
 
 /// Returns a graph of the files in a tar that is part of the graph itself. One operation writes the tar to a file
@@ -105,7 +130,7 @@ fn files(actions: Vec<pb::FileAction>) -> pb::op::Op {
 /// Returns a graph of one operation without inputs.
 fn graph_of(actions: Vec<pb::FileAction>, name: &str) -> pb::Definition {
     let mut graph = LlbGraph::default();
-    let output = graph.add(files(actions), Vec::new(), name);
+    let output = graph.add(&pb::Op { op: Some(files(actions)), ..pb::Op::default() }, name);
     graph.finish(output)
 }
 
@@ -116,8 +141,8 @@ struct LlbGraph {
 
 impl LlbGraph {
     /// Adds an operation and returns its digest, by which other operations refer to it.
-    fn add(&mut self, op: pb::op::Op, inputs: Vec<String>, name: &str) -> String {
-        let digest = self.push(pb::Op { op: Some(op), ..pb::Op::default() }, inputs);
+    fn add(&mut self, op: &impl Message, name: &str) -> String {
+        let digest = self.push(op);
         let mut metadata = pb::OpMetadata::default();
         set(&mut metadata.description, "llb.customname", name);
         self.definition.metadata.insert(digest.clone(), metadata);
@@ -126,12 +151,12 @@ impl LlbGraph {
 
     /// Ends the graph. An operation without a kind marks the last one.
     fn finish(mut self, last: String) -> pb::Definition {
-        self.push(pb::Op::default(), vec![last]);
+        let last = pb::Input { digest: last, index: 0 };
+        self.push(&pb::Op { inputs: vec![last], ..pb::Op::default() });
         self.definition
     }
 
-    fn push(&mut self, mut op: pb::Op, inputs: Vec<String>) -> String {
-        op.inputs = inputs.into_iter().map(|digest| pb::Input { digest, index: 0 }).collect();
+    fn push(&mut self, op: &impl Message) -> String {
         let bytes = op.encode_to_vec();
         let digest = format!("sha256:{}", sha256_hex(&bytes));
         self.definition.def.push(bytes);

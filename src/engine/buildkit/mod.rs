@@ -7,10 +7,8 @@
 //! nothing else.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
@@ -18,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
 use self::connections::ConnectionPool;
-use self::context::ContextTar;
-use self::solve::{AttemptResult, ContextSharing};
+use self::context::BuildContext;
+use self::outcome::AttemptResult;
+use self::solve::ContextSharing;
 use self::wording::{Remedy, remedy};
 use super::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Sink, TimedUpdate};
 use crate::base::error::transient;
@@ -27,7 +26,9 @@ use crate::credentials::CredentialStore;
 
 pub(super) mod connections;
 mod context;
+mod file_sync;
 mod llb;
+mod outcome;
 mod sandbox;
 mod secrets;
 mod session;
@@ -124,12 +125,12 @@ pub(super) fn build<P: Default, T: Transport>(
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
-    let tar = context::look(request.context.as_ref(), cancel);
-    let Some(tar) = tar.context("can't read the context")? else {
+    let is_published = request.attestations.provenance.is_some();
+    let context = context::read(&request.context, is_published, cancel);
+    let Some(context) = context.context("can't read the context")? else {
         return Ok(BuildOutcome::Canceled);
     };
-    let tar = if request.attestations.provenance.is_some() { tar.apart() } else { tar };
-    let outcome = build_once(lines, watch, credentials, (&tar, request), sink, cancel)?;
+    let outcome = build_once(lines, watch, credentials, (&context, request), sink, cancel)?;
     let BuildOutcome::Failed(failure) = &outcome else { return Ok(outcome) };
     let no_cache = match remedy(failure) {
         Some(Remedy::Again) => request.no_cache,
@@ -138,22 +139,22 @@ pub(super) fn build<P: Default, T: Transport>(
     };
     sink(vec![TimedUpdate::now(BuildUpdate::Restarted(failure.message.clone()))]);
     let request = BuildRequest { no_cache, ..request.clone() };
-    build_once(lines, watch, credentials, (&tar, &request), sink, cancel)
+    build_once(lines, watch, credentials, (&context, &request), sink, cancel)
 }
 
-/// Builds with the context as read before. If sharing the upload with other builds fails, sends the context to this
-/// build alone.
+/// Builds with the context as read before. If sharing the synchronization with other builds fails, synchronizes for
+/// this build alone.
 fn build_once<P: Default, T: Transport>(
     lines: &ConnectionPool<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
-    (tar, request): (&ContextTar, &BuildRequest),
+    (context, request): (&BuildContext, &BuildRequest),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
     let mut why = String::new();
     for sending in [ContextSharing::Shared, ContextSharing::Alone] {
-        let context = (tar, sending);
+        let context = (context, sending);
         let end = lines.call(async |connections| {
             solve::build(connections, watch, credentials, request, context, sink, cancel).await
         })?;
@@ -163,15 +164,6 @@ fn build_once<P: Default, T: Transport>(
         }
     }
     Err(transient(format!("can't send the context: {why}")).hint("build again").into())
-}
-
-/// Returns an ID that no other build has: 128 random bits in hexadecimal.
-fn unique_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // Every `RandomState` has its own keys, from the system's random source.
-    let part = || RandomState::new().hash_one((std::process::id(), count));
-    format!("{:016x}{:016x}", part(), part())
 }
 
 /// Sets an attribute of a request.

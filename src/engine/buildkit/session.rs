@@ -1,11 +1,10 @@
 //! The services that the engine uses during a build: the context, credentials, secrets, and a health check.
 //!
-//! Owns the gRPC services of a BuildKit session and the thread that writes the tar. A session serves one build
-//! after the other, and ends with its line.
+//! Owns the gRPC services of a BuildKit session, except for the context's ([`super::file_sync`]). A session serves one
+//! build after the other, and ends with its line.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::io;
+use std::sync::Arc;
 
 use bollard_buildkit_proto::health::health_check_response::ServingStatus;
 use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
@@ -13,6 +12,7 @@ use bollard_buildkit_proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
+use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
@@ -20,25 +20,19 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     VerifyTokenAuthorityResponse,
 };
 use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
-use bollard_buildkit_proto::moby::upload::v1::BytesMessage;
-use bollard_buildkit_proto::moby::upload::v1::upload_server::{Upload, UploadServer};
-use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::mpsc;
-use tonic::{Request, Response, Status, Streaming};
+use futures_util::stream::{self, BoxStream};
+use tonic::{Request, Response, Status};
 
 use super::Connection;
-use super::hex;
+use super::file_sync::{self, CurrentOffer, FileSyncService};
 use super::secrets::{AGENT_METHODS, SECRET_METHODS, SecretProvider};
 use crate::base::error;
 use crate::credentials::CredentialStore;
-use crate::engine::{ContextFiles, Secrets};
+use crate::engine::Secrets;
 
 /// The methods that are always served.
-const METHODS: [&str; 3] = [
-    "/grpc.health.v1.Health/Check",
-    "/moby.filesync.v1.Auth/Credentials",
-    "/moby.upload.v1.Upload/Pull",
-];
+const METHODS: [&str; 3] =
+    ["/grpc.health.v1.Health/Check", "/moby.filesync.v1.Auth/Credentials", file_sync::METHOD];
 
 /// Returns the methods to announce to the engine, in the headers of the session's request.
 pub(super) fn methods(secrets: &Secrets) -> Vec<&'static str> {
@@ -50,56 +44,6 @@ pub(super) fn methods(secrets: &Secrets) -> Vec<&'static str> {
         methods.extend(AGENT_METHODS);
     }
     methods
-}
-
-/// The size in bytes of one message of the context; BuildKit accepts up to 16 MiB.
-const CHUNK: usize = 128 << 10;
-
-/// How many chunks may wait for the engine.
-const WAITING_CHUNKS: usize = 8;
-
-/// Why the context could not be written, kept for the build to read.
-#[derive(Clone, Default)]
-pub(super) struct ContextFault(Arc<Mutex<Option<io::Error>>>);
-
-impl ContextFault {
-    /// Returns the error, if there was one.
-    pub(super) fn take(&self) -> Option<io::Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn keep(&self, error: io::Error) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-}
-
-/// The context that a session offers.
-#[derive(Clone)]
-pub(super) struct ContextOffer {
-    /// The context's files.
-    pub(super) files: Arc<dyn ContextFiles>,
-    /// The SHA-256 of the tar when it was hashed.
-    pub(super) digest: String,
-    /// The path at which the tar is served.
-    pub(super) path: String,
-    /// Receives the error if the context cannot be written.
-    pub(super) fault: ContextFault,
-}
-
-/// The current offer of a session, which serves one build after the other.
-#[derive(Clone, Default)]
-pub(super) struct CurrentOffer(Arc<Mutex<Option<ContextOffer>>>);
-
-impl CurrentOffer {
-    /// Offers the context of another build, or nothing.
-    pub(super) fn set(&self, offer: Option<ContextOffer>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
-    }
-
-    fn at(&self, path: &str) -> Option<ContextOffer> {
-        let offer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        offer.filter(|offer| offer.path == path)
-    }
 }
 
 /// Serves the session on a connection until either side closes it.
@@ -116,7 +60,7 @@ pub(super) async fn serve(
     let ended = tonic::transport::Server::builder()
         .add_service(HealthServer::new(HealthService))
         .add_service(AuthServer::new(SessionCredentials { store: credentials }))
-        .add_service(UploadServer::new(ContextUpload(offered)))
+        .add_service(FileSyncServer::new(FileSyncService(offered)))
         .add_optional_service(gives_secrets.then(|| SecretsServer::new(giver.clone())))
         .add_optional_service(gives_agents.then(|| SshServer::new(giver)))
         .serve_with_incoming(connections)
@@ -197,91 +141,5 @@ impl Auth for SessionCredentials {
         _: Request<VerifyTokenAuthorityRequest>,
     ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
         Err(Status::unimplemented("the engine fetches tokens"))
-    }
-}
-
-struct ContextUpload(CurrentOffer);
-
-#[tonic::async_trait]
-impl Upload for ContextUpload {
-    type PullStream = BoxStream<'static, Result<BytesMessage, Status>>;
-
-    async fn pull(
-        &self,
-        request: Request<Streaming<BytesMessage>>,
-    ) -> Result<Response<Self::PullStream>, Status> {
-        let url_path = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
-        let Some(offer) = url_path.and_then(|path| self.0.at(path)) else {
-            return Err(Status::not_found("no such upload"));
-        };
-        let (to, from) = mpsc::channel(WAITING_CHUNKS);
-        let write = move || {
-            let hash = ring::digest::Context::new(&ring::digest::SHA256);
-            let mut chunks =
-                Chunks { to, waiting: Vec::with_capacity(CHUNK), hash, is_complete: false };
-            match offer.files.write_tar(&mut chunks).and_then(|()| chunks.finish(&offer.digest)) {
-                Ok(()) => chunks.is_complete = true,
-                Err(_) if chunks.to.is_closed() => {}
-                Err(error) => offer.fault.keep(error),
-            }
-        };
-        thread::Builder::new().name("context".into()).spawn(write)?;
-        let messages = stream::unfold(from, |mut from| async {
-            from.recv().await.map(|message| (message, from))
-        });
-        Ok(Response::new(messages.boxed()))
-    }
-}
-
-/// Splits written bytes into messages, and blocks while the engine is behind.
-struct Chunks {
-    to: mpsc::Sender<Result<BytesMessage, Status>>,
-    waiting: Vec<u8>,
-    hash: ring::digest::Context,
-    is_complete: bool,
-}
-
-impl Chunks {
-    /// Sends the rest, unless the content differs from what was hashed: a file that changes during the build must
-    /// not end up under the digest of its former content.
-    fn finish(&mut self, digest: &str) -> io::Result<()> {
-        if hex(self.hash.clone().finish().as_ref()) != digest {
-            return Err(io::Error::other("files changed while the context was sent"));
-        }
-        self.flush()
-    }
-}
-
-impl Drop for Chunks {
-    /// Reports a context that ends early, by an error or a panic, so that the engine does not mistake it for a
-    /// smaller one.
-    fn drop(&mut self) {
-        if !self.is_complete {
-            let status = Status::aborted("the context could not be written");
-            // If the engine is gone, there is nothing to report.
-            drop(self.to.blocking_send(Err(status)));
-        }
-    }
-}
-
-impl Write for Chunks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(CHUNK - self.waiting.len());
-        self.waiting.extend_from_slice(&bytes[..count]);
-        self.hash.update(&bytes[..count]);
-        if self.waiting.len() == CHUNK {
-            self.flush()?;
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let data = std::mem::replace(&mut self.waiting, Vec::with_capacity(CHUNK));
-        self.to
-            .blocking_send(Ok(BytesMessage { data }))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the engine stopped reading"))
     }
 }

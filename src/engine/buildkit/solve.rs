@@ -3,7 +3,6 @@
 //! Owns the call to BuildKit's control service and the interpretation of its result. After a build that completes,
 //! its two connections, session and control, serve the next build; see [`super::connections`].
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
@@ -19,28 +18,24 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 use bollard_buildkit_proto::pb;
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::codegen::Service;
 use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
-use tonic::{Code, Response, Status};
+use tonic::{Response, Status};
 
 use super::connections::ConnectionState;
-use super::context::ContextTar;
+use super::context::BuildContext;
+use super::file_sync::{ContextFault, ContextOffer, CurrentOffer, SentBytes};
+use super::outcome::{AttemptResult, failed, image_of};
 use super::sandbox;
-use super::session::{self, ContextFault, ContextOffer, CurrentOffer};
+use super::session;
 use super::trace::StatusTrace;
-use super::wording::{
-    cause_of_failure, failed_command, is_broken_session, looked_up_image, parse_name,
-    plain_message, refused_entitlement,
-};
-use super::{Connection, Transport, chain, llb, set, unique_id};
-use crate::base::error::{permanent, transient};
+use super::{Connection, Transport, chain, llb, set};
 use crate::credentials::CredentialStore;
 use crate::engine::build_option::Entitlement;
-use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildStep, Cancel, Secrets, Sink, TimedUpdate,
-};
+use crate::engine::context_files::random_id;
+use crate::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Secrets, Sink, TimedUpdate};
 
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
@@ -65,23 +60,15 @@ const LONGEST_MESSAGE: usize = 16 << 20;
 
 /// How the engine gets the context.
 ///
-/// Concurrent builds with the same context use the same name for it. BuildKit then runs one step for all of them
-/// and requests the context from one of their sessions, so it is sent only once. But if the build that sends it
-/// ends early, the step fails for the others as well. They then retry with names of their own.
+/// Concurrent builds whose contexts have the same state synchronize the same copy. BuildKit then runs one step for all
+/// of them and requests the files from one of their sessions, so they are sent only once. But if the build that sends
+/// them ends early, the step fails for the others as well. They then retry with a state of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContextSharing {
-    /// Under a name shared with other builds of the same context.
+    /// Together with other builds of the same context.
     Shared,
-    /// Under a name of its own.
+    /// Alone.
     Alone,
-}
-
-/// How one attempt to build ended.
-pub(super) enum AttemptResult {
-    /// The attempt produced an outcome.
-    Done(BuildOutcome),
-    /// The context did not arrive, through no fault of this build; contains the reason.
-    ContextLost(String),
 }
 
 type Control = ControlClient<Channel>;
@@ -138,7 +125,7 @@ pub(super) async fn build<P, T: Transport>(
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
-    (context, sending): (&ContextTar, ContextSharing),
+    (context, sending): (&BuildContext, ContextSharing),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<AttemptResult> {
@@ -146,19 +133,20 @@ pub(super) async fn build<P, T: Transport>(
     let canceled = Arc::new(Notify::new());
     let wake = Arc::clone(&canceled);
     let _guard = cancel.on_set(move || wake.notify_one());
-    let id = unique_id();
+    let id = random_id();
     let fault = ContextFault::default();
+    let bytes = Arc::new(watch::Sender::new(SentBytes::default()));
     let (files, offer) = match context {
-        ContextTar::Empty => (llb::empty_context(), None),
-        ContextTar::Small(tar) => (llb::small_context(tar), None),
-        ContextTar::Large(digest) => {
-            let (path, checksum) = match sending {
-                ContextSharing::Shared => (format!("/{digest}"), Some(digest.as_str())),
-                ContextSharing::Alone => (format!("/{digest}/{id}"), None),
-            };
-            let files = Arc::clone(&request.context);
-            let (digest, fault) = (digest.clone(), fault.clone());
-            (llb::context(&path, checksum), Some(ContextOffer { files, digest, path, fault }))
+        BuildContext::Empty => (llb::empty_context(), None),
+        BuildContext::Small(tar) => (llb::small_context(tar), None),
+        BuildContext::Synchronized(list) => {
+            let mut list = list.clone();
+            if sending == ContextSharing::Alone {
+                list.copy.state = format!("{} {id}", list.copy.state);
+            }
+            let (fault, bytes) = (fault.clone(), Arc::clone(&bytes));
+            let files = llb::context(&list.copy, list.is_packed);
+            (files, Some(ContextOffer { list, fault, bytes }))
         }
     };
     // The line is reusable only if this build completes.
@@ -173,6 +161,7 @@ pub(super) async fn build<P, T: Transport>(
             }
         },
     };
+    let is_sent = offer.is_some();
     open.offered.set(offer);
     let lookup = sandbox::attributes(&request.sandbox, open.control.clone());
     let sandbox = tokio::select! {
@@ -181,7 +170,9 @@ pub(super) async fn build<P, T: Transport>(
     };
     let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files, sandbox);
     let mut trace = StatusTrace::default();
-    let end = follow(open.control.clone(), solve, &mut trace, sink, &canceled, watch).await;
+    let sent = is_sent.then(|| bytes.subscribe());
+    let control = open.control.clone();
+    let end = follow(control, solve, sent, &mut trace, sink, &canceled, watch).await;
     open.offered.set(None);
     if cancel.is_set() {
         return Ok(AttemptResult::Done(BuildOutcome::Canceled));
@@ -207,7 +198,7 @@ async fn open<T: Transport>(
     credentials: &Arc<CredentialStore>,
     secrets: &Secrets,
 ) -> anyhow::Result<BuildConnection> {
-    let session = unique_id();
+    let session = random_id();
     let connection = transport.open_session(&session, &session::methods(secrets)).await?;
     let credentials = Arc::clone(credentials);
     let offered = CurrentOffer::default();
@@ -316,6 +307,7 @@ fn solve_request(
 async fn follow<T: Transport>(
     control: Control,
     request: SolveRequest,
+    mut sent: Option<watch::Receiver<SentBytes>>,
     trace: &mut StatusTrace,
     sink: &mut Sink<'_>,
     canceled: &Notify,
@@ -348,13 +340,22 @@ async fn follow<T: Transport>(
                 if waiting.is_empty() {
                     report_at = Instant::now() + REPORT_WITHIN;
                 }
+                // The engine reports several times per second that it receives the context, but not how much is left.
+                if let Some(sent) = sent.as_mut().filter(|it| it.has_changed().unwrap_or_default()) {
+                    let SentBytes { sent, total } = *sent.borrow_and_update();
+                    waiting.push(TimedUpdate::now(BuildUpdate::ContextProgress { sent, total }));
+                }
                 let mut next_update = Some(update);
                 while let Some(message) = next_update {
                     let mut report = |update| waiting.push(TimedUpdate::now(update));
                     is_at_end = message.map(|message| trace.take(message, &mut report)).is_none();
                     next_update = if is_at_end { None } else { updates.next().now_or_never() };
                 }
-                gather();
+                match sent {
+                    // The context is sent meanwhile.
+                    Some(_) => sleep(GATHER).await,
+                    None => gather(),
+                }
             }
             () = sleep_until(report_at), if !waiting.is_empty() => sink(mem::take(&mut waiting)),
             silence = &mut watchdog, if solve.is_some() => {
@@ -370,13 +371,12 @@ async fn follow<T: Transport>(
     end
 }
 
-/// Waits for more updates before any are read.
+/// Waits for more updates before any are read. Everything else on this thread waits too.
 #[expect(
     clippy::disallowed_methods,
     reason = "what is waited for is more of what has come already"
 )]
 fn gather() {
-    // Everything else on this thread, such as sending a context, waits too.
     thread::sleep(GATHER);
 }
 
@@ -391,102 +391,4 @@ fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse
                 Some((message, messages))
             })
         })
-}
-
-/// Returns the built image's ID: `containerimage.digest`, which identifies the image in the engine's store. In the
-/// classic store it is the digest of the image's configuration, and in containerd's the digest of its manifest.
-fn image_of(response: &SolveResponse) -> anyhow::Result<AttemptResult> {
-    match response.exporter_response.get("containerimage.digest") {
-        Some(id) => Ok(AttemptResult::Done(BuildOutcome::Built { image_id: id.clone() })),
-        None => Err(permanent("the engine built the image, but did not report its ID")
-            .hint("update Docker to 20.10 or newer; see `docker version`")
-            .into()),
-    }
-}
-
-/// Interprets the engine's error: a failed image, or a lost connection.
-fn failed<T: Transport>(
-    status: &Status,
-    trace: StatusTrace,
-    transport: &T,
-) -> anyhow::Result<AttemptResult> {
-    let failed = trace.into_failed();
-    if is_lost(status, failed.is_some()) {
-        let (address, cause) = (transport.address(), cause_of(status));
-        return Err(transient(format!(
-            "lost the connection to the engine at `{address}` during the build: {cause}"
-        ))
-        .hint("check that the engine is still running, and build again")
-        .into());
-    }
-    if let Some(name) = refused_entitlement(status.message()) {
-        let setting = name.replace('.', "-");
-        return Err(permanent(format!("the engine does not permit `{name}`"))
-            .hint(format!(
-                "set `\"builder\": {{\"entitlements\": {{\"{setting}\": true}}}}` in its `daemon.json`"
-            ))
-            .into());
-    }
-    let loading = parse_name(llb::LOAD_CONTEXT);
-    let (step, message) = match failed {
-        Some((step, message)) if step == loading => {
-            return Ok(AttemptResult::ContextLost(plain_message(&message)));
-        }
-        Some((step, message)) => (Some(step), message.into()),
-        None => (None, Cow::from(status.message())),
-    };
-    // A step that failed before this build joined it is not reported.
-    if step.is_none() && is_broken_session(&message) {
-        return Ok(AttemptResult::ContextLost(plain_message(&message)));
-    }
-    // Builds that share a failing step may all fail before the engine has reported the step to each of them.
-    let unreported_step =
-        |command| BuildStep { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
-    let step = step.or_else(|| failed_command(&message).map(unreported_step));
-    let cause = cause_of_failure(step.as_ref(), &message);
-    let mut message = plain_message(&message);
-    // The engine's message names only the address of a registry that does not answer.
-    if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
-        && !message.contains(base)
-    {
-        message = format!("can't resolve `{base}`: {message}");
-    }
-    Ok(AttemptResult::Done(BuildOutcome::Failed(BuildFailure { step, message, cause })))
-}
-
-/// Returns why a call failed: the innermost cause if the error was created in this process. The outer ones say only
-/// that a call failed, in debug notation.
-fn cause_of(status: &Status) -> String {
-    let causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
-    causes.last().map_or_else(|| status.message().to_owned(), ToString::to_string)
-}
-
-/// Returns whether the engine or the connection failed, and not the image. A status with a source was created in
-/// this process, for a lost connection. An engine that reports no failed step, but is unavailable or says that the
-/// build was canceled (which this process did not request), is shutting down.
-fn is_lost(status: &Status, has_failed_step: bool) -> bool {
-    let on_our_side = std::error::Error::source(status).is_some();
-    let shutting_down = matches!(status.code(), Code::Unavailable | Code::Cancelled)
-        || status.message().ends_with("context canceled");
-    on_our_side || status.code() == Code::Unimplemented || (shutting_down && !has_failed_step)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lost_connections_are_distinguished_from_build_failures() {
-        let check = |status: &Status, has_failed_step, expected| {
-            assert_eq!(is_lost(status, has_failed_step), expected, "{status:?}");
-        };
-        let broken = Status::from_error(Box::new(std::io::Error::other("connection reset")));
-        check(&broken, true, true);
-        check(&Status::unknown("exit code: 1"), true, false);
-        check(&Status::unknown("dockerfile parse error"), false, false);
-        check(&Status::unavailable("registry answers 503"), true, false);
-        check(&Status::unavailable("shutting down"), false, true);
-        check(&Status::unknown("failed to solve: context canceled"), false, true);
-        check(&Status::unimplemented("unknown service"), false, true);
-    }
 }

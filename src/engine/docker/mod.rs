@@ -73,6 +73,7 @@ pub struct Docker {
     credentials: Arc<CredentialStore>,
     api: OnceLock<(u32, u32)>,
     version: OnceLock<Version>,
+    system_info: OnceLock<Value>,
     features: OnceLock<Features>,
     answer_within: Duration,
     patience: Patience,
@@ -87,6 +88,7 @@ impl Docker {
             credentials: Arc::new(credentials),
             api: OnceLock::new(),
             version: OnceLock::new(),
+            system_info: OnceLock::new(),
             features: OnceLock::new(),
             answer_within: ANSWER_WITHIN,
             patience: Patience::default(),
@@ -112,6 +114,17 @@ impl Docker {
     /// Returns the engine's endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.wire.endpoint
+    }
+
+    /// Returns what the engine reports about its machine and its store; requested once.
+    fn system_info(&self) -> anyhow::Result<&Value> {
+        if let Some(info) = self.system_info.get() {
+            return Ok(info);
+        }
+        let info: Option<Value> = self.pool.call(async |connections| {
+            self.request_json(connections, "/info", LOOKUP_WITHIN).await
+        })?;
+        Ok(self.system_info.get_or_init(|| info.unwrap_or_default()))
     }
 
     /// Returns the newest API version that both sides know; requested once.
@@ -248,16 +261,16 @@ impl Builder for Docker {
         if let Some(features) = self.features.get() {
             return Ok(*features);
         }
-        let keeps_manifests = self.pool.call(async |connections| {
-            if self.api(connections).await? < FIRST_WITH_MANIFESTS {
-                return Ok(false);
-            }
-            let info: Option<Value> =
-                self.request_json(connections, "/info", LOOKUP_WITHIN).await?;
-            Ok(responses::is_containerd(&info.unwrap_or_default()))
-        })?;
+        let api = self.pool.call(async |connections| self.api(connections).await)?;
+        let keeps_manifests =
+            api >= FIRST_WITH_MANIFESTS && responses::is_containerd(self.system_info()?);
         let features = Features { annotations: keeps_manifests, attestations: keeps_manifests };
         Ok(*self.features.get_or_init(|| features))
+    }
+
+    fn cpus(&self) -> anyhow::Result<Option<usize>> {
+        let cpus = self.system_info()?["NCPU"].as_u64();
+        Ok(cpus.and_then(|cpus| usize::try_from(cpus).ok()).filter(|cpus| *cpus > 0))
     }
 
     fn build(

@@ -20,7 +20,7 @@ use super::build_option::Entitlement;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildStep, BuildUpdate, Builder, BuilderInfo, Cancel,
     FailureCause, Features, Frontend, HistoryEntry, ImageStore, LabelFilter, ListedImage,
-    NamedContexts, Node, Sink, StoredImage, TimedUpdate, TransferProgress,
+    NamedContexts, Node, Sink, StoredImage, TimedUpdate, TransferProgress, context_tar,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -308,8 +308,9 @@ impl Builder for Fake {
         sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
-        let mut context = Vec::new();
-        request.context.write_tar(&mut context).context("can't read the context")?;
+        let (files, mut context) = (request.context.as_ref(), Vec::new());
+        context_tar::write(files, &files.headers(), &mut context)
+            .context("can't read the context")?;
         self.record(&json!({
             "call": "build",
             "references": request.references,

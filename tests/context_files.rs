@@ -1,4 +1,4 @@
-//! Contexts that are listed, packed, unpacked with the system's `tar`, and compared.
+//! Contexts that are listed, read, packed, unpacked with the system's `tar`, and compared.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use layers::base::{RelPath, Source};
-use layers::engine::ContextFiles;
-use layers::inputs::ContextArchive;
+use layers::engine::{ContextFiles, context_tar};
+use layers::inputs::ContextSelection;
 use layers::scan::context::{Context, EntryKind};
 use layers::scan::ignore_file::IgnoreFile;
 
@@ -31,8 +31,12 @@ fn walk_ignoring(root: &Path, lines: &str) -> Vec<String> {
 
 fn pack(root: &Path) -> Vec<u8> {
     let mut tar = Vec::new();
-    ContextArchive::new(walk(root)).write_tar(&mut tar).unwrap();
+    write_to(&ContextSelection::all(walk(root)), &mut tar).unwrap();
     tar
+}
+
+fn write_to(selection: &ContextSelection, to: &mut dyn Write) -> io::Result<()> {
+    context_tar::write(selection, &selection.headers(), to)
 }
 
 fn unpack(tar: &[u8], into: &Path) {
@@ -56,11 +60,14 @@ fn write(place: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
     place
 }
 
+/// The path, the kind, the mode, the time in seconds and nanoseconds, and the digest of a file.
+type FileFacts = (String, EntryKind, u32, [i64; 2], Option<String>);
+
 /// Returns the properties that an archive must preserve.
-fn facts(root: &Path) -> Vec<(String, EntryKind, u32, i64, Option<String>)> {
+fn facts(root: &Path) -> Vec<FileFacts> {
     let context = walk(root);
-    let mut archive = ContextArchive::new(context.clone());
-    let digests = archive.digest_files().unwrap().to_vec();
+    let mut selection = ContextSelection::all(context.clone());
+    let digests = selection.digest_files().unwrap().to_vec();
     context
         .entries
         .into_iter()
@@ -68,7 +75,8 @@ fn facts(root: &Path) -> Vec<(String, EntryKind, u32, i64, Option<String>)> {
         .map(|(entry, digest)| {
             let path = format!("{:?}", entry.path);
             let digest = digest.map(|digest| digest.to_hex().to_string());
-            (path, entry.kind, entry.stat.mode, entry.stat.mtime, digest)
+            let time = [entry.stat.mtime, entry.stat.mtime_nanos];
+            (path, entry.kind, entry.stat.mode, time, digest)
         })
         .collect()
 }
@@ -115,13 +123,15 @@ fn all_entry_types_round_trip_through_the_archive() {
     assert!(Command::new("mkfifo").arg(root.join("pipe")).status().unwrap().success());
     let old = File::options().write(true).open(root.join("plain")).unwrap();
     old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+    let before_1970 = File::options().write(true).open(root.join("tool")).unwrap();
+    before_1970.set_modified(SystemTime::UNIX_EPOCH - Duration::from_millis(1_500)).unwrap();
 
     let out = directory.path().join("out");
     fs::create_dir(&out).unwrap();
     let tar = pack(&root);
     unpack(&tar, &out);
     assert_eq!(facts(&out), facts(&root));
-    assert_eq!(tar.len() as u64, ContextArchive::new(walk(&root)).len());
+    assert_eq!(tar.len() as u64, context_tar::len(&ContextSelection::all(walk(&root)).headers()));
 }
 
 #[test]
@@ -146,40 +156,34 @@ fn archives_contain_no_machine_specific_metadata() {
 }
 
 #[test]
-fn hashed_bytes_match_the_archived_bytes() {
+fn hashed_bytes_match_the_bytes_that_are_sent() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path().join("a"), vec![7; 300_000]);
     write(directory.path().join("d/b"), "b");
-    let mut archive = ContextArchive::new(walk(directory.path()));
-    let mut hashers = vec![blake3::Hasher::new(); archive.entries().len()];
-    let mut tar = Vec::new();
-    let mut seen = |number: usize, bytes: &[u8]| {
-        hashers[number].update(bytes);
+    let mut selection = ContextSelection::all(walk(directory.path()));
+    let mut sent = blake3::Hasher::new();
+    let mut piece = |bytes: &[u8]| {
+        sent.update(bytes);
+        Ok(())
     };
-    let written = archive.write(&mut tar, &mut seen).unwrap();
-    assert_eq!(written, tar.len() as u64);
-    assert_eq!(written, archive.len());
-    let digests = archive.digest_files().unwrap();
+    selection.read(0, &mut piece).unwrap();
+    let digests = selection.digest_files().unwrap();
     assert_eq!(digests[0], Some(blake3::hash(&[7; 300_000])));
+    assert_eq!(digests[0], Some(sent.finalize()));
     assert_eq!(digests[1], None);
-    for (digest, hasher) in digests.iter().zip(&hashers) {
-        if let Some(digest) = digest {
-            assert_eq!(*digest, hasher.finalize());
-        }
-    }
 }
 
 /// Returns the error message if `change` is made after the first part of `file` has been read.
 fn change_while_read(change: impl Fn(&Path)) -> String {
     let directory = tempfile::tempdir().unwrap();
     let place = write(directory.path().join("d/file"), vec![b'x'; 400_000]);
-    let archive = ContextArchive::new(walk(directory.path()));
+    let selection = ContextSelection::all(walk(directory.path()));
     let mut first = true;
-    let mut tar = Vec::new();
-    let result = archive.write(&mut tar, &mut |_, _| {
+    let result = selection.read(1, &mut |_| {
         if std::mem::take(&mut first) {
             change(&place);
         }
+        Ok(())
     });
     result.unwrap_err().to_string()
 }
@@ -210,12 +214,13 @@ fn files_changed_after_the_walk_are_reported() {
     let check = |change: &dyn Fn(&Path), hashed: bool, expected: Option<&str>| {
         let directory = tempfile::tempdir().unwrap();
         let place = write(directory.path().join("file"), "content");
-        let mut archive = ContextArchive::new(walk(directory.path()));
+        let mut selection = ContextSelection::all(walk(directory.path()));
         if hashed {
-            archive.digest_files().unwrap();
+            selection.digest_files().unwrap();
         }
         change(&place);
-        let message = archive.write_tar(&mut io::sink()).map_err(|error| error.to_string()).err();
+        let message =
+            write_to(&selection, &mut io::sink()).map_err(|error| error.to_string()).err();
         let matches = match (&message, expected) {
             (Some(message), Some(expected)) => message.contains(expected),
             (message, expected) => message.is_none() && expected.is_none(),
@@ -265,11 +270,14 @@ impl Write for Only {
 fn files_larger_than_eight_gibibytes_are_streamed() {
     let directory = tempfile::tempdir().unwrap();
     let size = 9 << 30;
-    File::create(directory.path().join("huge")).unwrap().set_len(size).unwrap();
-    let archive = ContextArchive::new(walk(directory.path()));
-    assert_eq!(archive.len(), size + 512 + 1024);
+    let huge = File::create(directory.path().join("huge")).unwrap();
+    huge.set_len(size).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    huge.set_modified(time).unwrap();
+    let selection = ContextSelection::all(walk(directory.path()));
+    assert_eq!(context_tar::len(&selection.headers()), size + 512 + 1024);
     let mut head = Only(Vec::new(), 512);
-    let error = archive.write_tar(&mut head).unwrap_err();
+    let error = write_to(&selection, &mut head).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     let header = tar::Header::from_byte_slice(&head.0[..512]);
     assert_eq!(header.size().unwrap(), size);
