@@ -144,14 +144,6 @@ pub enum Command {
     },
 }
 
-/// Returns how many images are built at once: as many as `--jobs` says, else one per CPU.
-pub fn jobs(option: Option<u16>) -> usize {
-    match option {
-        Some(jobs) => usize::from(jobs),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    }
-}
-
 /// The engine.
 #[derive(Debug, Args)]
 pub struct EngineChoice {
@@ -197,7 +189,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub estimate: bool,
 
-    /// Assume N parallel builds for the estimate [default: number of CPUs].
+    /// Assume N parallel builds for the estimate [default: two per CPU of the engine].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
@@ -376,7 +368,7 @@ pub struct DiffArgs {
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Assume N parallel builds for the estimate [default: number of CPUs].
+    /// Assume N parallel builds for the estimate [default: two per CPU of the engine].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }

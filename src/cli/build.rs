@@ -29,7 +29,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "REV")]
     pub since: Option<String>,
 
-    /// Build up to N images in parallel [default: number of CPUs].
+    /// Build up to N images in parallel [default: two per CPU of the engine].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 

@@ -3,7 +3,7 @@
 use crate::base::clock;
 use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::text::list;
-use crate::cli::{BuildArgs, Progress, PushOption, command_line, jobs};
+use crate::cli::{BuildArgs, Progress, PushOption, command_line};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::build_checks;
@@ -20,6 +20,7 @@ use crate::session::pull::Pull;
 use crate::session::run_pages::PagesOption;
 use crate::session::secrets::{PreparedSecrets, SecretOptions};
 use crate::session::selection::{self, Selection, Selectors};
+use crate::session::slots::slots;
 use crate::session::{Session, signals};
 use crate::workspace::load::Workspace;
 use crate::workspace::root::WorkspaceLocation;
@@ -135,7 +136,7 @@ fn perform(
     let run_options = RunOptions {
         engine: format!("{} {}", info.name, info.version).trim_end().to_owned(),
         command: command_line::as_given(at.environment.arguments(), provider.secrets.mask()),
-        jobs: jobs(options.jobs),
+        jobs: slots(options.jobs, plan.stale_images().count(), *engine),
         push_jobs: usize::from(options.push_jobs),
         on_failure: match (options.keep_going, options.fail_fast) {
             (true, _) => OnFailure::KeepGoing,

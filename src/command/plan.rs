@@ -1,6 +1,6 @@
 //! `layers plan`: shows what a build would do, and why.
 
-use crate::cli::{PlanArgs, jobs};
+use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::plan::Plan as Todo;
@@ -10,6 +10,7 @@ use crate::schedule::estimate::{critical_chain, duration};
 use crate::session::Session;
 use crate::session::image_provider::{ImageRequest, connect};
 use crate::session::selection::{self, Selectors};
+use crate::session::slots::slots;
 use crate::workspace::{Invocation, lock, root};
 
 pub fn run(options: &PlanArgs, at: &Invocation) -> anyhow::Result<Exit> {
@@ -27,7 +28,8 @@ pub fn run(options: &PlanArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let (workspace, todo) = (session.workspace, &session.plan);
     drop(root::state(&workspace.root, at)?);
     let graph = &workspace.graph;
-    let estimate = options.estimate.then(|| estimate(todo, jobs(options.jobs), graph));
+    let slots = || slots(options.jobs, todo.stale_images().count(), engine.as_ref());
+    let estimate = options.estimate.then(|| estimate(todo, slots(), graph));
     if options.json {
         printer::out(&drawn::draw_json(todo, graph, estimate)?)?;
     } else if !at.global.quiet {

@@ -6,7 +6,7 @@
 use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId, Platform};
-use crate::cli::{DiffArgs as Options, jobs};
+use crate::cli::DiffArgs as Options;
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, PinnedGraph};
 use crate::graph::units::Units;
@@ -19,6 +19,7 @@ use crate::report::diff::{
 use crate::report::{diagnostics, printer};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
+use crate::session::slots::local_slots;
 use crate::state::RepositoryState;
 use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{
@@ -154,7 +155,8 @@ fn report(
     let layers = affected.layers(graph);
     let in_order: Vec<ImageId> =
         graph.order().iter().copied().filter(|image| layers[*image].is_some()).collect();
-    let (estimate, times) = expect(state, graph, &difference, &in_order, jobs(options.jobs));
+    let slots = options.jobs.map_or_else(local_slots, usize::from);
+    let (estimate, times) = expect(state, graph, &difference, &in_order, slots);
     let row = |(id, time): (&ImageId, Option<diff::ExpectedTime>)| {
         let image = &graph.images[*id];
         let was = difference.old_name(&image.name);

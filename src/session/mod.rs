@@ -28,6 +28,7 @@ pub mod secrets;
 pub mod selection;
 pub mod shared_names;
 pub mod signals;
+pub mod slots;
 mod synchronized_context;
 mod tag_decision;
 pub mod tag_moves;
