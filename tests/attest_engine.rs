@@ -177,6 +177,24 @@ fn images_get_an_sbom_and_provenance() {
 }
 
 #[test]
+fn a_provenance_has_no_file_of_a_named_directory() {
+    let Some(_) = attesting_or_skip() else { return };
+    let repository = Repository::new();
+    let root = repository.directory.path().join("shop");
+    fs::create_dir(root.join("notes")).unwrap();
+    fs::write(root.join("notes/note"), "one\n").unwrap();
+    let label = format!("{TEST_LABEL}={}", repository.name.label());
+    let text = format!("FROM scratch\nLABEL {label}\nCOPY --from=notes note /\n");
+    fs::write(root.join("docker/app/Dockerfile"), text).unwrap();
+    let words = "--build-context notes=notes --provenance=mode=max";
+    repository.run(&format!("build app --progress plain {words}"), 0);
+    let kept = repository.kept("app");
+    let provenance = attested(&kept, "slsa.dev").expect("there is a provenance").to_string();
+    assert!(provenance.contains("llbDefinition") && provenance.contains("context:notes"));
+    assert!(!provenance.contains("\"path\":\"/context\""), "{provenance}");
+}
+
+#[test]
 fn engines_without_attestations_build_nothing() {
     let Some(engine) = engine_or_skip() else { return };
     if engine.features().unwrap().attestations {

@@ -4,6 +4,7 @@
 //! `LAYERS_EDITS` sets the number of random edits (20), `LAYERS_SEED` repeats a run. Needs an engine and Debian's
 //! busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
@@ -239,9 +240,10 @@ fn images_with_the_same_files_share_one_copy() {
     let Some(_engine) = engine_or_skip() else { return };
     let checkout = Checkout::new("COPY . /c/");
     // Other tests use other sizes.
-    let megabytes = 2.0 + f64::from(std::process::id() % 70) / 10.0;
-    let size = (megabytes * 1e6) as usize;
-    fs::write(checkout.context().join("bulk"), vec![7; size]).unwrap();
+    let tenths = 20 + std::process::id() % 70;
+    let bulk = vec![7; usize::try_from(tenths).unwrap() * 100_000];
+    fs::write(checkout.context().join("bulk"), bulk).unwrap();
+    let megabytes = f64::from(tenths) / 10.0;
     let context = checkout.context().strip_prefix(checkout.root()).unwrap().to_owned();
     for number in 0..40 {
         let image = format!("docker/more-{number}");

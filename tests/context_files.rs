@@ -60,8 +60,11 @@ fn write(place: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
     place
 }
 
+/// The path, the kind, the mode, the time in seconds and nanoseconds, and the digest of a file.
+type FileFacts = (String, EntryKind, u32, [i64; 2], Option<String>);
+
 /// Returns the properties that an archive must preserve.
-fn facts(root: &Path) -> Vec<(String, EntryKind, u32, [i64; 2], Option<String>)> {
+fn facts(root: &Path) -> Vec<FileFacts> {
     let context = walk(root);
     let mut selection = ContextSelection::all(context.clone());
     let digests = selection.digest_files().unwrap().to_vec();

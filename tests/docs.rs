@@ -135,6 +135,8 @@ fn lay_out(shop: &Shop) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, stages).unwrap();
     }
+    // A named context of the documentation.
+    fs::create_dir_all(shop.root().join("shared/assets")).unwrap();
 }
 
 #[test]

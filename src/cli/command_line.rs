@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::ops::Range;
 
 use clap::ValueEnum;
 
@@ -14,6 +15,7 @@ use super::{
 use crate::base::text::{inline_shell_word as quote, visible_shell_word};
 use crate::credentials::is_proxy;
 use crate::engine::mask::{HIDDEN, Mask};
+use crate::graph::context_directory::credentials_in;
 
 /// Words that make the name of a build argument confidential (BuildKit's check `SecretsUsedInArgOrEnv`,
 /// `frontend/dockerfile/dockerfile2llb/convert.go`).
@@ -33,26 +35,50 @@ const CONFIDENTIAL: [&str; 10] = [
 /// The options whose values are `NAME=VALUE`.
 pub const NAMED_VALUES: [&str; 2] = ["--build-arg", "--label"];
 
-/// Returns the command line as it was given, for a shell. The values of secrets are masked, and those of build
-/// arguments and labels that are confidential by their names.
+/// Returns the command line as it was given, for a shell. The values of secrets are masked, and so are those of build
+/// arguments and labels that are confidential by their names, and passwords in the URLs of named contexts.
 ///
 /// Returns `None` if an argument is not UTF-8, because the text would be another command line.
 pub fn as_given(arguments: &[OsString], mask: &Mask) -> Option<String> {
     let mut words = vec!["layers".to_owned()];
-    let mut is_named_value = false;
+    let mut hide: Option<Hide> = None;
     for argument in arguments {
         let word = argument.to_str()?;
-        let option = NAMED_VALUES.iter().find(|it| word.starts_with(**it));
-        let value = option.and_then(|it| word.strip_prefix(*it)?.strip_prefix('='));
-        let shown = match (option, value) {
-            _ if is_named_value => hide_confidential(word),
-            (Some(option), Some(value)) => format!("{option}={}", hide_confidential(value)).into(),
-            _ => word.into(),
+        let joined = OPTIONS.iter().find_map(|(option, hide)| {
+            let value = word.strip_prefix(option)?.strip_prefix('=')?;
+            Some(format!("{option}={}", hide(value)).into())
+        });
+        let shown = match hide.take() {
+            Some(hide) => hide(word),
+            None => joined.unwrap_or_else(|| {
+                hide = OPTIONS.iter().find(|(option, _)| *option == word).map(|(_, hide)| *hide);
+                word.into()
+            }),
         };
-        is_named_value = !is_named_value && option.is_some_and(|it| word == *it);
         words.push(visible_shell_word(&mask.hide_in(shown.into_owned())));
     }
     Some(words.join(" "))
+}
+
+/// How a part of an option's value is masked.
+type Hide = fn(&str) -> Cow<'_, str>;
+
+/// Options whose values can be confidential, and how they are masked.
+const OPTIONS: [(&str, Hide); 3] = [
+    (NAMED_VALUES[0], hide_confidential),
+    (NAMED_VALUES[1], hide_confidential),
+    ("--build-context", hide_credentials),
+];
+
+/// Masks the user name and password in the URL of a named context.
+fn hide_credentials(argument: &str) -> Cow<'_, str> {
+    let Some((name, value)) = argument.split_once('=') else { return argument.into() };
+    match credentials_in(value) {
+        Some(Range { start, end }) => {
+            format!("{name}={}{HIDDEN}{}", &value[..start], &value[end..]).into()
+        }
+        None => argument.into(),
+    }
 }
 
 /// Masks the value of a build argument or label that is confidential by its name, and that of a proxy with a password.
@@ -80,6 +106,7 @@ pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<Stri
         shm_size,
         ulimits,
         add_hosts,
+        build_contexts,
         platform,
         target,
         sbom,
@@ -97,6 +124,7 @@ pub fn settings(global: &GlobalArgs, quote: impl Fn(&str) -> String) -> Vec<Stri
     }
     let options = [
         named("build-arg", build_args),
+        named("build-context", build_contexts),
         named("label", labels),
         named("network", network),
         named("shm-size", shm_size),
@@ -206,6 +234,10 @@ mod tests {
         check(
             &["--build-arg", "PUBLIC_KEY=x", "--build-arg", "TOKENS=y", "--build-arg", "TOKEN"],
             "layers --build-arg PUBLIC_KEY=x --build-arg TOKENS=y --build-arg TOKEN",
+        );
+        check(
+            &["--build-context", "x=https://a:b@c/d.git", "--build-context=y=https://t@c", "-k"],
+            "layers --build-context 'x=https://***@c/d.git' '--build-context=y=https://***@c' -k",
         );
         check(
             &["--build-arg", "https_proxy=http://a:b@c", "--build-arg", "HTTP_PROXY=http://c"],

@@ -62,6 +62,17 @@ pub struct GlobalArgs {
     #[arg(long = "add-host", value_name = "HOST:IP", global = true)]
     pub add_hosts: Vec<ExtraHost>,
 
+    /// Use a directory, image, or URL in place of an image or stage.
+    ///
+    /// VALUE is a directory, docker-image://IMAGE, or a URL, as for docker build.
+    #[arg(
+        long = "build-context",
+        value_name = "NAME=VALUE",
+        value_parser = read_build_context,
+        global = true
+    )]
+    pub build_contexts: Vec<String>,
+
     /// Build for this platform, such as linux/arm64.
     #[arg(long, value_name = "PLATFORM", global = true)]
     pub platform: Option<Platform>,
@@ -116,4 +127,12 @@ pub struct GlobalArgs {
 fn read_build_arg(argument: &str) -> Result<String, &'static str> {
     let is_named = !argument.is_empty() && !argument.starts_with('=');
     if is_named { Ok(argument.to_owned()) } else { Err("the name is missing") }
+}
+
+fn read_build_context(argument: &str) -> Result<String, &'static str> {
+    match argument.split_once('=') {
+        Some(("", _)) => Err("the name is missing"),
+        Some((_, "")) | None => Err("the value is missing: write NAME=DIR"),
+        Some(_) => Ok(argument.to_owned()),
+    }
 }

@@ -89,7 +89,7 @@ fn pipeline<'a>(
     Ok(Pipeline {
         recipe: workspace.recipe(command.into()),
         options,
-        allow: allow_options(workspace, &at.environment)?,
+        allow: allow_options(workspace, at)?,
         registry: workspace.home.as_ref().map(|home| home.registry.clone()),
         // A version in a reference could cut it off from the `FROM` lines.
         has_ref_versions: !names::has_version(&workspace.config),

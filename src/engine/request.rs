@@ -3,7 +3,7 @@
 //! Owns the request and the sources of named contexts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
+use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 
 use super::build_option::Entitlement;
@@ -80,24 +80,50 @@ impl Default for BuildRequest {
 }
 
 /// The source of a named context.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum ContextSource {
     /// An image, by reference.
     Image(String),
-    /// A directory of the repository.
-    Directory(String),
+    /// A directory: its path, and the files that the build may read.
+    Directory(String, Arc<dyn ContextFiles>),
     /// A URL that the frontend resolves.
     Url(String),
 }
 
 impl ContextSource {
-    /// Parses a source in the syntax of `docker build --build-context`.
+    /// Parses an image or a URL in the syntax of `docker build --build-context`.
     pub fn parse(text: String) -> ContextSource {
         match text.strip_prefix(IMAGE_SCHEME) {
             Some(reference) => ContextSource::Image(reference.to_owned()),
-            None if text.contains("://") => ContextSource::Url(text),
-            None => ContextSource::Directory(text),
+            None => ContextSource::Url(text),
         }
+    }
+
+    /// Returns the files of a directory.
+    pub fn files(&self) -> Option<&Arc<dyn ContextFiles>> {
+        match self {
+            ContextSource::Directory(_, files) => Some(files),
+            ContextSource::Image(_) | ContextSource::Url(_) => None,
+        }
+    }
+}
+
+impl PartialEq for ContextSource {
+    fn eq(&self, other: &ContextSource) -> bool {
+        match (self, other) {
+            (ContextSource::Image(one), ContextSource::Image(other))
+            | (ContextSource::Url(one), ContextSource::Url(other)) => one == other,
+            (ContextSource::Directory(_, one), ContextSource::Directory(_, other)) => {
+                Arc::ptr_eq(one, other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Debug for ContextSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
     }
 }
 
@@ -105,7 +131,7 @@ impl Display for ContextSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ContextSource::Image(reference) => write!(f, "{IMAGE_SCHEME}{reference}"),
-            ContextSource::Directory(text) | ContextSource::Url(text) => f.write_str(text),
+            ContextSource::Directory(text, _) | ContextSource::Url(text) => f.write_str(text),
         }
     }
 }

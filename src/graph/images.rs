@@ -67,8 +67,8 @@ pub struct NamedContext {
     pub value: String,
     /// Whether a directory with that path exists.
     pub is_directory: bool,
-    /// The position of the setting.
-    pub spot: FilePosition,
+    /// The position of the setting; `None` if it is from the command line.
+    pub spot: Option<FilePosition>,
 }
 
 /// The positions of an image's settings; `None` for those that are not set.
@@ -336,8 +336,8 @@ impl<'a> Collector<'a> {
                     self.report(message, span, "remove one of them");
                 }
                 if let Some(value) = self.fill(ConfigFile::spanned(value), values) {
-                    let context =
-                        NamedContext { name: name.clone(), value, is_directory: false, spot };
+                    let (spot, is_directory) = (Some(spot), false);
+                    let context = NamedContext { name: name.clone(), value, is_directory, spot };
                     contexts.insert(name, context);
                 }
             }

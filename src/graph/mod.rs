@@ -5,6 +5,7 @@
 //! `link` (dependencies become edges), `dag` (order and cycles), `tag`, `pins`, `select`, and
 //! `difference`.
 
+pub mod context_directory;
 pub mod dag;
 pub mod difference;
 pub mod entitlements;
@@ -30,6 +31,7 @@ use crate::credentials::BuildProxies;
 use crate::engine::Sandbox;
 use crate::parse::Dockerfile;
 
+use context_directory::is_elsewhere;
 use evaluate::{ChainBase, DependencyKind, Evaluation, EvaluationSettings, StageDependency};
 use externals::ExternalTable;
 use images::FilePosition;
@@ -87,8 +89,8 @@ pub struct Image {
     pub target: Option<String>,
     /// The build arguments that are set for the image.
     pub build_args: BTreeMap<String, String>,
-    /// The values of named contexts by name: `docker-image://REFERENCE`, a directory relative to
-    /// the root, or a URL.
+    /// The values of named contexts by name: `docker-image://REFERENCE`, a URL, or a
+    /// [`ContextDirectory`](context_directory::ContextDirectory).
     pub contexts: BTreeMap<String, String>,
     /// The labels that are set for the image, in addition to those of its Dockerfile and its base.
     pub labels: BTreeMap<String, String>,
@@ -146,6 +148,15 @@ impl Image {
             Dependency::Image(parent) => Some((dependency, parent)),
             Dependency::External(_) => None,
         })
+    }
+
+    /// Returns the values of its named contexts that are directories, each with its first name.
+    pub fn directories(&self) -> BTreeMap<&str, &str> {
+        let mut directories = BTreeMap::new();
+        for (name, value) in self.contexts.iter().filter(|(_, value)| !is_elsewhere(value)) {
+            directories.entry(value.as_str()).or_insert(name.as_str());
+        }
+        directories
     }
 
     /// Returns whether a frontend other than the engine's own reads its Dockerfile.

@@ -4,9 +4,12 @@
 //! continuation lines, the names of stages, and the references of images of the repository cannot. Whitespace inside a shell-form `RUN`, the bodies of
 //! here-documents, and all flags can. Words are quoted, so that different instructions never have the same form.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::ops::Range;
 
+use crate::graph::context_directory::credentials_in;
 use crate::graph::evaluate::{Base, StageFrom};
 use crate::graph::reference::Reference;
 use crate::parse::{
@@ -20,6 +23,8 @@ pub(super) struct ResolvedNames<'a> {
     pub(super) positions: Vec<Option<usize>>,
     /// The names of the images of the repository, by the references with which the file refers to them.
     pub(super) images: HashMap<&'a Reference, &'a str>,
+    /// The names of the contexts that are directories, by their values.
+    pub(super) directories: BTreeMap<&'a str, &'a str>,
 }
 
 impl ResolvedNames<'_> {
@@ -33,11 +38,14 @@ impl ResolvedNames<'_> {
 
     /// Describes the value of a named context.
     pub(super) fn describe_context(&self, context: &str) -> String {
+        if let Some(name) = self.directories.get(context) {
+            return format!("directory {}", quote(name));
+        }
         match Reference::in_context(context) {
             Some(reference) if self.images.contains_key(&reference) => {
                 self.describe_image(&reference)
             }
-            _ => format!("context {}", quote(context)),
+            _ => format!("context {}", quote(&stored_context(context))),
         }
     }
 
@@ -54,6 +62,13 @@ impl ResolvedNames<'_> {
             },
         }
     }
+}
+
+/// Returns the value of a named context as it is stored. Of a password in a URL, only the hash is stored.
+pub(super) fn stored_context(value: &str) -> Cow<'_, str> {
+    let Some(Range { start, end }) = credentials_in(value) else { return value.into() };
+    let hash = blake3::hash(&value.as_bytes()[start..end]).to_hex();
+    format!("{}(hash {}){}", &value[..start], &hash[..16], &value[end..]).into()
 }
 
 /// What the sources in a stage's `COPY --from` and mounts refer to, in source order.

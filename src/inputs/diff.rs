@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use super::gather::OwnInputs;
 use super::key::{DependencyInputs, Inputs};
 use crate::base::{Location, Platform, UnitId};
 use crate::graph::Dependency;
+use crate::graph::context_directory::ContextDirectory;
 use crate::graph::reference::Reference;
 
 /// One difference.
@@ -22,7 +24,7 @@ use crate::graph::reference::Reference;
 pub enum Change {
     /// A file has different content, or is of a different type.
     FileChanged {
-        /// The path relative to the repository's root.
+        /// The path relative to the repository's root, or `NAME:PATH` in a named context outside of it.
         path: String,
     },
     /// A file was added.
@@ -168,40 +170,89 @@ fn arguments_of(inputs: &Inputs) -> BTreeMap<&str, Option<&str>> {
 }
 
 fn changed_files(own: &OwnInputs, was: &Inputs) -> Vec<Change> {
-    if own.inputs.files == was.files {
-        return Vec::new();
-    }
-    let (now, mut old_files) = (by_path(&own.inputs.files), by_path(&was.files));
-    let full_path = |path: &str| {
-        own.context.join(path).map_or_else(|| path.to_owned(), |path| path.as_str().to_owned())
+    let now = &own.inputs;
+    let own_context = ContextDirectory::Inside(own.context.clone());
+    let main = ComparedContext {
+        place: (None, &own_context),
+        now: (&now.files, now.whole_context),
+        was: (&was.files, was.whole_context),
     };
-    // A directory that was added or removed along with its files is less interesting than the files.
-    let rank = |file: &FileInputs<'_>| if file.kind == "directory" { 2 } else { 1 };
-    let reads_otherwise = own.inputs.whole_context != was.whole_context;
-    let mut changes = Vec::new();
-    for (path, file) in &now {
-        let path_shown = full_path(path);
-        match old_files.remove(path) {
-            // Files that count only because it is unknown which files are read are not changes.
-            None if reads_otherwise => {}
-            None => changes.push((rank(file), Change::FileAdded { path: path_shown })),
-            Some(old) if (&old.kind, &old.content) != (&file.kind, &file.content) => {
-                changes.push((0, Change::FileChanged { path: path_shown }));
-            }
-            Some(old) if old.mode != file.mode => {
-                // If a mode begins or ends to count, the instruction has changed.
-                let (Some(now), Some(was)) = (file.mode.clone(), old.mode) else { continue };
-                let (path, now, was) = (path_shown, now.into_owned(), was.into_owned());
-                changes.push((1, Change::ModeChanged { path, now, was }));
-            }
-            Some(_) => {}
+    // A directory that is read only now, or no longer, is reported as an instruction.
+    let named = now.directories.iter().zip(&own.directories).filter_map(|(now, place)| {
+        let was = was.directories.iter().find(|was| was.name == now.name)?;
+        Some(ComparedContext {
+            place: (Some(now.name.as_str()), &place.directory),
+            now: (&now.files, now.whole_context),
+            was: (&was.files, was.whole_context),
+        })
+    });
+    let mut changes: Vec<(u8, Change)> =
+        iter::once(main).chain(named).flat_map(|context| context.changes()).collect();
+    changes.sort_by_key(|(rank, _)| *rank);
+    let mut distinct = Vec::new();
+    for (_, change) in changes {
+        // A directory can be below the context.
+        if own.directories.is_empty() || !distinct.contains(&change) {
+            distinct.push(change);
         }
     }
-    for (path, old) in old_files.into_iter().filter(|_| !reads_otherwise) {
-        changes.push((rank(&old), Change::FileRemoved { path: full_path(&path) }));
+    distinct
+}
+
+/// The files of a context that an image reads, and whether everything counts: now, and before.
+struct ComparedContext<'a> {
+    /// The name of a named context, and the directory.
+    place: (Option<&'a str>, &'a ContextDirectory),
+    now: (&'a FileList, bool),
+    was: (&'a FileList, bool),
+}
+
+impl ComparedContext<'_> {
+    /// Returns the path of a file from the root of the repository, or else with the name of its context.
+    fn full_path(&self, path: &str) -> String {
+        match self.place {
+            (_, ContextDirectory::Inside(directory)) => {
+                directory.join(path).map_or_else(|| path.to_owned(), |it| it.as_str().to_owned())
+            }
+            (name, ContextDirectory::Outside(_)) => {
+                format!("{}:{path}", name.unwrap_or_default())
+            }
+        }
     }
-    changes.sort_by_key(|(rank, _)| *rank);
-    changes.into_iter().map(|(_, change)| change).collect()
+
+    /// Returns the changes with their ranks.
+    fn changes(&self) -> Vec<(u8, Change)> {
+        if self.now.0 == self.was.0 {
+            return Vec::new();
+        }
+        let (now, mut old_files) = (by_path(self.now.0), by_path(self.was.0));
+        // A directory that was added or removed along with its files is less interesting than the files.
+        let rank = |file: &FileInputs<'_>| if file.kind == "directory" { 2 } else { 1 };
+        let reads_otherwise = self.now.1 != self.was.1;
+        let mut changes = Vec::new();
+        for (path, file) in &now {
+            let path_shown = self.full_path(path);
+            match old_files.remove(path) {
+                // Files that count only because it is unknown which files are read are not changes.
+                None if reads_otherwise => {}
+                None => changes.push((rank(file), Change::FileAdded { path: path_shown })),
+                Some(old) if (&old.kind, &old.content) != (&file.kind, &file.content) => {
+                    changes.push((0, Change::FileChanged { path: path_shown }));
+                }
+                Some(old) if old.mode != file.mode => {
+                    // If a mode begins or ends to count, the instruction has changed.
+                    let (Some(now), Some(was)) = (file.mode.clone(), old.mode) else { continue };
+                    let (path, now, was) = (path_shown, now.into_owned(), was.into_owned());
+                    changes.push((1, Change::ModeChanged { path, now, was }));
+                }
+                Some(_) => {}
+            }
+        }
+        for (path, old) in old_files.into_iter().filter(|_| !reads_otherwise) {
+            changes.push((rank(&old), Change::FileRemoved { path: self.full_path(&path) }));
+        }
+        changes
+    }
 }
 
 fn by_path(files: &FileList) -> BTreeMap<Cow<'_, str>, FileInputs<'_>> {

@@ -50,6 +50,20 @@ pub struct Inputs {
     pub whole_context: bool,
     /// The files that those stages can read, in walk order.
     pub files: FileList,
+    /// The directories of named contexts that those stages can read, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<DirectoryInputs>,
+}
+
+/// The directory of a named context. Where it is does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryInputs {
+    /// The first name of the context.
+    pub name: String,
+    /// Whether all files count, because it is unknown which ones are read.
+    pub whole_context: bool,
+    /// The files that can be read, in walk order.
+    pub files: FileList,
 }
 
 /// A stage.
@@ -150,10 +164,14 @@ impl Inputs {
     /// Returns the key: the hash of the canonical serialization. Files contribute the hash of their list, which is
     /// computed once, no matter how many images read them and how often this is called.
     pub fn key(&self) -> String {
-        let rest = Inputs { files: FileList::default(), ..self.clone() };
+        let mut rest = Inputs { files: FileList::default(), ..self.clone() };
+        rest.directories.iter_mut().for_each(|it| it.files = FileList::default());
         // Serializing strings, numbers, lists, and maps with string keys cannot fail.
         let mut text = serde_json::to_vec(&rest).unwrap_or_default();
         text.extend_from_slice(self.files.digest().as_bytes());
+        for directory in &self.directories {
+            text.extend_from_slice(directory.files.digest().as_bytes());
+        }
         blake3::hash(&text).to_hex().to_string()
     }
 }

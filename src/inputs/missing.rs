@@ -8,55 +8,67 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::reads::{ContextReads, Doubt};
 use super::select::{EntryPart, SourceUse, exists, select};
 use super::wildcard::Wildcard;
 use crate::base::text::closest;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
+use crate::graph::context_directory::ContextDirectory;
 use crate::graph::evaluate::{ContextKind, ContextUse};
 use crate::graph::{Graph, Image};
 use crate::scan::context::{Context, ContextEntry};
-use crate::scan::ignore_file::{IgnoreFile, IgnoreVerdict, find_ignore_file};
+use crate::scan::ignore_file::{IgnoreFile, IgnoreVerdict};
 
 /// Returns what is missing in the contexts of all images of the repository at `root`. Walks each context that an
 /// instruction reads in part; uses rayon's pool.
 pub fn find(root: &Path, graph: &Graph) -> Vec<Diagnostic> {
-    // Images with the same context and ignore file share one walk.
-    let mut groups: BTreeMap<(&RelPath, Option<RelPath>), Vec<&Image>> = BTreeMap::new();
-    for image in graph.images.values().filter(|image| certain_uses(image).next().is_some()) {
-        // An ignore file that cannot be looked up is reported when ignore files are read.
-        let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
-        let Ok(file) = find_ignore_file(&dockerfile, &context) else { continue };
-        let file = file.and_then(|file| RelPath::from_path(file.strip_prefix(root).ok()?));
-        groups.entry((&image.context, file)).or_default().push(image);
+    // Contexts with the same directory and ignore file share one walk.
+    let mut groups: BTreeMap<(ContextDirectory, Option<PathBuf>), Vec<ImageContext<'_>>> =
+        BTreeMap::new();
+    for image in graph.images.values() {
+        for reads in ContextReads::of(image, Doubt::default()) {
+            if certain_uses(&reads).next().is_none() {
+                continue;
+            }
+            // An ignore file that cannot be looked up is reported when ignore files are read.
+            let Ok(file) = reads.ignore_file(root) else { continue };
+            groups.entry((reads.directory.clone(), file)).or_default().push((image, reads));
+        }
     }
     let groups: Vec<_> = groups.into_values().collect();
     let found: Vec<Vec<Diagnostic>> =
-        groups.into_par_iter().map(|images| find_in_group(root, &images)).collect();
+        groups.into_par_iter().map(|contexts| find_in_group(root, &contexts)).collect();
     found.into_iter().flatten().collect()
 }
 
+/// An image, and one of its contexts.
+type ImageContext<'a> = (&'a Image, ContextReads<'a>);
+
 /// Returns the sources for which it is certain what they read, without those that read the whole context.
-fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
-    image
-        .evaluation
-        .context_uses
+fn certain_uses<'a>(reads: &ContextReads<'a>) -> impl Iterator<Item = &'a ContextUse> {
+    reads
+        .written
         .iter()
         .filter(|one| one.certain && one.pattern != "." && !matches!(one.kind, ContextKind::Sent))
 }
 
-/// Returns the first file that the build of an image requires and the context lacks.
-pub(super) fn find_required(root: &Path, image: &Image, context: &Context) -> Option<Diagnostic> {
+/// Returns the first file that the build of an image requires and one of its contexts lacks.
+pub(super) fn find_required(
+    root: &Path,
+    (image, reads): (&Image, &ContextReads<'_>),
+    context: &Context,
+) -> Option<Diagnostic> {
     let is_missing = |one: &ContextUse| required_path(one).is_some_and(|it| !exists(context, &it));
-    if image.has_unknown_frontend() || !certain_uses(image).any(is_missing) {
+    if image.has_unknown_frontend() || !certain_uses(reads).any(is_missing) {
         return None;
     }
-    on_disk(root, &[image], |shelf| {
-        let mut missing = certain_uses(image).filter(|one| is_missing(one));
-        missing.find_map(|one| shelf.look_for(image, one))
+    on_disk(root, reads, |shelf| {
+        let mut missing = certain_uses(reads).filter(|one| is_missing(one));
+        missing.find_map(|one| shelf.look_for((image, reads), one))
     })?
 }
 
@@ -71,29 +83,29 @@ fn required_path(one: &ContextUse) -> Option<String> {
     Some(plain).filter(|plain| !plain.is_empty() && !one.parents)
 }
 
-fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
-    let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
-    on_disk(root, images, |shelf| {
-        uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
-    })
-    .unwrap_or_default()
+fn find_in_group(root: &Path, contexts: &[ImageContext<'_>]) -> Vec<Diagnostic> {
+    let Some((_, first)) = contexts.first() else { return Vec::new() };
+    let uses = contexts
+        .iter()
+        .flat_map(|(image, reads)| certain_uses(reads).map(move |one| ((*image, reads), one)));
+    on_disk(root, first, |shelf| uses.filter_map(|(of, one)| shelf.look_for(of, one)).collect())
+        .unwrap_or_default()
 }
 
-/// Calls a function with the context that some images share; `None` if it cannot be read.
+/// Calls a function with a context; `None` if it cannot be read.
 fn on_disk<T>(
     root: &Path,
-    images: &[&Image],
+    reads: &ContextReads<'_>,
     look: impl FnOnce(&ContextOnDisk<'_>) -> T,
 ) -> Option<T> {
-    let first = images.first()?;
-    let directory = first.context.under(root);
-    let (ignore, mistakes) = IgnoreFile::load(root, &first.dockerfile, &first.context).ok()?;
+    let file = reads.ignore_file(root).ok()?;
+    let (ignore, mistakes) = IgnoreFile::read(root, file.as_deref()).ok()?;
     if !mistakes.is_empty() {
         // It is unknown what the ignore file hides; its mistakes are reported elsewhere.
         return None;
     }
     // A context that cannot be read is reported where it is set, or by the build.
-    let context = Context::walk(&directory, &ignore).ok()?;
+    let context = Context::walk(&reads.directory.under(root), &ignore).ok()?;
     let (context, ignore) = (&context, &ignore);
     Some(look(&ContextOnDisk { root, context, ignore, everything: OnceCell::new() }))
 }
@@ -108,7 +120,11 @@ struct ContextOnDisk<'a> {
 }
 
 impl ContextOnDisk<'_> {
-    fn look_for(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
+    fn look_for(
+        &self,
+        (image, reads): (&Image, &ContextReads<'_>),
+        one: &ContextUse,
+    ) -> Option<Diagnostic> {
         let source = SourceUse {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),
@@ -134,18 +150,19 @@ impl ContextOnDisk<'_> {
         if !is_hidden {
             // BuildKit copies what a pattern matches, even if that is nothing.
             let is_reported = is_missing || one.parents;
-            return is_reported.then(|| describe_missing(self.root, everything, image, one));
+            let problem = || describe_missing(self.root, everything, (image, reads), one);
+            return is_reported.then(problem);
         }
         // Choose the entry that the pattern itself names, or else the deepest one: parent directories come first.
         let hidden = select(everything, &[source]);
         let named = everything.position(one.pattern.as_bytes());
         let index = named.or(hidden.last().map(|one| one.index))?;
-        Some(self.describe_ignored(image, one, &everything.entries[index]))
+        Some(self.describe_ignored((image, reads), one, &everything.entries[index]))
     }
 
     fn describe_ignored(
         &self,
-        image: &Image,
+        (image, reads): (&Image, &ContextReads<'_>),
         one: &ContextUse,
         entry: &ContextEntry,
     ) -> Diagnostic {
@@ -157,7 +174,7 @@ impl ContextOnDisk<'_> {
             false => format!("`{}` is excluded by the ignore file", one.pattern),
         };
         let problem = with_location(Diagnostic::new(Rule::IgnoredFile, what), image, one);
-        let Some((source, span)) = self.hiding_line(image, entry) else {
+        let Some((source, span)) = self.hiding_line(reads, entry) else {
             return problem;
         };
         problem
@@ -166,10 +183,12 @@ impl ContextOnDisk<'_> {
     }
 
     /// Returns the line of the ignore file that excludes an entry.
-    fn hiding_line(&self, image: &Image, entry: &ContextEntry) -> Option<(Source, Span)> {
-        let (dockerfile, context) =
-            (image.dockerfile.under(self.root), image.context.under(self.root));
-        let file = find_ignore_file(&dockerfile, &context).ok()??;
+    fn hiding_line(
+        &self,
+        reads: &ContextReads<'_>,
+        entry: &ContextEntry,
+    ) -> Option<(Source, Span)> {
+        let file = reads.ignore_file(self.root).ok()??;
         let path = RelPath::from_path(file.strip_prefix(self.root).ok()?)?;
         let source = Source::new(path, std::fs::read_to_string(&file).ok()?);
         let bytes = entry.bytes();
@@ -192,16 +211,17 @@ impl ContextOnDisk<'_> {
 fn describe_missing(
     root: &Path,
     everything: &Context,
-    image: &Image,
+    (image, reads): (&Image, &ContextReads<'_>),
     one: &ContextUse,
 ) -> Diagnostic {
     let required = required_path(one);
     let pattern = required.as_ref().unwrap_or(&one.pattern);
     let is_pattern = required.is_none() && Wildcard::is_in(pattern);
     let context = &image.context;
-    let where_ = match context.is_root() {
-        true => Cow::from("the repository root"),
-        false => format!("the context `{context}`").into(),
+    let where_ = match reads.named {
+        Some((name, _)) => format!("the named context `{name}`").into(),
+        None if context.is_root() => Cow::from("the repository root"),
+        None => format!("the context `{context}`").into(),
     };
     let message = match is_pattern {
         true => format!("nothing matches `{pattern}` in {where_}"),
@@ -218,7 +238,8 @@ fn describe_missing(
         return problem.hint(format!("did you mean `{near}`?"));
     }
     // A common mistake is a path relative to the root, as if that were the context.
-    let Some(path) = RelPath::new(pattern).filter(|_| !context.is_root()) else { return problem };
+    let is_other = reads.named.is_none() && !context.is_root();
+    let Some(path) = RelPath::new(pattern).filter(|_| is_other) else { return problem };
     if let Some(inside) = path.strip_directory(context)
         && context.join(inside).is_some_and(|path| path.under(root).exists())
     {

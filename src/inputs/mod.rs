@@ -14,13 +14,17 @@ pub mod key;
 pub mod missing;
 mod own;
 pub mod reading;
+mod reads;
 pub mod select;
 mod selection;
 pub mod since;
+mod walks;
 pub mod wildcard;
 
 pub use diff::Change;
-pub use gather::{ExternalDescription, Externals, FileDigests, NamedDependency, OwnInputs, gather};
+pub use gather::{
+    ExternalDescription, Externals, FileDigests, NamedDependency, NamedDirectory, OwnInputs, gather,
+};
 pub use identity::{Identity, KEY_LABEL, PROOF_LABEL};
 pub use inheritance::Inheritance;
 pub use key::{DependencyInputs, DependencyName, Inputs};

@@ -1,18 +1,17 @@
-//! The inputs of one image: its uses of the context, and everything else in its Dockerfile.
+//! The inputs of one image: what is in its Dockerfile, and the files that it reads.
 //!
-//! Owns the step from an evaluated Dockerfile to [`Inputs`], and the cases in which exact tracking is impossible
-//! and the whole context counts: a frontend that is unknown, a source that depends on a variable of an image, or a
-//! base whose `ONBUILD` triggers are unknown.
+//! Owns the step from an evaluated Dockerfile to [`Inputs`].
 
 use std::collections::BTreeMap;
 
-use super::SourceUse;
-use super::canonical::{Froms, ResolvedNames, describe};
+use super::canonical::{Froms, ResolvedNames, describe, stored_context};
 use super::files::FileList;
-use super::gather::{Externals, NamedDependency, StageLocations};
+use super::gather::{NamedDependency, StageLocations};
 use super::key::{
-    ArgumentInputs, DependencyInputs, DependencyName, DownloadInputs, FORMAT, Inputs, StageInputs,
+    ArgumentInputs, DependencyInputs, DependencyName, DirectoryInputs, DownloadInputs, FORMAT,
+    Inputs, StageInputs,
 };
+use super::reads::{ContextReads, Doubt};
 use crate::base::{Platform, Span, UnitId};
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
@@ -21,48 +20,11 @@ use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
 use crate::parse::InstructionKind;
 
-/// What is unknown about an image's inputs, so that more counts than the image uses.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Doubt {
-    /// Which files are read is unknown: the whole context counts.
-    pub(super) files: bool,
-    /// Which instructions run is unknown: all build arguments and named contexts count too.
-    pub(super) instructions: bool,
-}
-
-/// Returns what an image reads from its context: everything if that is unknown.
-pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<SourceUse>, Doubt) {
-    let is_unknown_base = |(dependency, of): (&StageDependency, Dependency)| {
-        dependency.kind.is_base()
-            && match externals.get(&of) {
-                Some(Some(outside)) => outside.triggers.is_none(),
-                Some(None) => true,
-                // An image built here, whose triggers are known.
-                None => false,
-            }
-    };
-    let evaluation = &image.evaluation;
-    let instructions =
-        image.has_unknown_frontend() || image.resolved_dependencies().any(is_unknown_base);
-    let files = instructions || evaluation.context_uses.iter().any(|one| !one.certain);
-    let doubt = Doubt { files, instructions };
-    if files {
-        return (vec![SourceUse::everything()], doubt);
-    }
-    let uses = evaluation.context_uses.iter().map(|one| SourceUse {
-        pattern: one.written.clone(),
-        excludes: one.excludes.clone(),
-        parents: one.parents,
-        replaces_modes: one.replaces_modes,
-    });
-    (uses.collect(), doubt)
-}
-
 /// Returns the inputs of an image with the files that it reads.
 pub(super) fn inputs_of(
     (graph, image): (&Graph, &Image),
     (platform, attestations): (&Platform, &Attestations),
-    files: FileList,
+    (contexts, lists): (&[ContextReads<'_>], Vec<FileList>),
     doubt: Doubt,
 ) -> Inputs {
     let evaluation = &image.evaluation;
@@ -86,14 +48,27 @@ pub(super) fn inputs_of(
     let runs_commands = doubt.instructions || image.runs_commands();
     let options = image.sandbox.described().into_iter().filter(|_| runs_commands);
     let settings = settings.chain(options.map(|(name, value)| (format!("option {name}"), value)));
-    let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
     let names = resolve_names(graph, image);
+    // Of a directory, its files count, and not where it is.
+    let value = |to: &String| match names.directories.get(to.as_str()) {
+        Some(_) => names.describe_context(to),
+        None => stored_context(to).into_owned(),
+    };
+    let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), value(to))));
     // Triggers refer to stages by name, so if any stage runs one, names count.
     let names_count = has_triggers(image);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
     let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
         address: download.address.clone(),
         checksum: download.checksum.clone(),
+    });
+    let mut lists = lists.into_iter();
+    let files = lists.next().unwrap_or_default();
+    let named = contexts.iter().filter_map(|reads| Some((reads, reads.named?.0)));
+    let directories = named.zip(lists).map(|((reads, name), files)| DirectoryInputs {
+        name: name.to_owned(),
+        whole_context: reads.is_whole,
+        files,
     });
     Inputs {
         format: FORMAT,
@@ -111,8 +86,9 @@ pub(super) fn inputs_of(
         target: evaluation.target.and_then(|target| names.positions[target]),
         dependencies: distinct_inputs(graph, image),
         downloads: downloads.collect(),
-        whole_context: doubt.files,
+        whole_context: contexts.first().is_some_and(|reads| reads.is_whole),
         files,
+        directories: directories.collect(),
     }
 }
 
@@ -179,7 +155,7 @@ fn resolve_names<'a>(graph: &'a Graph, image: &'a Image) -> ResolvedNames<'a> {
     let images = image.dependencies_on_images();
     let images = images.map(|(it, parent)| (&it.reference, graph.images[parent].name.as_str()));
     let positions = positions_among_reached(&image.evaluation.stages);
-    ResolvedNames { positions, images: images.collect() }
+    ResolvedNames { positions, images: images.collect(), directories: image.directories() }
 }
 
 /// Returns whether triggers run in any stage that counts.

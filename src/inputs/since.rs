@@ -15,12 +15,14 @@ use serde::Serialize;
 
 use super::diff::{Change, changes};
 use super::files::FileList;
-use super::gather::{Externals, OwnInputs};
-use super::{ContextSelection, SourceUse, own};
+use super::gather::{Externals, NamedDirectory, OwnInputs};
+use super::reads::{ContextReads, Doubt, reads_of};
+use super::{ContextSelection, own};
 use crate::base::{IdMap, ImageId, Platform, UnitId};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
+use crate::scan::context::Context;
 use crate::scan::git::{ComparedPaths, Snapshot, names_of_contents};
 
 mod reading;
@@ -111,9 +113,15 @@ struct SideFiles<'a> {
 }
 
 impl SideFiles<'_> {
-    fn of(&self, image: ImageId) -> Result<(&Arc<Reading>, &FileList), &String> {
-        let number = self.readings.by_image[image].as_ref()?;
-        Ok((&self.readings.all[*number], &self.files[*number]))
+    /// Returns what an image reads from each of its contexts.
+    fn of(&self, image: ImageId) -> Result<Vec<(&Arc<Reading>, &FileList)>, &String> {
+        let readings = self.readings.by_image[image].iter();
+        readings
+            .map(|context| {
+                let number = context.reading.as_ref()?;
+                Ok((&self.readings.all[*number], &self.files[*number]))
+            })
+            .collect()
     }
 }
 
@@ -127,16 +135,22 @@ fn compared_paths<'a>(
     let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (id, image) in sides.now.graph.images.iter() {
         let Some(old) = sides.then.graph.find(&image.name) else { continue };
-        let (Ok(number), Ok(old)) = (&now.by_image[id], &then.by_image[old]) else { continue };
-        if !done.insert((*number, *old)) {
-            continue;
-        }
-        let (now, then) = (&now.all[*number], &then.all[*old]);
-        let paths = now.paths.iter().chain(&then.paths).map(OsString::as_os_str);
-        if now.landing == then.landing {
-            all.in_place.extend(paths);
-        } else {
-            all.moved.extend(paths);
+        for context in &now.by_image[id] {
+            let old = then.by_image[old].iter().find(|old| old.name == context.name);
+            let Some((Ok(number), Ok(old))) = old.map(|old| (&context.reading, &old.reading))
+            else {
+                continue;
+            };
+            if !done.insert((*number, *old)) {
+                continue;
+            }
+            let (now, then) = (&now.all[*number], &then.all[*old]);
+            let paths = now.paths.iter().chain(&then.paths).map(OsString::as_os_str);
+            if now.landing == then.landing {
+                all.in_place.extend(paths);
+            } else {
+                all.moved.extend(paths);
+            }
         }
     }
     all
@@ -151,8 +165,8 @@ fn compare_one(
     let graph = sides.now.graph;
     let image = &graph.images[id];
     let Some(old) = sides.then.graph.find(&image.name) else { return Some(Cause::New) };
-    let ((reading, files), old_files) = match (now.of(id), then.of(old)) {
-        (Ok(found), Ok((_, old_files))) => (found, old_files),
+    let (read, old_files) = match (now.of(id), then.of(old)) {
+        (Ok(read), Ok(old_read)) => (read, old_read.into_iter().map(|(_, files)| files.clone())),
         // Neither side can be built.
         (Err(message), Err(old)) if message == old => return None,
         (Err(message), _) | (_, Err(message)) => {
@@ -161,19 +175,12 @@ fn compare_one(
     };
     let old = &sides.then.graph.images[old];
     let with = (sides.platform, &Attestations::default());
-    let (_, doubt) = uses_of(graph, image);
-    let units = Units::for_one(graph.images.len(), sides.platform.clone());
-    let own = OwnInputs {
-        inputs: own::inputs_of((graph, image), with, files.clone(), doubt),
-        dependencies: own::dependencies_of((graph, image), units.first_of(id), &units),
-        selection: Arc::new(ContextSelection::of(Arc::clone(&reading.context), Vec::new())),
-        stage_locations: own::stage_locations(image),
-        context: image.context.clone(),
-        missing: None,
-    };
-    let (_, doubt) = uses_of(sides.then.graph, old);
-    let was = own::inputs_of((sides.then.graph, old), with, old_files.clone(), doubt);
+    let own = own_inputs(sides, id, &read);
+    let (contexts, doubt) = reads_without_engine(sides.then.graph, old);
+    let old_files = (contexts.as_slice(), old_files.collect());
+    let was = own::inputs_of((sides.then.graph, old), with, old_files, doubt);
     if own.inputs != was {
+        let units = Units::for_one(graph.images.len(), sides.platform.clone());
         let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);
         return Some(Cause::Changed { changes: shortening::shorten(changes, sides) });
@@ -181,10 +188,41 @@ fn compare_one(
     (image.references != old.references).then_some(Cause::Renamed)
 }
 
-/// Returns what an image reads from its context. Nothing outside the repository is known here.
-fn uses_of(graph: &Graph, image: &Image) -> (Vec<SourceUse>, own::Doubt) {
+/// Returns the inputs of an image of the later side, with what it reads from each of its contexts.
+fn own_inputs(
+    sides: ComparedSides<'_>,
+    id: ImageId,
+    read: &[(&Arc<Reading>, &FileList)],
+) -> OwnInputs {
+    let graph = sides.now.graph;
+    let image = &graph.images[id];
+    let with = (sides.platform, &Attestations::default());
+    let (contexts, doubt) = reads_without_engine(graph, image);
+    let units = Units::for_one(graph.images.len(), sides.platform.clone());
+    let files = read.iter().map(|(_, files)| (*files).clone()).collect();
+    let nothing = |(reading, _): &(&Arc<Reading>, &FileList)| {
+        Arc::new(ContextSelection::of(Arc::clone(&reading.context), Vec::new()))
+    };
+    let directory = |(reads, read): (&ContextReads<'_>, _)| {
+        let (value, directory) = (reads.named?.1.to_owned(), reads.directory.clone());
+        Some(NamedDirectory { value, directory, selection: nothing(read) })
+    };
+    let no_files = || Context { root: sides.now.root.into(), entries: vec![], unreadable: vec![] };
+    OwnInputs {
+        inputs: own::inputs_of((graph, image), with, (&contexts, files), doubt),
+        dependencies: own::dependencies_of((graph, image), units.first_of(id), &units),
+        selection: Arc::new(ContextSelection::all(no_files())),
+        directories: contexts.iter().zip(read).filter_map(directory).collect(),
+        stage_locations: own::stage_locations(image),
+        context: image.context.clone(),
+        missing: None,
+    }
+}
+
+/// Returns what an image reads from its contexts. Nothing outside the repository is known here.
+fn reads_without_engine<'a>(graph: &Graph, image: &'a Image) -> (Vec<ContextReads<'a>>, Doubt) {
     let ids = image.externals.iter().map(|external| external.id);
     let says_so = ids.filter(|id| graph.externals[*id].normalized().contains("onbuild"));
     let externals: Externals = says_so.map(|id| (Dependency::External(id), None)).collect();
-    own::uses_of(image, &externals)
+    reads_of(image, &externals)
 }

@@ -53,8 +53,13 @@ pub fn draw_fresh(name: &str, location: &str, inputs: &Inputs) -> String {
     let instructions: usize = inputs.stages.iter().map(|stage| stage.instructions.len()).sum();
     let arguments: usize = inputs.stages.iter().map(|stage| stage.arguments.len()).sum();
     let mut text = format!("{name} is up to date: {location} has its key {}\n", inputs.key());
+    let named: usize = inputs.directories.iter().map(|directory| directory.files.len()).sum();
+    let in_named = match inputs.directories.is_empty() {
+        true => String::new(),
+        false => format!(", {} in named contexts", count(named, "path")),
+    };
     text.push_str(&format!(
-        "compared: {} in {}, {}, {}\n",
+        "compared: {} in {}, {}, {}{in_named}\n",
         count(instructions, "instruction"),
         count(inputs.stages.len(), "stage"),
         count(arguments, "build argument"),

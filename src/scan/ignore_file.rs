@@ -97,13 +97,26 @@ impl IgnoreVerdict {
 pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<PathBuf>> {
     let mut beside = dockerfile.as_os_str().to_owned();
     beside.push(".dockerignore");
-    for file in [PathBuf::from(beside), context.join(".dockerignore")] {
-        match fs::metadata(&file) {
+    first_of(&[PathBuf::from(beside), context.join(".dockerignore")])
+}
+
+/// Returns the ignore file of the directory of a named context, or `None` if there is none. No
+/// Dockerfile has a say (BuildKit, `frontend/dockerui/namedcontext.go`).
+///
+/// # Errors
+/// As [`find_ignore_file`].
+pub fn find_own_ignore_file(context: &Path) -> io::Result<Option<PathBuf>> {
+    first_of(&[context.join(".dockerignore")])
+}
+
+fn first_of(files: &[PathBuf]) -> io::Result<Option<PathBuf>> {
+    for file in files {
+        match fs::metadata(file) {
             Ok(found) if found.is_dir() || found.file_type().is_socket() => {}
-            Ok(found) if found.is_file() || is_null(&file) => return Ok(Some(file)),
+            Ok(found) if found.is_file() || is_null(file) => return Ok(Some(file.clone())),
             Ok(_) => {
-                let what = what_else(&file).unwrap_or("not a file");
-                let message = format!("`{}` is {what}", visible_path(&file));
+                let what = what_else(file).unwrap_or("not a file");
+                let message = format!("`{}` is {what}", visible_path(file));
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
             Err(error) if is_missing(&error) => {}
@@ -129,12 +142,21 @@ impl IgnoreFile {
         dockerfile: &RelPath,
         context: &RelPath,
     ) -> io::Result<(IgnoreFile, Vec<Diagnostic>)> {
-        let Some(file) = find_ignore_file(&dockerfile.under(root), &context.under(root))? else {
-            return Ok((IgnoreFile::default(), Vec::new()));
-        };
-        let bytes = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
-        let path = file.strip_prefix(root).ok().and_then(RelPath::from_path);
-        let path = path.or_else(|| context.join(".dockerignore")).unwrap_or_else(RelPath::root);
+        let file = find_ignore_file(&dockerfile.under(root), &context.under(root))?;
+        IgnoreFile::read(root, file.as_deref())
+    }
+
+    /// Reads an ignore file that was found. Without one, nothing is ignored.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn read(root: &Path, file: Option<&Path>) -> io::Result<(IgnoreFile, Vec<Diagnostic>)> {
+        let Some(file) = file else { return Ok((IgnoreFile::default(), Vec::new())) };
+        let bytes = fs::read(file).map_err(|error| unreadable(file, &error))?;
+        let path = RelPath::from_path(file.strip_prefix(root).unwrap_or(file));
+        // A file outside of the repository.
+        let without_root = || RelPath::from_path(file.strip_prefix("/").ok()?);
+        let path = path.or_else(without_root).unwrap_or_else(RelPath::root);
         match String::from_utf8(bytes) {
             Ok(text) => Ok(IgnoreFile::parse(&Source::new(path, text))),
             Err(error) => {

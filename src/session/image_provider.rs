@@ -19,17 +19,18 @@ use crate::engine::docker::Docker;
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
 use crate::engine::{
-    BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, ImageStore, Secrets,
-    StoredImage,
+    BuildFailure, BuildRequest, Builder, BuilderInfo, ContextFiles, ContextSource, ImageStore,
+    NoFiles, Secrets, StoredImage,
 };
 use crate::event::{Excerpt, Failure, FailureKind};
+use crate::graph::context_directory::is_elsewhere;
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Image, locate};
 use crate::inputs::gather::GatherRequest;
-use crate::inputs::{KEY_LABEL, PROOF_LABEL};
+use crate::inputs::{ContextSelection, KEY_LABEL, OwnInputs, PROOF_LABEL};
 use crate::lint::frontend;
 use crate::plan::{
     Decision, FreshImage, FreshnessCheck, LostImages, ParentImage, Plan, Reason, RegistryImage,
@@ -291,21 +292,10 @@ impl<'a> ImageProvider<'a> {
         let mut contexts = overrides.contexts.clone();
         let pinned =
             |it: &Reference| self.freshness.pinned.get(&self.freshness.graph.externals.find(it)?);
-        let written = redirect(used_contexts(described), pinned);
+        let written = redirect(used_contexts(described, own), pinned);
         let written = redirect(written, |it| overrides.names.get(it)).into_iter();
-        contexts.extend(written.map(|(name, value)| (name, ContextSource::parse(value))));
-        for (name, source) in &contexts {
-            if let ContextSource::Directory(value) = source {
-                let message = format!(
-                    "the named context `{name}` is the directory `{value}`, but directories are \
-                     not supported as named contexts"
-                );
-                bail!(
-                    permanent(message)
-                        .hint("use a context that contains it, or build an image from it")
-                );
-            }
-        }
+        let source = |value: String| self.context_source(own, value);
+        contexts.extend(written.map(|(name, value)| (name, source(value))));
         check_frontend(described, !contexts.is_empty())?;
         let mut build_args = described.build_args.clone();
         build_args.extend(self.workspace.builds.proxies.beside(&build_args));
@@ -325,11 +315,23 @@ impl<'a> ImageProvider<'a> {
             platform: self.workspace.builds.platform.clone(),
             no_cache: self.no_cache && self.freshness.forced.contains(&unit),
             secrets: self.secrets.clone(),
-            context: Arc::new(SynchronizedContext::new(
-                Arc::clone(&own.selection),
-                self.freshness.state.clone(),
-            )),
+            context: self.synchronized(&own.selection),
         })
+    }
+
+    /// Returns the source of a named context. What a build cannot read of a directory is not sent.
+    fn context_source(&self, own: &OwnInputs, value: String) -> ContextSource {
+        if is_elsewhere(&value) {
+            return ContextSource::parse(value);
+        }
+        let directory = own.directories.iter().find(|directory| directory.value == value);
+        let files = directory.map(|directory| self.synchronized(&directory.selection));
+        ContextSource::Directory(value, files.unwrap_or_else(|| Arc::new(NoFiles)))
+    }
+
+    fn synchronized(&self, selection: &Arc<ContextSelection>) -> Arc<dyn ContextFiles> {
+        let state = self.freshness.state.clone();
+        Arc::new(SynchronizedContext::new(Arc::clone(selection), state))
     }
 }
 
@@ -362,11 +364,14 @@ fn check_frontend(image: &Image, has_contexts: bool) -> anyhow::Result<()> {
 
 /// Returns the named contexts that an image's Dockerfile uses, or all of them if it is read by a frontend other than
 /// the engine's own.
-fn used_contexts(image: &Image) -> BTreeMap<String, String> {
+fn used_contexts(image: &Image, own: &OwnInputs) -> BTreeMap<String, String> {
     let names_frontend = image.names_frontend();
+    // Triggers, which the Dockerfile does not show, may read directories too.
+    let is_read = |value: &String| own.directories.iter().any(|it| it.value == *value);
+    let is_used = |value: &String| image.evaluation.uses_context(value) || is_read(value);
     let contexts = image.contexts.iter();
     contexts
-        .filter(|(_, value)| names_frontend || image.evaluation.uses_context(value))
+        .filter(|(_, value)| names_frontend || is_used(value))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }

@@ -69,6 +69,9 @@ fn knowing(command: clap::Command, location: &WorkspaceLocation) -> clap::Comman
                 argument.add(ArgValueCandidates::new(move || externals_at(&location.root)))
             }
             Some("DIR") => argument.value_hint(ValueHint::DirPath),
+            Some("NAME=VALUE") => {
+                argument.add(ArgValueCompleter::new(CompletionContexts(location)))
+            }
             _ => argument,
         };
         // Hidden options are offered only if nothing else fits: once there is a dash, and not among
@@ -147,5 +150,18 @@ impl ValueCompleter for CompletionImages {
             .filter(|choice| choice.starts_with(word))
             .map(CompletionCandidate::new)
             .collect()
+    }
+}
+
+/// Completes the directory of a named context, after its name and `=`.
+struct CompletionContexts(WorkspaceLocation);
+
+impl ValueCompleter for CompletionContexts {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        let Some((name, path)) = current.to_str().and_then(|word| word.split_once('=')) else {
+            return Vec::new();
+        };
+        let directories = PathCompleter::dir().current_dir(&self.0.start).complete(path.as_ref());
+        directories.into_iter().map(|found| found.add_prefix(format!("{name}="))).collect()
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::base::error::{ErrorKind, printed};
 use crate::base::text::{count, list};
 use crate::base::{Diagnostic, ImageId, RelPath, Rule};
+use crate::graph::context_directory::ContextDirectory;
 use crate::graph::select;
 use crate::report::{diagnostics, printer};
 use crate::scan::ignore_file::find_ignore_file;
@@ -103,7 +104,12 @@ impl Workspace {
             let ignore = find_ignore_file(&dockerfile, &context).ok().flatten();
             let ignore =
                 ignore.and_then(|it| RelPath::from_path(it.strip_prefix(&self.root).ok()?));
-            for path in ignore.into_iter().chain([image.dockerfile.clone()]) {
+            let directories = image.directories().into_keys().map(ContextDirectory::at);
+            let named = directories.filter_map(|directory| match directory {
+                ContextDirectory::Inside(path) => path.join(".dockerignore"),
+                ContextDirectory::Outside(_) => None,
+            });
+            for path in ignore.into_iter().chain(named).chain([image.dockerfile.clone()]) {
                 users.entry(path).or_default().push(id);
             }
         }

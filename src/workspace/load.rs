@@ -15,6 +15,7 @@ use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::engine::{Attestations, Frontend};
 use crate::export::Recipe;
+use crate::graph::context_directory::ContextDirectory;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, LinkSettings, ParsedImage};
 use crate::graph::naming::NamingSettings;
@@ -25,14 +26,16 @@ use crate::plan::RegistryNamespace;
 use crate::report::{diagnostics, printer};
 use crate::scan::config::{self, ConfigFile};
 use crate::scan::git::Head;
-use crate::scan::ignore_file::IgnoreFile;
+use crate::scan::ignore_file::{IgnoreFile, find_own_ignore_file};
 use crate::scan::{dockerfiles, groups};
 
 use super::build_settings::{
     BuildSettings, build_args_of, check_target, configured_platform, frontend_of,
 };
 use super::root::{WorkspaceLocation, directory_of};
-use super::{Invocation, attestations, names, paths, registry, removed_dependencies};
+use super::{
+    Invocation, attestations, build_contexts, names, paths, registry, removed_dependencies,
+};
 
 /// A repository, read and linked.
 pub struct Workspace {
@@ -151,7 +154,8 @@ pub fn read_graph(
     let (naming, bad_values) = names::read(&at.global, &at.environment, file, directory, head)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &naming);
     problems.extend(mistakes);
-    problems.extend(paths::look(root, &mut candidates));
+    build_contexts::add(&mut candidates, at)?;
+    problems.extend(paths::look(root, &WorkspaceLocation::of(at)?.root, &mut candidates));
     let (read, unreadable): (Vec<_>, Vec<_>) = read_all(root, candidates).into_iter().unzip();
     problems.extend(unreadable.into_iter().flatten());
     problems.extend(configured_platform(file).err());
@@ -267,11 +271,19 @@ impl Workspace {
         let images = self.graph.images.values().as_slice().par_iter();
         let images = images.filter(|image| !reported.contains(&image.dockerfile));
         let problems = images.flat_map_iter(|image| {
-            let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
-            loaded.map_or_else(
-                |error| vec![describe_unreadable(&self.root, image, &error)],
-                |(_, problems)| problems,
-            )
+            let own = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
+            let named = image.directories().into_keys().map(|directory| {
+                let directory = ContextDirectory::at(directory).under(&self.root);
+                let file = find_own_ignore_file(&directory)?;
+                IgnoreFile::read(&self.root, file.as_deref())
+            });
+            let problems_of = |loaded: std::io::Result<(IgnoreFile, Vec<Diagnostic>)>| {
+                loaded.map_or_else(
+                    |error| vec![describe_unreadable(&self.root, image, &error)],
+                    |(_, problems)| problems,
+                )
+            };
+            named.chain([own]).flat_map(problems_of).collect::<Vec<_>>()
         });
         let problems: Vec<Diagnostic> = problems.collect();
         self.diagnostics.extend(once_each(problems.into_iter()));

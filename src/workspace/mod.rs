@@ -9,6 +9,7 @@ use crate::report::paint::Paint;
 use crate::report::printer;
 
 pub mod attestations;
+pub mod build_contexts;
 pub mod build_settings;
 pub mod completion;
 pub mod environment;
@@ -50,6 +51,8 @@ impl Invocation {
             errors: AllowedOutput { colors: paint.is_colored(), commands },
             is_quiet: global.quiet,
         });
-        Invocation { global, environment, paint }
+        let mut invocation = Invocation { global, environment, paint };
+        build_contexts::settle(&mut invocation);
+        invocation
     }
 }

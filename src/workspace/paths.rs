@@ -6,28 +6,37 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::base::{Diagnostic, RelPath, Rule};
+use crate::base::{Diagnostic, Rule};
+use crate::graph::context_directory::ContextDirectory;
 use crate::graph::images::{Candidate, FilePosition};
 use crate::scan::dockerfiles::what_else;
 
 /// Checks the paths in the settings of the images. Records which named contexts are directories, and removes images
 /// whose Dockerfile is missing.
-pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
+///
+/// `root` has the files of the revision that is read. What is outside of the repository is not part of a revision, and
+/// its path is relative to the repository itself.
+pub fn look(root: &Path, repository: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let mut directories: HashMap<RelPath, bool> = HashMap::new();
-    let mut is_directory = |path: &RelPath| {
-        *directories.entry(path.clone()).or_insert_with_key(|path| path.under(root).is_dir())
+    let mut directories: HashMap<ContextDirectory, bool> = HashMap::new();
+    let mut is_directory = |directory: &ContextDirectory| {
+        *directories.entry(directory.clone()).or_insert_with_key(|directory| match directory {
+            ContextDirectory::Inside(path) => path.under(root).is_dir(),
+            ContextDirectory::Outside(path) => repository.join(path).is_dir(),
+        })
     };
     candidates.retain_mut(|image| {
         for context in &mut image.contexts {
-            let path = RelPath::new(&context.value);
-            context.is_directory = path.is_some_and(|path| is_directory(&path));
-            if context.value.starts_with('.') && !context.is_directory {
-                problems.push(missing(Rule::Config, "directory", &context.value, &context.spot));
+            let Some(directory) = ContextDirectory::in_context(&context.value) else { continue };
+            context.is_directory = is_directory(&directory);
+            if let (true, false, Some(spot)) =
+                (context.value.starts_with(['.', '/']), context.is_directory, &context.spot)
+            {
+                problems.push(missing(Rule::Config, "directory", &context.value, spot));
             }
         }
         if let Some(spot) = &image.spans.context
-            && !is_directory(&image.context)
+            && !is_directory(&ContextDirectory::Inside(image.context.clone()))
         {
             let path = image.context.as_str();
             problems.push(missing(Rule::UnreadableContext, "directory", path, spot));

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::base::error::as_usage;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::export::lock::pins_of_any;
+use crate::graph::context_directory::ContextDirectory;
 use crate::graph::difference::{PinnedGraph, moved_pins};
 use crate::graph::pins::Pins;
 use crate::graph::{Graph, select};
@@ -167,6 +168,12 @@ fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::Os
         let ignore =
             ignore.and_then(|file| Some(snapshot.path_of(file.strip_prefix(root).ok()?.to_str()?)));
         paths.extend(ignore);
+        for value in image.directories().into_keys() {
+            let ContextDirectory::Inside(directory) = ContextDirectory::at(value) else { continue };
+            paths.insert(snapshot.path_of(directory.as_str()));
+            let ignore = directory.join(".dockerignore");
+            paths.extend(ignore.map(|file| snapshot.path_of(file.as_str())));
+        }
     }
     paths
 }

@@ -89,6 +89,7 @@ fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     assert_eq!(ask(&project, "layers build --si"), ["--since"]);
     assert_eq!(ask(&project, "layers pl"), ["plan"]);
     assert_eq!(ask(&project, "layers ci github --pla"), ["--platform"]);
+    assert_eq!(ask(&project, "layers build --build-context x=dock"), ["x=docker/"]);
     for refused in ["layers runs --plat", "layers check --verb", "layers why --qui", "layers __"] {
         assert!(ask(&project, refused).is_empty(), "{refused}");
     }

@@ -32,6 +32,7 @@ mod log;
 mod log_broken;
 mod man;
 mod missing_file;
+mod named_contexts;
 mod names;
 mod operations;
 mod options;

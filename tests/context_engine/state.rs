@@ -65,7 +65,8 @@ impl FileStates {
             let (mode, mtime) =
                 (entry.header().mode().unwrap() & 0o7777, entry.header().mtime().unwrap());
             let is_file = kind.is_file() || kind.is_hard_link();
-            let target = entry.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
+            let target =
+                entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
             if kind.is_hard_link() {
                 let target = Path::new(std::ffi::OsStr::from_bytes(&target))
                     .strip_prefix("c")

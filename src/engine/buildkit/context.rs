@@ -1,18 +1,22 @@
-//! How a build gets its context.
+//! How a build gets its contexts.
 //!
-//! Owns the choice: nothing, a small tar in the build's own request, or a synchronization of the copy that the engine
+//! Owns the choice for each: nothing, a small tar in the build's own request, or a synchronization of the copy that the engine
 //! keeps of the files.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{llb, sha256_hex};
 use crate::base::EntryKind;
-use crate::engine::{Cancel, ContextFiles, EngineCopy, FileHeader, context_tar};
+use crate::engine::{BuildRequest, Cancel, ContextFiles, EngineCopy, FileHeader, context_tar};
 
 /// The maximum size in bytes of a tar that is part of the build's own request. The engine then keeps no copy of the
 /// files, and no synchronization delays the build. Requests stay far below the 4 MiB that the oldest engines accept.
 const SMALL: u64 = 512 << 10;
+
+/// The maximum size in bytes of the tars of all named contexts in a request.
+const MOST_IN_REQUEST: u64 = 1 << 20;
 
 /// A context, in the form in which the engine gets it.
 pub(super) enum BuildContext {
@@ -86,11 +90,46 @@ impl Write for PieceWriter<'_> {
     }
 }
 
+/// The contexts of a build.
+pub(super) struct BuildContexts {
+    /// The image's own context.
+    pub(super) own: BuildContext,
+    /// The named contexts that are directories, by name.
+    pub(super) named: BTreeMap<String, BuildContext>,
+}
+
+/// Reads as much of a build's contexts as is necessary before the build; `None` if the build was canceled.
+///
+/// # Errors
+/// Returns an error if a file cannot be read.
+pub(super) fn read_all(
+    request: &BuildRequest,
+    cancel: &Cancel,
+) -> io::Result<Option<BuildContexts>> {
+    let is_published = request.attestations.provenance.is_some();
+    let Some(own) = read(&request.context, is_published, cancel)? else { return Ok(None) };
+    let mut named = BTreeMap::new();
+    // All of them are part of one request.
+    let mut room = MOST_IN_REQUEST;
+    for (name, source) in &request.contexts {
+        let Some(files) = source.files() else { continue };
+        let is_too_much = context_tar::len(&files.headers()) > room;
+        let Some(context) = read(files, is_published || is_too_much, cancel)? else {
+            return Ok(None);
+        };
+        if let BuildContext::Small(tar) = &context {
+            room = room.saturating_sub(tar.len() as u64);
+        }
+        named.insert(name.clone(), context);
+    }
+    Ok(Some(BuildContexts { own, named }))
+}
+
 /// Reads as much of a context as is necessary before the build; `None` if the build was canceled.
 ///
 /// `is_published` says that the build's request will be published: a provenance with `mode=max` contains all of it. No
 /// file is then in the request, because not all of them are in the image.
-pub(super) fn read(
+fn read(
     files: &Arc<dyn ContextFiles>,
     is_published: bool,
     cancel: &Cancel,

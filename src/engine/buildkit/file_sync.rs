@@ -41,7 +41,7 @@ const WAITING_BATCHES: usize = 8;
 /// How many threads read files.
 const READERS: usize = 2;
 
-/// Why the context could not be read, kept for the build to report.
+/// Why a context could not be read, kept for the build to report.
 #[derive(Clone, Default)]
 pub(super) struct ContextFault(Arc<Mutex<Option<io::Error>>>);
 
@@ -63,7 +63,7 @@ pub(super) struct SentBytes {
     pub(super) total: u64,
 }
 
-/// The context that a session offers.
+/// A context that a session offers.
 #[derive(Clone)]
 pub(super) struct ContextOffer {
     /// The files.
@@ -74,24 +74,25 @@ pub(super) struct ContextOffer {
     pub(super) bytes: Arc<watch::Sender<SentBytes>>,
 }
 
-/// The current offer of a session, which serves one build after the other.
+/// The current offers of a session, which serves one build after the other.
 #[derive(Clone, Default)]
-pub(super) struct CurrentOffer(Arc<Mutex<Option<ContextOffer>>>);
+pub(super) struct CurrentOffers(Arc<Mutex<Vec<ContextOffer>>>);
 
-impl CurrentOffer {
-    /// Offers the context of another build, or nothing.
-    pub(super) fn set(&self, offer: Option<ContextOffer>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
+impl CurrentOffers {
+    /// Offers the contexts of another build, or nothing.
+    pub(super) fn set(&self, offers: Vec<ContextOffer>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offers;
     }
 
+    /// Returns the offer with a state. Contexts with equal states have equal files.
     fn with_state(&self, state: &str) -> Option<ContextOffer> {
-        let offer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        offer.filter(|offer| offer.list.copy.state == state)
+        let offers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        offers.iter().find(|offer| offer.list.copy.state == state).cloned()
     }
 }
 
 /// The service on a session.
-pub(super) struct FileSyncService(pub(super) CurrentOffer);
+pub(super) struct FileSyncService(pub(super) CurrentOffers);
 
 /// Packets for the engine.
 type PacketStream = BoxStream<'static, Result<Packet, Status>>;

@@ -1,6 +1,6 @@
-//! The two inputs of the Dockerfile frontend: the Dockerfile and the context.
+//! The inputs of the Dockerfile frontend: the Dockerfile, the context, and the named contexts that are directories.
 //!
-//! Owns the two small graphs in BuildKit's low-level format (LLB), and the reason for having two.
+//! Owns these small graphs in BuildKit's low-level format (LLB), and the reason for having several.
 //!
 //! A tar in the body of `POST /build` has to contain the Dockerfile, because the frontend reads it from the
 //! context. `COPY . .` then copies the Dockerfile as well, even if it is outside the context or ignored: a
@@ -29,6 +29,12 @@ pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
 pub(super) const PACKED: &str = "context";
 
 const UNPACK_CONTEXT: &str = "[internal] unpack build context";
+
+/// Returns the name of the input for a named context. The names `dockerfile` and `context` are taken, but can also be
+/// those of named contexts.
+pub(super) fn input_of(context: &str) -> String {
+    format!("named-{context}")
+}
 
 /// Returns a graph of one file, `Dockerfile`.
 pub(super) fn dockerfile(text: &str) -> pb::Definition {

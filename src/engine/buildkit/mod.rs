@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
 use self::connections::ConnectionPool;
-use self::context::BuildContext;
+use self::context::BuildContexts;
 use self::outcome::AttemptResult;
 use self::solve::ContextSharing;
 use self::wording::{Remedy, remedy};
@@ -125,12 +125,11 @@ pub(super) fn build<P: Default, T: Transport>(
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
-    let is_published = request.attestations.provenance.is_some();
-    let context = context::read(&request.context, is_published, cancel);
-    let Some(context) = context.context("can't read the context")? else {
+    let contexts = context::read_all(request, cancel);
+    let Some(contexts) = contexts.context("can't read the context")? else {
         return Ok(BuildOutcome::Canceled);
     };
-    let outcome = build_once(lines, watch, credentials, (&context, request), sink, cancel)?;
+    let outcome = build_once(lines, watch, credentials, (&contexts, request), sink, cancel)?;
     let BuildOutcome::Failed(failure) = &outcome else { return Ok(outcome) };
     let no_cache = match remedy(failure) {
         Some(Remedy::Again) => request.no_cache,
@@ -139,24 +138,24 @@ pub(super) fn build<P: Default, T: Transport>(
     };
     sink(vec![TimedUpdate::now(BuildUpdate::Restarted(failure.message.clone()))]);
     let request = BuildRequest { no_cache, ..request.clone() };
-    build_once(lines, watch, credentials, (&context, &request), sink, cancel)
+    build_once(lines, watch, credentials, (&contexts, &request), sink, cancel)
 }
 
-/// Builds with the context as read before. If sharing the synchronization with other builds fails, synchronizes for
+/// Builds with the contexts as read before. If sharing the synchronization with other builds fails, synchronizes for
 /// this build alone.
 fn build_once<P: Default, T: Transport>(
     lines: &ConnectionPool<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
-    (context, request): (&BuildContext, &BuildRequest),
+    (contexts, request): (&BuildContexts, &BuildRequest),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
     let mut why = String::new();
     for sending in [ContextSharing::Shared, ContextSharing::Alone] {
-        let context = (context, sending);
+        let contexts = (contexts, sending);
         let end = lines.call(async |connections| {
-            solve::build(connections, watch, credentials, request, context, sink, cancel).await
+            solve::build(connections, watch, credentials, request, contexts, sink, cancel).await
         })?;
         match end {
             AttemptResult::Done(outcome) => return Ok(outcome),

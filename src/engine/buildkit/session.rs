@@ -24,7 +24,7 @@ use futures_util::stream::{self, BoxStream};
 use tonic::{Request, Response, Status};
 
 use super::Connection;
-use super::file_sync::{self, CurrentOffer, FileSyncService};
+use super::file_sync::{self, CurrentOffers, FileSyncService};
 use super::secrets::{AGENT_METHODS, SECRET_METHODS, SecretProvider};
 use crate::base::error;
 use crate::credentials::CredentialStore;
@@ -49,7 +49,7 @@ pub(super) fn methods(secrets: &Secrets) -> Vec<&'static str> {
 /// Serves the session on a connection until either side closes it.
 pub(super) async fn serve(
     connection: Connection,
-    offered: CurrentOffer,
+    offered: CurrentOffers,
     credentials: Arc<CredentialStore>,
     secrets: Secrets,
 ) {

@@ -25,8 +25,8 @@ use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
 use tonic::{Response, Status};
 
 use super::connections::ConnectionState;
-use super::context::BuildContext;
-use super::file_sync::{ContextFault, ContextOffer, CurrentOffer, SentBytes};
+use super::context::{BuildContext, BuildContexts};
+use super::file_sync::{ContextFault, ContextOffer, CurrentOffers, SentBytes};
 use super::outcome::{AttemptResult, failed, image_of};
 use super::sandbox;
 use super::session;
@@ -35,7 +35,9 @@ use super::{Connection, Transport, chain, llb, set};
 use crate::credentials::CredentialStore;
 use crate::engine::build_option::Entitlement;
 use crate::engine::context_files::random_id;
-use crate::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Secrets, Sink, TimedUpdate};
+use crate::engine::{
+    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextSource, Secrets, Sink, TimedUpdate,
+};
 
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
@@ -116,16 +118,16 @@ pub(in crate::engine) struct BuildConnection {
     control: Control,
     /// The session's ID.
     session: String,
-    offered: CurrentOffer,
+    offered: CurrentOffers,
 }
 
-/// Builds one image with its context as read before.
+/// Builds one image with its contexts as read before.
 pub(super) async fn build<P, T: Transport>(
     connections: &mut ConnectionState<P>,
     watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
-    (context, sending): (&BuildContext, ContextSharing),
+    (contexts, sending): (&BuildContexts, ContextSharing),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<AttemptResult> {
@@ -136,19 +138,8 @@ pub(super) async fn build<P, T: Transport>(
     let id = random_id();
     let fault = ContextFault::default();
     let bytes = Arc::new(watch::Sender::new(SentBytes::default()));
-    let (files, offer) = match context {
-        BuildContext::Empty => (llb::empty_context(), None),
-        BuildContext::Small(tar) => (llb::small_context(tar), None),
-        BuildContext::Synchronized(list) => {
-            let mut list = list.clone();
-            if sending == ContextSharing::Alone {
-                list.copy.state = format!("{} {id}", list.copy.state);
-            }
-            let (fault, bytes) = (fault.clone(), Arc::clone(&bytes));
-            let files = llb::context(&list.copy, list.is_packed);
-            (files, Some(ContextOffer { list, fault, bytes }))
-        }
-    };
+    let alone = (sending == ContextSharing::Alone).then_some(id.as_str());
+    let (inputs, offers) = inputs_of(contexts, alone, (&fault, &bytes));
     // The line is reusable only if this build completes.
     connections.is_spent = true;
     let reusable = request.secrets.is_empty();
@@ -161,19 +152,19 @@ pub(super) async fn build<P, T: Transport>(
             }
         },
     };
-    let is_sent = offer.is_some();
-    open.offered.set(offer);
+    let is_sent = !offers.is_empty();
+    open.offered.set(offers);
     let lookup = sandbox::attributes(&request.sandbox, open.control.clone());
     let sandbox = tokio::select! {
         () = canceled.notified() => return Ok(AttemptResult::Done(BuildOutcome::Canceled)),
         found = timeout(OPEN_WITHIN, lookup) => found.map_err(|_| transport.never_answers())??,
     };
-    let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files, sandbox);
+    let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, inputs, sandbox);
     let mut trace = StatusTrace::default();
     let sent = is_sent.then(|| bytes.subscribe());
     let control = open.control.clone();
     let end = follow(control, solve, sent, &mut trace, sink, &canceled, watch).await;
-    open.offered.set(None);
+    open.offered.set(Vec::new());
     if cancel.is_set() {
         return Ok(AttemptResult::Done(BuildOutcome::Canceled));
     }
@@ -192,6 +183,36 @@ pub(super) async fn build<P, T: Transport>(
     Ok(end)
 }
 
+/// The frontend inputs of a build by name, and the contexts that its session offers for them.
+type BuildInputs = (HashMap<String, pb::Definition>, Vec<ContextOffer>);
+
+/// Returns the inputs of a build. With an ID, its contexts are not shared with other builds.
+fn inputs_of(
+    contexts: &BuildContexts,
+    alone: Option<&str>,
+    (fault, bytes): (&ContextFault, &Arc<watch::Sender<SentBytes>>),
+) -> BuildInputs {
+    let mut offers = Vec::new();
+    let mut input = |context: &BuildContext| match context {
+        BuildContext::Empty => llb::empty_context(),
+        BuildContext::Small(tar) => llb::small_context(tar),
+        BuildContext::Synchronized(list) => {
+            let mut list = list.clone();
+            if let Some(id) = alone {
+                list.copy.state = format!("{} {id}", list.copy.state);
+            }
+            let files = llb::context(&list.copy, list.is_packed);
+            let (fault, bytes) = (fault.clone(), Arc::clone(bytes));
+            offers.push(ContextOffer { list, fault, bytes });
+            files
+        }
+    };
+    let own = [("context".to_owned(), input(&contexts.own))];
+    let named = contexts.named.iter().map(|(name, it)| (llb::input_of(name), input(it)));
+    let inputs = own.into_iter().chain(named).collect();
+    (inputs, offers)
+}
+
 /// Opens the session and the control connection of a build.
 async fn open<T: Transport>(
     transport: &T,
@@ -201,7 +222,7 @@ async fn open<T: Transport>(
     let session = random_id();
     let connection = transport.open_session(&session, &session::methods(secrets)).await?;
     let credentials = Arc::clone(credentials);
-    let offered = CurrentOffer::default();
+    let offered = CurrentOffers::default();
     tokio::spawn(session::serve(connection, offered.clone(), credentials, secrets.clone()));
     let connection = transport.open_control().await?;
     let channel = GrpcEndpoint::from_static("http://buildkit")
@@ -239,7 +260,7 @@ fn solve_request(
     request: &BuildRequest,
     (id, session): (String, String),
     exporter: &str,
-    context: pb::Definition,
+    mut inputs: HashMap<String, pb::Definition>,
     sandbox: Vec<(&'static str, String)>,
 ) -> SolveRequest {
     let mut attributes = HashMap::new();
@@ -249,8 +270,12 @@ fn solve_request(
     for (name, value) in &request.build_args {
         set(&mut attributes, format!("build-arg:{name}"), value);
     }
-    for (name, value) in &request.contexts {
-        set(&mut attributes, format!("context:{name}"), value.to_string());
+    for (name, source) in &request.contexts {
+        let value = match source {
+            ContextSource::Directory(..) => format!("input:{}", llb::input_of(name)),
+            ContextSource::Image(_) | ContextSource::Url(_) => source.to_string(),
+        };
+        set(&mut attributes, format!("context:{name}"), value);
     }
     for (kind, parameters) in request.attestations.enabled() {
         set(&mut attributes, format!("attest:{kind}"), parameters);
@@ -281,15 +306,13 @@ fn solve_request(
         // Annotations belong in OCI manifests; by default, BuildKit puts them into Docker's.
         set(&mut export, "oci-mediatypes", "true");
     }
+    inputs.insert("dockerfile".to_owned(), llb::dockerfile(&request.dockerfile));
     SolveRequest {
         r#ref: id,
         session,
         frontend: "dockerfile.v0".into(),
         frontend_attrs: attributes,
-        frontend_inputs: HashMap::from([
-            ("dockerfile".to_owned(), llb::dockerfile(&request.dockerfile)),
-            ("context".to_owned(), context),
-        ]),
+        frontend_inputs: inputs,
         exporter_deprecated: exporter.into(),
         exporter_attrs_deprecated: export,
         cache: Some(CacheOptions::default()),

@@ -311,6 +311,16 @@ impl Builder for Fake {
         let (files, mut context) = (request.context.as_ref(), Vec::new());
         context_tar::write(files, &files.headers(), &mut context)
             .context("can't read the context")?;
+        let sent = paths(&context)?;
+        let mut directories = BTreeMap::new();
+        for (name, source) in &request.contexts {
+            let Some(files) = source.files() else { continue };
+            let mut tar = Vec::new();
+            context_tar::write(files.as_ref(), &files.headers(), &mut tar)
+                .context("can't read the context")?;
+            directories.insert(name.as_str(), paths(&tar)?);
+            context.extend(tar);
+        }
         self.record(&json!({
             "call": "build",
             "references": request.references,
@@ -327,7 +337,8 @@ impl Builder for Fake {
             "secrets": request.secrets.value_ids().collect::<Vec<_>>(),
             "ssh": request.secrets.agent_ids().collect::<Vec<_>>(),
             "dockerfile": request.dockerfile,
-            "context": paths(&context)?,
+            "context": sent,
+            "directories": directories,
         }))?;
         let scripted = self.scripted_image(request);
         self.shared.change(|state| state.started.extend(request.references.iter().cloned()));

@@ -16,6 +16,7 @@ use crate::graph::reference::Reference;
 use crate::parse::expand::expand;
 use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigger};
 
+mod context_uses;
 mod diagnostics;
 mod forms;
 mod mount;
@@ -48,6 +49,7 @@ pub fn evaluate(
     let mut evaluator = Evaluator::new(file, settings, triggers);
     evaluator.read_stages();
     let target = evaluator.find_target();
+    evaluator.found.target = target;
     evaluator.resolve_sources();
     evaluator.check_cycles();
     evaluator.reach(target);
@@ -353,6 +355,6 @@ impl<'a> Evaluator<'a> {
         self.found.dependencies.append(&mut self.followed_dependencies);
         let onbuild = target.map(|target| triggers_of(self.file, target)).unwrap_or_default();
         let stages = self.stages.into_iter().map(|state| state.view).collect();
-        Evaluation { stages, target, onbuild, ..self.found }
+        Evaluation { stages, onbuild, ..self.found }
     }
 }

@@ -8,6 +8,7 @@ use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
 
+use super::context_uses::CopyFlags;
 use super::forms;
 use super::mount::{self, MountInputs, MountType};
 use super::remote::{SourceKind, origin};
@@ -15,17 +16,17 @@ use super::scope::Scope;
 use super::sources::{SourceTarget, context_image};
 use super::variables::RecordingScope;
 use super::view::{
-    Base, ContextKind, ContextUse, DependencyKind, Download, ImageLabel, SecretKind, SecretUse,
+    Base, ContextKind, DependencyKind, Download, ImageLabel, SecretKind, SecretUse,
     StageDependency, Trigger,
 };
 use super::{Evaluator, diagnostics};
 
 /// One instruction of a stage during its evaluation.
-struct InstructionContext<'s> {
-    index: usize,
+pub(super) struct InstructionContext<'s> {
+    pub(super) index: usize,
     scope: &'s mut Scope,
-    trigger: Option<&'s Trigger>,
-    sources: &'s [Option<SourceTarget>],
+    pub(super) trigger: Option<&'s Trigger>,
+    pub(super) sources: &'s [Option<SourceTarget>],
 }
 
 impl Evaluator<'_> {
@@ -35,6 +36,7 @@ impl Evaluator<'_> {
             return;
         }
         self.add_base(index);
+        self.use_base(index);
         let mut scope = self.first_scope(index);
         if self.stages[index].context.is_some() {
             self.stages[index].view.values = scope;
@@ -263,18 +265,17 @@ impl Evaluator<'_> {
                 return;
             }
         }
-        match &copy.from {
-            Some(from) => self.add_source(run, 0, from, DependencyKind::Copy),
-            None => {
-                for (word, source) in copy.files.sources.iter().zip(sources) {
-                    let kind = ContextKind::Copy;
-                    self.use_context(run, kind, word.span, source, &copy.files.excludes);
-                    if let Some(last) = self.found.context_uses.last_mut() {
-                        last.parents = copy.parents;
-                        last.replaces_modes = replaces_modes && !copy.parents;
-                    }
-                }
-            }
+        let flags = CopyFlags {
+            excludes: &copy.files.excludes,
+            parents: copy.parents,
+            replaces_modes: replaces_modes && !copy.parents,
+        };
+        if let Some(from) = &copy.from {
+            self.add_source(run, 0, from, DependencyKind::Copy);
+        }
+        for (word, source) in copy.files.sources.iter().zip(sources) {
+            let one = self.context_use(run, ContextKind::Copy, word.span, source, flags);
+            self.use_context(run, copy.from.as_ref().map(|_| 0), one);
         }
     }
 
@@ -308,11 +309,10 @@ impl Evaluator<'_> {
         for (word, (address, certain)) in add.files.sources.iter().zip(sources) {
             let from = origin(&address);
             if from == SourceKind::Context {
-                let source = (address, certain);
-                self.use_context(run, ContextKind::Add, word.span, source, &add.files.excludes);
-                if let Some(last) = self.found.context_uses.last_mut() {
-                    last.replaces_modes = replaces_modes;
-                }
+                let (source, excludes) = ((address, certain), add.files.excludes.as_slice());
+                let flags = CopyFlags { excludes, parents: false, replaces_modes };
+                let one = self.context_use(run, ContextKind::Add, word.span, source, flags);
+                self.use_context(run, None, one);
                 continue;
             }
             let (source, span) = self.locate(word.span, run.trigger);
@@ -385,8 +385,7 @@ impl Evaluator<'_> {
                 // The environment of an image may make this mount valid, and then it could read
                 // anything.
                 Err(_) if !watched.is_certain() => {
-                    let all = (".".to_owned(), false);
-                    self.use_context(run, ContextKind::Bind, mount.span, all, &[]);
+                    self.use_all(run, number, mount.span);
                     for kind in [MountType::Secret, MountType::Ssh] {
                         self.use_secret(run, &MountInputs::of(kind), false, mount.span);
                     }
@@ -404,20 +403,18 @@ impl Evaluator<'_> {
                 if meaning.kind == MountType::Ssh {
                     self.use_secret(run, &meaning, certain, mount.span);
                 }
+                self.use_mount(run, Some(number), mount.span, meaning, certain);
                 continue;
             }
-            let kind = match meaning.kind {
-                MountType::Bind => ContextKind::Bind,
-                // BuildKit sends the context for these mounts as for bind mounts.
-                MountType::Tmpfs => ContextKind::Sent,
-                MountType::Cache => continue,
+            match meaning.kind {
+                MountType::Bind | MountType::Tmpfs => {
+                    self.use_mount(run, None, mount.span, meaning, certain);
+                }
+                MountType::Cache => {}
                 MountType::Secret | MountType::Ssh => {
                     self.use_secret(run, &meaning, certain, mount.span);
-                    continue;
                 }
-            };
-            let span = meaning.source_span.unwrap_or(mount.span);
-            self.use_context(run, kind, span, (meaning.source, certain), &[]);
+            }
         }
     }
 
@@ -457,43 +454,4 @@ impl Evaluator<'_> {
             }
         }
     }
-
-    fn use_context(
-        &mut self,
-        run: &InstructionContext<'_>,
-        kind: ContextKind,
-        span: Span,
-        (written, certain): (String, bool),
-        excludes: &[Spanned<String>],
-    ) {
-        let (source, span) = self.locate(span, run.trigger);
-        self.found.context_uses.push(ContextUse {
-            kind,
-            pattern: clean_path(&written),
-            written,
-            excludes: excludes.iter().map(|exclude| exclude.value.clone()).collect(),
-            parents: false,
-            replaces_modes: false,
-            certain,
-            source,
-            span,
-            stage: run.index,
-        });
-    }
-}
-
-/// Normalizes a path in the build context. `..` does not leave the context, and `.` is the whole
-/// context.
-pub(super) fn clean_path(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
 }

@@ -77,6 +77,8 @@ pub struct Evaluation {
     pub dependencies: Vec<StageDependency>,
     /// What reached stages read from the build context.
     pub context_uses: Vec<ContextUse>,
+    /// What reached stages read from named contexts that are directories, by their values.
+    pub directory_uses: BTreeMap<String, Vec<ContextUse>>,
     /// What reached `ADD`s download: URLs and git repositories, expanded.
     pub downloads: Vec<Download>,
     /// The secrets and ssh agents that reached stages mount.
@@ -273,7 +275,7 @@ pub struct StageDependency {
     pub stage: usize,
 }
 
-/// What reads from the build context.
+/// What reads from a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContextKind {
     /// A `COPY`.
@@ -282,11 +284,13 @@ pub enum ContextKind {
     Add,
     /// A bind mount.
     Bind,
-    /// A `tmpfs` mount. BuildKit sends the path although nothing can read it.
+    /// A `tmpfs` mount, or a `cache` mount of a named context. BuildKit sends the path although nothing may read it.
     Sent,
+    /// A `FROM` of a named context.
+    From,
 }
 
-/// What one source of an instruction reads from the build context.
+/// What one source of an instruction reads from a context.
 #[derive(Debug, Clone)]
 pub struct ContextUse {
     /// What reads the files.

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, Id, ImageId, Rule, Source, Span};
 
+use super::super::context_directory::{ContextDirectory, is_elsewhere};
 use super::super::evaluate::{self, Evaluation, EvaluationSettings, StageDependency};
 use super::super::images::NamedContext;
 use super::super::naming::ImageReferences;
@@ -142,16 +143,20 @@ impl<'a> Siblings<'a> {
         problems
     }
 
-    /// Returns the value of a context: a URL unchanged, a directory if it starts like a path, an
-    /// image by its name or reference, or an existing directory.
+    /// Returns the value of a context: a URL unchanged, a directory in its normal form if it starts
+    /// like a path, an image by its name or reference, or an existing directory.
     fn stand_for(
         &self,
         context: &NamedContext,
         by_name: &HashMap<&str, &ImageReferences>,
     ) -> Option<String> {
         let value = context.value.as_str();
-        if value.contains("://") || value.starts_with(['.', '/']) {
+        if is_elsewhere(value) {
             return Some(value.to_owned());
+        }
+        let directory = || ContextDirectory::at(value).to_string();
+        if value.starts_with(['.', '/']) {
+            return Some(directory());
         }
         if let Some(named) = by_name.get(value) {
             // An image without a valid reference has already been reported.
@@ -161,7 +166,7 @@ impl<'a> Siblings<'a> {
         let reference = Reference::parse(value).ok();
         match reference.map(|reference| self.find(&reference)) {
             Some(ResolvedReference::Sibling(_)) => Some(format!("docker-image://{value}")),
-            _ => context.is_directory.then(|| value.to_owned()),
+            _ => context.is_directory.then(directory),
         }
     }
 
@@ -224,9 +229,11 @@ fn describe_context(
     by_name: &HashMap<&str, &ImageReferences>,
 ) -> Diagnostic {
     let value = &context.value;
-    let (source, span) = &context.spot;
     let message = format!("`{value}` is neither an image of this repository nor a directory");
-    let problem = Diagnostic::new(Rule::Config, message).at(source, *span, "");
+    let mut problem = Diagnostic::new(Rule::Config, message);
+    if let Some((source, span)) = &context.spot {
+        problem = problem.at(source, *span, "");
+    }
     match closest(value, by_name.keys().copied()) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
         None => problem.hint(format!("for an external image, write `docker-image://{value}`")),

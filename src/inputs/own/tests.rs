@@ -16,7 +16,7 @@ fn inputs(text: &str, arguments: &str, contexts: &[(&str, &str)]) -> Inputs {
         let mut candidate = Candidate::new(name, path);
         for (name, value) in contexts {
             let (name, value) = ((*name).to_owned(), (*value).to_owned());
-            let spot = (source.clone(), Span::default());
+            let spot = Some((source.clone(), Span::default()));
             candidate.contexts.push(NamedContext { name, value, is_directory: false, spot });
         }
         ParsedImage { candidate, file: parse(&source) }
@@ -41,7 +41,9 @@ fn inputs(text: &str, arguments: &str, contexts: &[(&str, &str)]) -> Inputs {
     let app = &graph.images[graph.find("app").unwrap()];
     let none = Attestations::default();
     let platform = "linux/amd64".parse().unwrap();
-    inputs_of((&graph, app), (&platform, &none), FileList::default(), Doubt::default())
+    let contexts = ContextReads::of(app, Doubt::default());
+    let files = contexts.iter().map(|_| FileList::default()).collect();
+    inputs_of((&graph, app), (&platform, &none), (&contexts, files), Doubt::default())
 }
 
 /// Checks whether the key changes between the build arguments `V=1` and `V=2`.
@@ -125,4 +127,26 @@ fn references_in_named_contexts_do_not_count() {
     for other in ["docker-image://ns/shop-other:1", "docker-image://base", "./base"] {
         assert_ne!(key(other).key(), base, "{other}");
     }
+}
+
+#[test]
+fn a_named_directory_counts_by_its_name() {
+    let text = "FROM scratch\nCOPY --from=x f /\n";
+    let one = inputs(text, "", &[("x", "./a"), ("y", "./a")]);
+    assert_eq!(one, inputs(text, "", &[("x", "/b/c")]));
+    assert_ne!(one.key(), inputs("FROM scratch\nCOPY --from=y f /\n", "", &[("y", "./a")]).key());
+    assert_eq!(one.directories[0].name, "x");
+    let text = "FROM scratch\nCOPY f /\n";
+    let without = serde_json::to_string(&inputs(text, "", &[("x", "./a")])).unwrap();
+    assert!(!without.contains("directories"), "keys of other images stay the same");
+}
+
+#[test]
+fn passwords_in_the_urls_of_named_contexts_count_but_are_not_stored() {
+    let of = |user: &str| {
+        let address = format!("https://{user}@example.com/x.git");
+        inputs("FROM scratch\nCOPY --from=x f /\n", "", &[("x", &address)])
+    };
+    assert_ne!(of("ann:one").key(), of("ann:two").key());
+    assert!(!format!("{:?}", of("ann:hunter2")).contains("hunter2"));
 }

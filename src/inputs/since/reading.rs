@@ -12,17 +12,18 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{ComparedSide, uses_of};
+use super::{ComparedSide, reads_without_engine};
 use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId};
-use crate::graph::Image;
+use crate::graph::context_directory::ContextDirectory;
 use crate::inputs::files::{FileInputs, FileList, readable};
 use crate::inputs::gather::describe_ignore_problem;
+use crate::inputs::reads::ContextReads;
 use crate::inputs::select::{EntryPart, SelectedEntry};
 use crate::inputs::{SourceUse, select};
 use crate::scan::context::{Context, EntryKind, join};
 use crate::scan::git::{Contents, File, FileKind, ResolvedPath, Snapshot};
-use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
+use crate::scan::ignore_file::IgnoreFile;
 use crate::scan::listing::{self, ListingEntry};
 
 /// What some images read.
@@ -50,51 +51,66 @@ fn unknown(path: &OsStr, kind: &'static str, name: String) -> FileInputs<'static
 pub(super) struct Readings {
     /// All readings, by index.
     pub(super) all: Vec<Arc<Reading>>,
-    /// The index of each image's reading, or why there is none.
-    pub(super) by_image: IdMap<Result<usize, String>>,
+    /// The readings of each image, one per context that it reads.
+    pub(super) by_image: IdMap<Vec<ImageReading>>,
+}
+
+/// What an image reads from one of its contexts.
+#[derive(Debug)]
+pub(super) struct ImageReading {
+    /// The name of a named context; `None` for the image's own context.
+    pub(super) name: Option<String>,
+    /// The index of the reading, or why there is none.
+    pub(super) reading: Result<usize, String>,
 }
 
 /// A context and its ignore file.
 type ContextKey = (ResolvedPath, Option<PathBuf>);
 
-/// Images with the same sources.
-type Readers = (Vec<SourceUse>, Vec<ImageId>);
+/// An image, and the index of one of its contexts.
+type ReaderId = (ImageId, usize);
 
-/// A reading, and the images that share it.
-type GroupReading = (Result<Reading, String>, Vec<ImageId>);
+/// A context that an image reads.
+type Reader<'a> = (ReaderId, ContextReads<'a>);
+
+/// A reading, and the contexts of images that share it.
+type GroupReading = (Result<Reading, String>, Vec<ReaderId>);
 
 impl Readings {
     /// Reads a side.
     pub(super) fn of(side: ComparedSide<'_>) -> Readings {
         let images = &side.graph.images;
-        let mut by_image =
-            IdMap::from_fn(images.len(), |_| Err("this context was not read".to_owned()));
-        let mut groups: BTreeMap<ContextKey, Vec<ImageId>> = BTreeMap::new();
+        let mut by_image = IdMap::from_fn(images.len(), |_| Vec::new());
+        let mut groups: BTreeMap<ContextKey, Vec<Reader<'_>>> = BTreeMap::new();
         for (id, image) in images.iter() {
-            let directory = image.context.under(side.root);
-            match find_ignore_file(&image.dockerfile.under(side.root), &directory) {
-                Ok(file) => {
-                    let context = side.snapshot.path_of(image.context.as_str());
-                    let landing = side.snapshot.resolve(&context);
-                    groups.entry((landing, file)).or_default().push(id);
+            let (contexts, _) = reads_without_engine(side.graph, image);
+            for (number, reads) in contexts.into_iter().enumerate() {
+                let name = reads.named.map(|(name, _)| name.to_owned());
+                let mut reading = Err("this context was not read".to_owned());
+                match reads.ignore_file(side.root) {
+                    Ok(file) => {
+                        let landing = landing_of(side.snapshot, &reads.directory);
+                        groups.entry((landing, file)).or_default().push(((id, number), reads));
+                    }
+                    Err(error) => {
+                        reading = Err(format!("can't look up the ignore file: {error}"));
+                    }
                 }
-                Err(error) => {
-                    by_image[id] = Err(format!("can't look up the ignore file: {error}"));
-                }
+                by_image[id].push(ImageReading { name, reading });
             }
         }
         let read: Vec<Vec<GroupReading>> = groups
             .into_par_iter()
-            .map(|((landing, _), images)| read_group(side, &landing, &images))
+            .map(|((landing, file), readers)| read_group(side, &landing, file.as_deref(), readers))
             .collect();
         let mut all = Vec::new();
-        for (reading, images) in read.into_iter().flatten() {
+        for (reading, readers) in read.into_iter().flatten() {
             let number = reading.map(|reading| {
                 all.push(Arc::new(reading));
                 all.len() - 1
             });
-            for image in images {
-                by_image[image] = number.clone();
+            for (image, context) in readers {
+                by_image[image][context].reading = number.clone();
             }
         }
         Readings { all, by_image }
@@ -106,42 +122,58 @@ impl Readings {
     }
 }
 
-fn read_group(
-    side: ComparedSide<'_>,
-    landing: &ResolvedPath,
-    images: &[ImageId],
-) -> Vec<GroupReading> {
-    let images_of = &side.graph.images;
-    let mut by_uses: HashMap<Vec<SourceUse>, Vec<ImageId>> = HashMap::new();
-    for id in images {
-        by_uses.entry(uses_of(side.graph, &images_of[*id]).0).or_default().push(*id);
-    }
-    let by_uses: Vec<Readers> = by_uses.into_iter().collect();
-    let Some(first) = images.first().map(|id| &images_of[*id]) else { return Vec::new() };
-    match list(side, landing, first, by_uses.iter().all(|(uses, _)| uses.is_empty())) {
-        Ok(context) => {
-            let context = Arc::new(context);
-            let read = |(uses, images): Readers| {
-                (Ok(Reading::of(side.snapshot, landing, &context, &uses)), images)
-            };
-            by_uses.into_par_iter().map(read).collect()
-        }
-        Err(message) => vec![(Err(message), images.to_vec())],
+/// Returns what the directory of a context resolves to.
+fn landing_of(snapshot: &Snapshot, directory: &ContextDirectory) -> ResolvedPath {
+    match directory {
+        ContextDirectory::Inside(path) => snapshot.resolve(&snapshot.path_of(path.as_str())),
+        ContextDirectory::Outside(path) => match path.strip_prefix(&snapshot.top) {
+            Ok(below) => snapshot.resolve(below.as_os_str()),
+            Err(_) if path.is_absolute() => ResolvedPath::Outside(path.clone()),
+            Err(_) => snapshot.resolve(&join(&snapshot.root, path.as_os_str())),
+        },
     }
 }
 
-/// Lists what an image's context contains after applying the ignore file.
+fn read_group(
+    side: ComparedSide<'_>,
+    landing: &ResolvedPath,
+    ignore: Option<&Path>,
+    readers: Vec<Reader<'_>>,
+) -> Vec<GroupReading> {
+    let Some(directory) = readers.first().map(|(_, reads)| reads.directory.under(side.root)) else {
+        return Vec::new();
+    };
+    let mut by_uses: HashMap<Vec<SourceUse>, Vec<ReaderId>> = HashMap::new();
+    for (id, reads) in readers {
+        by_uses.entry(reads.uses).or_default().push(id);
+    }
+    let by_uses: Vec<(Vec<SourceUse>, Vec<ReaderId>)> = by_uses.into_iter().collect();
+    let nothing_is_read = by_uses.iter().all(|(uses, _)| uses.is_empty());
+    match list(side, landing, (directory, ignore), nothing_is_read) {
+        Ok(context) => {
+            let context = Arc::new(context);
+            let read = |(uses, readers): (Vec<SourceUse>, Vec<ReaderId>)| {
+                (Ok(Reading::of(side.snapshot, landing, &context, &uses)), readers)
+            };
+            by_uses.into_par_iter().map(read).collect()
+        }
+        Err(message) => {
+            vec![(Err(message), by_uses.into_iter().flat_map(|(_, readers)| readers).collect())]
+        }
+    }
+}
+
+/// Lists what a context contains after applying its ignore file.
 fn list(
     side: ComparedSide<'_>,
     landing: &ResolvedPath,
-    image: &Image,
+    (root, ignore): (PathBuf, Option<&Path>),
     nothing_is_read: bool,
 ) -> Result<Context, String> {
-    let root = image.context.under(side.root);
     let (ResolvedPath::Inside(directory), false) = (landing, nothing_is_read) else {
         return Ok(Context { root, entries: Vec::new(), unreadable: Vec::new() });
     };
-    let (ignore, problems) = IgnoreFile::load(side.root, &image.dockerfile, &image.context)
+    let (ignore, problems) = IgnoreFile::read(side.root, ignore)
         .map_err(|error| without_root(&error.to_string(), side))?;
     match problems.first() {
         Some(problem) => Err(describe_ignore_problem(problem)),

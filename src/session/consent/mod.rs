@@ -17,12 +17,14 @@ use crate::workspace::load::Workspace;
 use super::secrets::{ConfiguredSecret, SecretRequests};
 
 mod allow;
+mod directories;
 mod location;
 mod pipeline;
 mod saved_answers;
 mod wording;
 
 pub use allow::AllowOptions;
+pub use directories::outside_directories;
 pub use location::{Boundary, LocatedPath, canonical};
 pub use pipeline::allow_options;
 pub use wording::{announce, withheld};
@@ -34,7 +36,7 @@ use saved_answers::SavedAnswers;
 pub struct OutsideAccess<'a> {
     /// Its role in the build.
     pub role: Role,
-    /// The ID of the secret or agent, or the name of the image.
+    /// The ID of the secret or agent, or the name of the image or named context.
     pub id: &'a str,
     /// Where it is.
     pub source: OutsideSource,
@@ -53,6 +55,8 @@ pub enum Role {
     Context,
     /// The Dockerfile of an image.
     Dockerfile,
+    /// A named context.
+    NamedContext,
 }
 
 /// Where something outside the repository is.

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::text::shell_word;
 use crate::base::{IdMap, ImageId, RelPath};
 use crate::graph::Image;
+use crate::graph::context_directory::ContextDirectory;
 use crate::session::secrets::{ConfiguredSecret, SecretOrigin, SecretRequests};
-use crate::workspace::environment::Environment;
+use crate::workspace::Invocation;
+use crate::workspace::build_contexts::build_contexts_of;
 use crate::workspace::load::Workspace;
 
 use super::{Boundary, LocatedPath, canonical};
@@ -19,22 +21,29 @@ use super::{Boundary, LocatedPath, canonical};
 /// their options.
 ///
 /// # Errors
-/// Returns an error if the root of the repository cannot be resolved.
+/// Returns an error if the root of the repository cannot be resolved, or if an option is not valid.
 pub fn allow_options(
     workspace: &Workspace,
-    environment: &Environment,
+    at: &Invocation,
 ) -> anyhow::Result<BTreeMap<ImageId, Vec<String>>> {
-    let configured = ConfiguredSecret::all(workspace, environment);
+    let configured = ConfiguredSecret::all(workspace, &at.environment);
+    // The jobs get the options of this command line, so these contexts need no consent.
+    let options: BTreeSet<String> = build_contexts_of(at)?
+        .iter()
+        .map(|option| ContextDirectory::at(&option.value).to_string())
+        .collect();
     let boundary = Boundary::of(&workspace.root)?;
     let graph = &workspace.graph;
     let mut of_image: IdMap<BTreeSet<String>> =
         IdMap::from_fn(graph.images.len(), |_| BTreeSet::new());
     for image in graph.order() {
-        let mut options = own(workspace, &graph.images[*image], &configured, &boundary);
+        let image_of = &graph.images[*image];
+        let mut allowed = own(workspace, image_of, &configured, &boundary);
+        allowed.extend(directories(workspace, image_of, &boundary, &options));
         for parent in graph.parents_of(*image) {
-            options.extend(of_image[parent].iter().cloned());
+            allowed.extend(of_image[parent].iter().cloned());
         }
-        of_image[*image] = options;
+        of_image[*image] = allowed;
     }
     let ids = graph.images.ids();
     let options = ids.map(|image| (image, of_image[image].iter().cloned().collect()));
@@ -69,6 +78,21 @@ fn own(
     let uses = image.entitlement_uses().into_iter();
     options.extend(uses.map(|it| format!("--allow {}", it.entitlement)));
     options
+}
+
+/// Returns the options for the directories of named contexts.
+fn directories(
+    workspace: &Workspace,
+    image: &Image,
+    boundary: &Boundary,
+    allowed: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let is_outside = |value: &&str| {
+        let found = canonical(&ContextDirectory::at(value).under(&workspace.root));
+        value.starts_with('/') || leaves(value) || found.is_ok_and(|it| boundary.is_outside(&it))
+    };
+    let values = image.directories().into_keys().filter(|value| !allowed.contains(*value));
+    values.filter(is_outside).map(allow).collect()
 }
 
 fn is_outside(path: &LocatedPath<'_>, boundary: &Boundary) -> bool {

@@ -101,6 +101,7 @@ impl SavedAnswers {
             Role::Agent => "ssh",
             Role::Context => "context",
             Role::Dockerfile => "dockerfile",
+            Role::NamedContext => "named-context",
         };
         let source = match source {
             OutsideSource::Path(path) => path.to_str()?,

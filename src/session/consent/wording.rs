@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::base::screen::is_unseen;
 use crate::base::text::{count, visible_shell_word as pasted};
 use crate::cli::command_line::NAMED_VALUES;
+use crate::graph::context_directory::credentials_in;
 use crate::graph::evaluate::SecretKind;
 
 use super::{OutsideAccess, OutsideSource, Role};
@@ -91,6 +92,7 @@ fn line(outside: &OutsideAccess<'_>) -> String {
         Role::Agent => format!("{source} as the ssh agent {id}, for {}", images()),
         Role::Context => format!("{source} as the context of {id}"),
         Role::Dockerfile => format!("{source} as the Dockerfile of {id}"),
+        Role::NamedContext => format!("{source} as the named context {id}, for {}", images()),
     }
 }
 
@@ -130,11 +132,14 @@ fn path<'a>(outside: &'a OutsideAccess<'_>) -> Option<&'a Path> {
 
 /// Returns the command line as it was typed, as the parts before and after the position of an option.
 ///
-/// Returns `None` if it is not UTF-8, or if it contains the value of a build argument or a label, which may be
-/// confidential: a log would show the command with the value of the variable that it came from.
+/// Returns `None` if it is not UTF-8, or if it contains the value of a build argument or a label, or a URL with a
+/// password, which may be confidential: a log would show the command with the value of the variable that it came from.
 fn typed(arguments: &[OsString]) -> Option<(String, String)> {
     let words: Vec<&str> = arguments.iter().map(|it| it.to_str()).collect::<Option<_>>()?;
-    if words.iter().any(|word| NAMED_VALUES.iter().any(|option| word.starts_with(option))) {
+    let is_confidential = |word: &&str| {
+        NAMED_VALUES.iter().any(|option| word.starts_with(option)) || credentials_in(word).is_some()
+    };
+    if words.iter().any(is_confidential) {
         return None;
     }
     let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
@@ -231,7 +236,12 @@ mod tests {
             &["build"],
             r"layers build --allow $'fs.read=/x\033\'\342\200\256\\'",
         );
-        // The value of a build argument is not repeated.
+        // The value of a build argument is not repeated, and neither is a password.
+        check(
+            &[file("a", "/x")],
+            &["build", "--build-context", "x=https://a:hunter2@example.com"],
+            "add --allow fs.read=/x",
+        );
         check(
             &[npm],
             &["build", "--build-arg", "TOKEN=hunter2"],

@@ -159,7 +159,7 @@ impl SecretOptions {
     fn add_configured<'a>(
         &mut self,
         session: &Session<'a>,
-        images: &[&Image],
+        images: &[&'a Image],
         prepared: &mut PreparedSecrets,
         at: &Invocation,
     ) -> anyhow::Result<UnreadSources<'a>> {
@@ -170,7 +170,8 @@ impl SecretOptions {
         let boundary = Boundary::of(&workspace.root)?;
         let mut configured = ConfiguredSecret::all_at(workspace, context);
         configured.retain(|one| !self.has(one.kind, one.id));
-        let outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
+        let mut outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
+        outside.extend(consent::outside_directories(session, images, &boundary, at)?);
         let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
         consents.obtain(&outside, at)?;
         let mut unread = UnreadSources::new();
