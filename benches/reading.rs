@@ -1,5 +1,5 @@
-//! The cost of reading a context of 30,000 files: listing it with three ignore files, hashing it, and reading it to send
-//! it.
+//! The cost of reading a context of 30,000 files: listing it with three ignore files, hashing it, and reading it again
+//! to send it.
 //!
 //! `cargo bench --bench reading [-- FILES]` prints the minimum, the median, and the maximum of each part.
 

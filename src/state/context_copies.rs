@@ -182,9 +182,14 @@ impl CopyRecord {
         let mut digest = Digest::default();
         digest.copy_from_slice(&file.digest.as_bytes()[..24]);
         let versions = self.sent.entry(path).or_default();
+        let sent_at = |time: i64| versions.iter().find(|it| (it.0, it.1) == (file.size, time));
+        let later = file.mtime.wrapping_add(1);
+        if sent_at(*file.mtime).is_some() && sent_at(later).is_some() {
+            // Where a file system has coarser times, the copy may have its own time for the content of the later one.
+            *file.mtime = later;
+        }
         loop {
-            let same = |it: &&(u64, i64, Digest)| (it.0, it.1) == (file.size, *file.mtime);
-            match versions.iter().find(same) {
+            match sent_at(*file.mtime) {
                 Some(known) if known.2 == digest => return,
                 Some(_) => *file.mtime = file.mtime.wrapping_add(1),
                 None => break,

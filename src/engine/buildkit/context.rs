@@ -1,7 +1,7 @@
 //! How a build gets its contexts.
 //!
-//! Owns the choice for each: nothing, a small tar in the build's own request, or a synchronization of the copy that the engine
-//! keeps of the files.
+//! Owns the choice for each: nothing, a small tar in the build's own request, or a synchronization of the copy that the
+//! engine keeps of the files.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -5,7 +5,7 @@
 //! its position in the list, and gets their contents in any order, the pieces of a file in order. It ends with a packet
 //! that the sender returns.
 //!
-//! A context that cannot be sent completely ends in an error, and BuildKit then drops its copy. It never mistakes a part
+//! A context that cannot be sent completely ends in an error, and BuildKit then drops its copy. It never takes a part
 //! for the whole.
 
 use std::io;

@@ -11,7 +11,8 @@
 //!
 //! The gRPC path, which Docker's buildx uses, takes *frontend inputs*: one graph for `dockerfile` and one for
 //! `context` (BuildKit `frontend/dockerfile/builder`, since 0.7). The Dockerfile is therefore one file in a layer
-//! of its own, and the context is the engine's copy of it, synchronized over the session. The same `find` then shows only the context's files, which the test `copying_everything_copies_only_the_context` checks.
+//! of its own, and the context is the engine's copy of it, synchronized over the session. The same `find` then shows
+//! only the context's files, which the test `copying_everything_copies_only_the_context` checks.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Conversion of BuildKit's status messages into updates of a build.
 //!
-//! Owns the names of vertices, their starts and ends, which of them are operations instead of steps, and which one failed.
-//! It does no I/O, so a recorded status is enough to test it.
+//! Owns the names of vertices, their starts and ends, which of them are operations instead of steps, and which one
+//! failed. It does no I/O, so a recorded status is enough to test it.
 
 use std::collections::HashMap;
 use std::mem;

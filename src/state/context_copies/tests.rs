@@ -43,11 +43,13 @@ fn a_size_and_a_time_mean_one_content() {
     assert_eq!(time, 10);
     assert_eq!(directory.send("a", 10, "two"), (name.clone(), 11));
     assert_eq!(directory.send("a", 10, "six"), (name.clone(), 12));
+    // A copy on a file system with coarser times has the time 10 for all of them by now, so it is not used again.
+    assert_eq!(directory.send("a", 10, "one"), (name.clone(), 13));
     // What was sent before is sent in the same way.
-    assert_eq!(directory.send("a", 10, "one"), (name.clone(), 10));
+    assert_eq!(directory.send("a", 10, "one"), (name.clone(), 13));
     assert_eq!(directory.send("a", 10, "two"), (name.clone(), 11));
     // The time of another content is taken too.
-    assert_eq!(directory.send("a", 11, "ten"), (name.clone(), 13));
+    assert_eq!(directory.send("a", 13, "ten"), (name.clone(), 14));
     // Other sizes and other files do not matter.
     assert_eq!(directory.send("a", 10, "three"), (name.clone(), 10));
     assert_eq!(directory.send("b", 10, "two"), (name, 10));
@@ -125,7 +127,7 @@ fn concurrent_runs_share_a_record() {
     assert!(times.iter().all(|it| it.0 == name));
     let mut sent = times.map(|it| it.1);
     sent.sort_unstable();
-    assert_eq!(sent, [10, 11, 12, 13]);
+    sent.windows(2).for_each(|two| assert!(two[0] != two[1], "{sent:?}"));
 }
 
 #[test]
