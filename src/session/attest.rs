@@ -45,14 +45,12 @@ pub fn check(
     .into())
 }
 
-/// Returns the annotations of an image that is about to be built, which are empty if the engine keeps none. `base_id` is
-/// the ID of its base in the engine's store, if known.
+/// Returns the annotations of an image that is about to be built, which are empty if the engine keeps none.
 ///
 /// # Errors
 /// Returns an error if the engine cannot be reached.
 pub fn annotations(
     image: &Image,
-    base_id: Option<&str>,
     engine: &dyn Builder,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     // An engine that does not report its features can still build.
@@ -61,12 +59,7 @@ pub fn annotations(
     }
     let mut annotations = BTreeMap::from([(TITLE.to_owned(), image.name.clone())]);
     if let Some(base) = image.base() {
-        // A store that keeps annotations identifies images by the digests of their manifests.
-        let digest = match base_id.filter(|_| base.digest.is_none()) {
-            Some(id) => Some(id.to_owned()),
-            None => digest_of(&base, engine.images())?,
-        };
-        if let Some(digest) = digest {
+        if let Some(digest) = digest_of(&base, engine.images())? {
             annotations.insert(BASE_DIGEST.to_owned(), digest);
         }
         annotations.insert(BASE_NAME.to_owned(), base.normalized());

@@ -285,10 +285,6 @@ impl<'a> ImageProvider<'a> {
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let ours = [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof);
         let described = self.freshness.image(unit);
-        let base = described.base();
-        let mut dependencies = own.named_dependencies();
-        let of_base = dependencies.find(|(_, it)| base.as_ref() == Some(&it.reference));
-        let base_id = of_base.and_then(|(_, it)| self.freshness.stored_id(it.of, parents));
         let mut contexts = overrides.contexts.clone();
         let pinned =
             |it: &Reference| self.freshness.pinned.get(&self.freshness.graph.externals.find(it)?);
@@ -306,7 +302,7 @@ impl<'a> ImageProvider<'a> {
             references: described.references.iter().map(Reference::familiar).collect(),
             alias: self.aliased.contains(&unit).then(|| self.parent_aliases.promise()),
             labels: described.labels.clone().into_iter().chain(ours).collect(),
-            annotations: attest::annotations(described, base_id, self.engine)?,
+            annotations: attest::annotations(described, self.engine)?,
             attestations: self.workspace.attestations.clone(),
             build_args,
             contexts,
