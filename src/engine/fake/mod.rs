@@ -19,8 +19,9 @@ use self::store::FakeStore;
 use super::build_option::Entitlement;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildStep, BuildUpdate, Builder, BuilderInfo, Cancel,
-    FailureCause, Features, Frontend, HistoryEntry, ImageStore, LabelFilter, ListedImage,
-    NamedContexts, Node, Sink, StoredImage, TimedUpdate, TransferProgress, context_tar,
+    ContextFiles, FailureCause, Features, Frontend, HistoryEntry, ImageStore, LabelFilter,
+    ListedImage, NamedContexts, Node, Sink, StoredImage, TimedUpdate, TransferProgress,
+    context_tar,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -269,6 +270,14 @@ fn contexts(request: &BuildRequest) -> BTreeMap<&str, String> {
     contexts.map(|(name, source)| (name.as_str(), source.to_string())).collect()
 }
 
+/// Returns a context as a tar, without times: as in BuildKit's cache, they do not make it another one.
+fn read(files: &dyn ContextFiles) -> anyhow::Result<Vec<u8>> {
+    let (mut headers, mut tar) = (files.headers(), Vec::new());
+    headers.iter_mut().for_each(|header| header.mtime = 0);
+    context_tar::write(files, &headers, &mut tar).context("can't read the context")?;
+    Ok(tar)
+}
+
 /// Returns the paths in a tar for the record.
 fn paths(tar: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
@@ -308,16 +317,12 @@ impl Builder for Fake {
         sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
-        let (files, mut context) = (request.context.as_ref(), Vec::new());
-        context_tar::write(files, &files.headers(), &mut context)
-            .context("can't read the context")?;
+        let mut context = read(request.context.as_ref())?;
         let sent = paths(&context)?;
         let mut directories = BTreeMap::new();
         for (name, source) in &request.contexts {
             let Some(files) = source.files() else { continue };
-            let mut tar = Vec::new();
-            context_tar::write(files.as_ref(), &files.headers(), &mut tar)
-                .context("can't read the context")?;
+            let tar = read(files.as_ref())?;
             directories.insert(name.as_str(), paths(&tar)?);
             context.extend(tar);
         }

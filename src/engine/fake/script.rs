@@ -37,8 +37,8 @@
 //!   `finished:PART` (another image, by a part of its reference; failed images count as finished), `file:PATH`
 //!   (until it exists), `canceled`. A canceled build passes every gate.
 //! - `steps`: replaces the default of one step per instruction of the Dockerfile.
-//! - `operation`: makes an entry of `steps` an operation (`sending-context`, `exporting`, `unpacking`). `sent` are the bytes
-//!   of the context that were sent, and all bytes, each reported before the gate.
+//! - `operation`: makes an entry of `steps` an operation (`sending-context`, `exporting`, `unpacking`). `sent` are the
+//!   bytes of the context that were sent, and all bytes, each reported before the gate.
 //! - `secret`: the ID of a secret that the step writes after its output, in two pieces.
 //! - `content`: replaces the request, the base, and the context as the content of the image. Two builds with the
 //!   same content result in the same image, except for its labels.
