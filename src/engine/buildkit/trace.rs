@@ -13,9 +13,6 @@ use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexS
 use super::wording::{is_unpacking, operation_of, parse_name};
 use crate::engine::{BuildOperation, BuildStep, BuildUpdate};
 
-/// The shortest time that counts as sending a context, if its start and its end are reported together.
-const SHORTEST_TRANSFER: Duration = Duration::from_millis(10);
-
 /// What the status messages of a build have reported so far.
 #[derive(Default)]
 pub(super) struct StatusTrace {
@@ -39,7 +36,7 @@ struct VertexOperation {
     operation: BuildOperation,
     /// When it started, by the engine's clock, while it is running.
     since: Option<Timestamp>,
-    /// The last start of the vertex that was reported.
+    /// The last start that was reported.
     last_start: Option<Timestamp>,
 }
 
@@ -65,7 +62,7 @@ impl StatusTrace {
             }
         }
         for status in &status.statuses {
-            self.unpack(status, sink);
+            self.progress(status, sink);
         }
         for vertex in &status.vertexes {
             self.end(vertex, sink);
@@ -87,11 +84,10 @@ impl StatusTrace {
             return;
         }
         match &mut seen.kind {
-            VertexKind::Operation(it) if it.is_new_work(vertex) => {
-                it.last_start = vertex.started;
-                if mem::replace(&mut it.since, vertex.started).is_none() {
-                    sink(BuildUpdate::OperationStarted(it.operation));
-                }
+            // A context is loaded twice: for its cache key, which takes no time, and then, if a step needs it, for its
+            // files, which has a status.
+            VertexKind::Operation(it) if it.operation != BuildOperation::SendingContext => {
+                it.start(vertex.started, sink);
             }
             VertexKind::Step if !seen.started => {
                 sink(BuildUpdate::StepStarted(seen.step.clone()));
@@ -101,10 +97,13 @@ impl StatusTrace {
         seen.started = true;
     }
 
-    /// Processes a part of an export.
-    fn unpack(&mut self, status: &VertexStatus, sink: &mut dyn FnMut(BuildUpdate)) {
+    /// Processes a part of an operation.
+    fn progress(&mut self, status: &VertexStatus, sink: &mut dyn FnMut(BuildUpdate)) {
         let Some(seen) = self.vertices.get_mut(&status.vertex) else { return };
         let VertexKind::Operation(it) = &mut seen.kind else { return };
+        if it.operation == BuildOperation::SendingContext && status.started.is_some() {
+            it.start(status.started, sink);
+        }
         // The names of an image are unpacked one after the other; only the first one takes time.
         if it.operation == BuildOperation::Exporting
             && status.started.is_some()
@@ -144,18 +143,17 @@ impl StatusTrace {
 }
 
 impl VertexOperation {
-    /// Returns whether a vertex that has started does what the operation is for, and was not reported before.
-    ///
-    /// A context is loaded twice: for its cache key, which takes no time, and then, if a step needs it, for its files.
-    fn is_new_work(&self, vertex: &Vertex) -> bool {
-        let is_lookup = self.operation == BuildOperation::SendingContext
-            && vertex.completed.is_some()
-            && between(vertex.started.as_ref(), vertex.completed.as_ref()) < SHORTEST_TRANSFER;
-        let is_new = match (&self.last_start, &vertex.started) {
-            (Some(last), Some(started)) => nanoseconds(started) > nanoseconds(last),
-            _ => true,
-        };
-        is_new && !is_lookup
+    /// Processes a start, which may have been reported before.
+    fn start(&mut self, at: Option<Timestamp>, sink: &mut dyn FnMut(BuildUpdate)) {
+        if let (Some(last), Some(at)) = (&self.last_start, &at)
+            && nanoseconds(at) <= nanoseconds(last)
+        {
+            return;
+        }
+        self.last_start = at;
+        if mem::replace(&mut self.since, at).is_none() {
+            sink(BuildUpdate::OperationStarted(self.operation));
+        }
     }
 
     fn finish(&mut self, at: Option<Timestamp>, sink: &mut dyn FnMut(BuildUpdate)) {

@@ -174,28 +174,29 @@ fn unpacking_follows_the_export() {
     assert_eq!(trace.into_failed().unwrap().0.text, EXPORTING);
 }
 
-/// Docker 28 reports the vertex first for its cache key, and then for its files. A small context may start and end in
-/// one message.
+/// The vertex is reported first for its cache key, and then for its files. Only the latter has a status. A small context
+/// may start and end in one message.
 #[test]
 fn a_context_is_sent_once_per_transfer() {
     let context = "[internal] load build context";
+    let sent = |started, completed| of_status(context, "transferring context:", started, completed);
     let messages = vec![
+        of_vertex(context, 414_568, None),
         of_vertex(context, 414_568, Some(414_568)),
         of_vertex(context, 414_569, None),
+        sent(414_570, None),
+        sent(414_570, Some(415_456)),
         of_vertex(context, 414_569, Some(415_457)),
         of_vertex(context, 414_569, Some(415_457)),
+        sent(414_570, Some(415_456)),
     ];
     let updates = operations(&mut StatusTrace::default(), messages);
-    assert_eq!(updates, ["start SendingContext", "end SendingContext 888ms"]);
-    // The lookup and the start of the transfer can arrive in one message.
-    let mut first = of_vertex(context, 414_568, None);
-    for (started, completed) in [(414_568, Some(414_568)), (414_569, None)] {
-        first.vertexes.extend(of_vertex(context, started, completed).vertexes);
-    }
-    let messages = vec![first, of_vertex(context, 414_569, Some(415_457))];
-    let updates = operations(&mut StatusTrace::default(), messages);
-    assert_eq!(updates, ["start SendingContext", "end SendingContext 888ms"]);
-    let whole = vec![of_vertex(context, 1_000, Some(1_040))];
-    let updates = operations(&mut StatusTrace::default(), whole);
+    assert_eq!(updates, ["start SendingContext", "end SendingContext 887ms"]);
+    let mut whole = of_vertex(context, 1_000, Some(1_040));
+    whole.statuses = sent(1_000, Some(1_039)).statuses;
+    let updates = operations(&mut StatusTrace::default(), vec![whole]);
     assert_eq!(updates, ["start SendingContext", "end SendingContext 40ms"]);
+    // If no step needs the files, nothing is sent.
+    let lookup = vec![of_vertex(context, 1_000, Some(1_000))];
+    assert_eq!(operations(&mut StatusTrace::default(), lookup), Vec::<String>::new());
 }
