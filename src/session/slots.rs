@@ -9,7 +9,7 @@ use crate::engine::Builder;
 /// How many builds there are per CPU.
 const SLOTS_PER_CPU: usize = 2;
 
-/// Returns how many images are built at once: as many as `--jobs` says, or as many as are good for the engine. `images`
+/// Returns how many images are built at once: as many as `--jobs` says, or two per CPU of the engine. `images`
 /// is the number of images to build; the engine is not queried if it does not matter.
 pub fn slots(option: Option<u16>, images: usize, engine: &dyn Builder) -> usize {
     match option {
@@ -19,7 +19,7 @@ pub fn slots(option: Option<u16>, images: usize, engine: &dyn Builder) -> usize 
     }
 }
 
-/// Returns how many images are built at once if there is no engine: as many as are good for this machine.
+/// Returns how many images are built at once if there is no engine, from the number of CPUs of this machine.
 pub fn local_slots() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from) * SLOTS_PER_CPU
 }

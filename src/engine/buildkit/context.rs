@@ -106,17 +106,16 @@ pub(super) fn read_all(
     request: &BuildRequest,
     cancel: &Cancel,
 ) -> io::Result<Option<BuildContexts>> {
-    let is_published = request.attestations.provenance.is_some();
-    let Some(own) = read(&request.context, is_published, cancel)? else { return Ok(None) };
+    // A provenance with `mode=max` publishes the build's request. No file is then in it, because not all of them are in
+    // the image.
+    let most = if request.attestations.provenance.is_some() { 0 } else { SMALL };
+    let Some(own) = read(&request.context, most, cancel)? else { return Ok(None) };
     let mut named = BTreeMap::new();
     // All of them are part of one request.
     let mut room = MOST_IN_REQUEST;
     for (name, source) in &request.contexts {
         let Some(files) = source.files() else { continue };
-        let is_too_much = context_tar::len(&files.headers()) > room;
-        let Some(context) = read(files, is_published || is_too_much, cancel)? else {
-            return Ok(None);
-        };
+        let Some(context) = read(files, most.min(room), cancel)? else { return Ok(None) };
         if let BuildContext::Small(tar) = &context {
             room = room.saturating_sub(tar.len() as u64);
         }
@@ -125,13 +124,11 @@ pub(super) fn read_all(
     Ok(Some(BuildContexts { own, named }))
 }
 
-/// Reads as much of a context as is necessary before the build; `None` if the build was canceled.
-///
-/// `is_published` says that the build's request will be published: a provenance with `mode=max` contains all of it. No
-/// file is then in the request, because not all of them are in the image.
+/// Reads as much of a context as is necessary before the build; `None` if the build was canceled. `most` is the maximum
+/// size in bytes of a tar that may be part of the request.
 fn read(
     files: &Arc<dyn ContextFiles>,
-    is_published: bool,
+    most: u64,
     cancel: &Cancel,
 ) -> io::Result<Option<BuildContext>> {
     let headers = files.headers();
@@ -139,7 +136,7 @@ fn read(
         return Ok(Some(BuildContext::Empty));
     }
     let size = context_tar::len(&headers);
-    if is_published || size > SMALL {
+    if size > most {
         return Ok(Some(BuildContext::Synchronized(SynchronizedFiles::of(files, headers))));
     }
     let mut tar = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
