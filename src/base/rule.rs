@@ -64,6 +64,7 @@ rules! {
     InvalidValue: Error, "invalid-value", [];
     LaterStage: Error, "later-stage", [];
     LineTooLong: Error, "line-too-long", [];
+    MissingArgument: Error, "missing-argument", [];
     MissingEntitlement: Error, "missing-entitlement", [];
     MissingFile: Warning, "missing-file", [];
     MissingSecret: Error, "missing-secret", [];
@@ -108,6 +109,15 @@ impl Rule {
     /// cannot be built.
     pub const fn level(self) -> Level {
         self.facts().0
+    }
+
+    /// Returns whether an error leaves the images on which an image is built unknown, and nothing else. Such an error
+    /// concerns this image and its dependents, and no reference in the file is hidden by it.
+    pub const fn hides_base(self) -> bool {
+        matches!(
+            self,
+            Rule::BlankBase | Rule::MissingArgument | Rule::RequiredVariable | Rule::UnknownSibling
+        )
     }
 
     /// Returns BuildKit's equivalent checks (<https://docs.docker.com/reference/build-checks/>).

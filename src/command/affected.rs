@@ -92,7 +92,11 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<(Im
             .hint("set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry")
             .into());
     }
-    let all: Vec<ImageId> = workspace.graph.images.ids().collect();
+    let unbuildable = workspace.graph.unbuildable(&[]);
+    let all = workspace.graph.images.ids().filter(|id| !unbuildable.contains_key(id)).collect();
+    let unreadable = unbuildable.into_iter();
+    let unreadable = unreadable.map(|(id, message)| (id, Cause::Unreadable { message }));
+    let unreadable: Vec<_> = unreadable.collect();
     // As for a push, a registry that cannot be reached is an error: all images would seem to be
     // missing.
     let selected = Selection::all(all);
@@ -109,5 +113,6 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<(Im
         _ => None,
     };
     let known = plan.order().iter().filter(|unit| is_known(unit));
-    Ok(known.filter_map(|unit| Some((plan.units().image(*unit), cause(unit)?))).collect())
+    let found = known.filter_map(|unit| Some((plan.units().image(*unit), cause(unit)?)));
+    Ok(found.chain(unreadable).collect())
 }

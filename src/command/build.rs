@@ -59,14 +59,17 @@ fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let (mut workspace, selected) = selection::open(selectors, at)?;
+    let (mut workspace, mut selected) = selection::open(selectors, at)?;
+    let unbuildable = std::mem::take(&mut selected.unbuildable);
     let mut request = request_of(options, &workspace, selected, at);
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     request.lost = lost.clone();
     let push = request.push;
     if let (Some(revision), true) = (&options.since, request.selected.named.is_empty()) {
-        printer::note(&format!("no images changed since `{revision}`\n"))?;
-        return Ok(Exit::Done);
+        if unbuildable.is_empty() {
+            printer::note(&format!("no images changed since `{revision}`\n"))?;
+        }
+        return selection::finish(Exit::Done, &unbuildable, &workspace.graph);
     }
     selection::warn_of_arguments(&workspace, &request.selected, at)?;
     let engine = connect(options.engine.engine, at)?;
@@ -75,7 +78,7 @@ fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::
     if options.dry_run {
         drop(root::state(&workspace.root, at)?);
         printer::out(&plan::draw(todo, &workspace.graph, at.global.verbose))?;
-        return Ok(Exit::Done);
+        return selection::finish(Exit::Done, &unbuildable, &workspace.graph);
     }
     warn_of_age(&session, at)?;
     refuse_failed_checks(&session, at)?;
@@ -89,7 +92,8 @@ fn run_once(options: &BuildArgs, lost: &LostImages, at: &Invocation) -> anyhow::
         trace: options.trace.as_ref(),
         start: &start,
     };
-    perform(options, &session, push, &pages, at)
+    let exit = perform(options, &session, push, &pages, at)?;
+    selection::finish(exit, &unbuildable, &session.workspace.graph)
 }
 
 /// Prints warnings about the secrets that builds get, which secrets are withheld, and which variables they come from.

@@ -18,6 +18,7 @@ use crate::export::ci::Pipeline;
 use crate::export::ci::github::{self, Github};
 use crate::export::ci::gitlab::{self, Gitlab};
 use crate::graph::reference::{HUB, Reference};
+use crate::graph::unresolved::Unbuildable;
 use crate::report::{comparison, printer};
 use crate::session::consent::allow_options;
 use crate::session::selection::{self, Selectors};
@@ -32,14 +33,18 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let output = file_to_check(file.output.as_deref(), file.check)?;
     let workspace = Workspace::open_graph(at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
-    let selected = selection::choose(&workspace, selectors, at)?;
+    let mut selected = selection::choose(&workspace, selectors, at)?;
+    if file.images.is_empty() {
+        selection::leave_out_unbuildable(&workspace.graph, &mut selected);
+    }
+    workspace.refuse_unresolved(&selected.all)?;
     if !file.check {
         warn_without_registry(&workspace, at)?;
     }
     let view = View::new(&workspace.graph).of(&selected.all);
     let top = root::git_directory(&workspace.root).unwrap_or(&workspace.root);
     let command = command_line::ci(options, &at.global);
-    let pipeline = pipeline(&workspace, &command, top, at)?;
+    let pipeline = pipeline(&workspace, &command, &selected.unbuildable, top, at)?;
     let drawn = match &options.system {
         CiSystem::Github(CiGithub { file: _, packed, uses, runs_on, branch }) => {
             let github = Github { uses, runs_on, branches: branch, packed: *packed };
@@ -54,13 +59,14 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         let path = output.map_or_else(|| top.join(usual_file), |path| file_in(&at.global, path));
         let name = output.unwrap_or(Path::new(usual_file)).to_string_lossy().into_owned();
         let is_current = comparison::with_file(&path, &drawn, &name, &command)?;
-        return Ok(if is_current { Exit::Done } else { Exit::Failed });
+        let exit = if is_current { Exit::Done } else { Exit::Failed };
+        return selection::finish(exit, &selected.unbuildable, &workspace.graph);
     }
     match output {
         Some(path) => write(&file_in(&at.global, path), &drawn)?,
         None => printer::data(&drawn)?,
     }
-    Ok(Exit::Done)
+    selection::finish(Exit::Done, &selected.unbuildable, &workspace.graph)
 }
 
 /// Writes a file, and creates its directories, which a repository without workflows lacks.
@@ -76,6 +82,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 fn pipeline<'a>(
     workspace: &'a Workspace,
     command: &str,
+    unbuildable: &Unbuildable,
     top: &Path,
     at: &Invocation,
 ) -> anyhow::Result<Pipeline<'a>> {
@@ -87,7 +94,7 @@ fn pipeline<'a>(
         .chain(command_line::settings_with_registry(&at.global, shell_word))
         .collect();
     Ok(Pipeline {
-        recipe: workspace.recipe(command.into()),
+        recipe: workspace.recipe(command.into(), unbuildable),
         options,
         allow: allow_options(workspace, at)?,
         registry: workspace.home.as_ref().map(|home| home.registry.clone()),

@@ -9,11 +9,12 @@ use crate::cli::output::{file_in, file_to_check};
 use crate::cli::{ColorBy, Format, GraphArgs as Options, command_line};
 use crate::exit::Exit;
 use crate::export::mark::Marks;
-use crate::export::{self, View, bake, compose, dot, mermaid, svg, tree};
+use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
 use crate::graph::select;
+use crate::graph::unresolved::Unbuildable;
 use crate::report::{comparison, page, printer};
-use crate::session::marks;
+use crate::session::{marks, selection};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, build_settings, lock};
 
@@ -58,13 +59,18 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         },
         _ => Pins::default(),
     };
-    let images = images_to_draw(&workspace, options, format)?;
+    let (images, unbuildable) = images_to_draw(&workspace, options, format)?;
     let marks = options.color_by.map(|by| {
         let engine = options.engine.engine;
         marks::make(&mut workspace, &images, by, engine, at)
     });
     let view = view(&workspace, &images, options, marks.transpose()?);
-    let draw = |ink: tree::Ink<'_>| draw(&workspace, view, options, format, &pins, ink, at);
+    let recipe = |format| {
+        let command = command_line::graph(options, &at.global, Some(format));
+        workspace.recipe(command, &unbuildable)
+    };
+    let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str()).to_string_lossy();
+    let draw = |ink: tree::Ink<'_>| draw(view, format, &name, recipe, &pins, ink);
     match output {
         Some(path) if options.check => {
             let expected = draw(&tree::plain);
@@ -72,7 +78,8 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
             let command = command_line::graph(options, &at.global, None);
             let is_current = comparison::with_file(&path, &expected, &name, &command)?;
-            return Ok(if is_current { Exit::Done } else { Exit::Failed });
+            let exit = if is_current { Exit::Done } else { Exit::Failed };
+            return selection::finish(exit, &unbuildable, &workspace.graph);
         }
         Some(path) => printer::file(&path, &draw(&tree::plain))?,
         None => {
@@ -84,7 +91,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
             }
         }
     }
-    Ok(Exit::Done)
+    selection::finish(Exit::Done, &unbuildable, &workspace.graph)
 }
 
 /// Returns the format of the drawing, for a file if there is one.
@@ -114,38 +121,34 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
-/// Draws a view of the graph in a format.
-fn draw(
-    workspace: &Workspace,
-    view: View<'_>,
-    options: &Options,
+/// Draws a view of the graph in a format. `name` is the name of the repository.
+fn draw<'a>(
+    view: View<'a>,
     format: Format,
+    name: &str,
+    recipe: impl Fn(Format) -> Recipe<'a>,
     pins: &Pins,
     ink: tree::Ink<'_>,
-    at: &Invocation,
 ) -> String {
-    let recipe = |format| workspace.recipe(command_line::graph(options, &at.global, Some(format)));
     match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
         Format::Mermaid => mermaid::draw(&view),
         Format::Json => export::lock::draw(&view.pinned(pins.clone())),
         Format::Svg => svg::draw(&view),
-        Format::Html => {
-            let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str());
-            page::of_graph(&view, &name.to_string_lossy())
-        }
+        Format::Html => page::of_graph(&view, name),
         Format::Bake => bake::draw(&view, &recipe(Format::Bake)),
         Format::Compose => compose::draw(&view, &recipe(Format::Compose)),
     }
 }
 
-/// Returns the images that the options select, after checking that the options fit the format.
+/// Returns the images that the options select, after checking that the options fit the format, and those that are left
+/// out of a file from which other programs build.
 fn images_to_draw(
     workspace: &Workspace,
     options: &Options,
     format: Format,
-) -> anyhow::Result<Vec<ImageId>> {
+) -> anyhow::Result<(Vec<ImageId>, Unbuildable)> {
     let graph = &workspace.graph;
     if options.reduce && is_for_builds(format) {
         return Err(usage("`--reduce` omits edges, but a build needs all of them").into());
@@ -157,15 +160,20 @@ fn images_to_draw(
             .into());
     }
     if options.focus.is_empty() {
-        return Ok(graph.images.ids().collect());
+        let mut all: Vec<ImageId> = graph.images.ids().collect();
+        let unbuildable =
+            if is_for_builds(format) { graph.unbuildable(&[]) } else { Unbuildable::new() };
+        all.retain(|image| !unbuildable.contains_key(image));
+        return Ok((all, unbuildable));
     }
     let images = select::neighborhood(graph, &options.focus, &workspace.current);
     let mut images = images.map_err(as_usage)?;
     if is_for_builds(format) {
         images = select::with_needs(graph, &images);
+        workspace.refuse_unresolved(&images)?;
     }
     images.sort_unstable();
-    Ok(images)
+    Ok((images, Unbuildable::new()))
 }
 
 /// Returns the part of the graph that is drawn.

@@ -19,7 +19,8 @@ pub fn run(options: &PlanArgs, at: &Invocation) -> anyhow::Result<Exit> {
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let (mut workspace, selected) = selection::open(selectors, at)?;
+    let (mut workspace, mut selected) = selection::open(selectors, at)?;
+    let unbuildable = std::mem::take(&mut selected.unbuildable);
     selection::warn_of_arguments(&workspace, &selected, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
     let request = ImageRequest { selected, pins, ..ImageRequest::default() };
@@ -36,7 +37,8 @@ pub fn run(options: &PlanArgs, at: &Invocation) -> anyhow::Result<Exit> {
         let estimate = estimate.map(|it| drawn::draw_estimate(&it)).unwrap_or_default();
         printer::out(&(drawn::draw(todo, graph, at.global.verbose) + &estimate))?;
     }
-    Ok(if options.check && !todo.is_all_decided() { Exit::Failed } else { Exit::Done })
+    let exit = if options.check && !todo.is_all_decided() { Exit::Failed } else { Exit::Done };
+    selection::finish(exit, &unbuildable, graph)
 }
 
 /// Estimates how long the builds of a plan take.

@@ -47,6 +47,9 @@ pub struct LockImage<'a> {
     references: Option<Vec<String>>,
     parents: Vec<LockParent<'a>>,
     externals: Vec<LockExternal<'a>>,
+    // Why a parent or an external is missing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'a, str>>,
 }
 
 /// A parent of an image in a lock file.
@@ -105,6 +108,7 @@ impl<'a> LockImage<'a> {
             references: Some(image.references.iter().map(Reference::familiar).collect()),
             parents: view.parents(id).iter().map(parent).collect(),
             externals: view.externals(id).iter().map(external).collect(),
+            error: view.error(id).map(Cow::Borrowed),
         }
     }
 }

@@ -134,7 +134,7 @@ fn line(view: &View<'_>, id: ImageId, ink: Ink<'_>) -> String {
 }
 
 /// Returns all parents and externals of an image, except the parent that it is drawn below, without
-/// duplicates.
+/// duplicates, and whether some are not known because of an error.
 fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut first = trunk(view, id);
@@ -148,6 +148,7 @@ fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
     for external in view.externals(id) {
         notes.push(format!("{} {}", external.kind.word(), view.reference(external).familiar()));
     }
+    notes.extend(view.error(id).map(|_| "error".to_owned()));
     let mut seen = BTreeSet::new();
     notes.retain(|note| seen.insert(note.clone()));
     notes

@@ -99,6 +99,11 @@ impl<'a> View<'a> {
         &self.graph.images[id]
     }
 
+    /// Returns why not all parents and externals of an image are known.
+    pub fn error(&self, image: ImageId) -> Option<&'a str> {
+        self.graph.unresolved().get(&image).map(String::as_str)
+    }
+
     /// Returns the number of images in the graph, including those that are not in the view.
     pub fn graph_len(&self) -> usize {
         self.graph.images.len()

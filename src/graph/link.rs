@@ -214,7 +214,12 @@ fn settings_of(
     // the dependency.
     let names = candidate.contexts.iter().map(|context| context.name.clone());
     let contexts = names.map(|name| (name, "docker-image://not-known-yet".to_owned())).collect();
-    shared_settings.settings(args_of(candidate, link_settings), target, contexts)
+    shared_settings.settings(
+        candidate.name.clone(),
+        args_of(candidate, link_settings),
+        target,
+        contexts,
+    )
 }
 
 fn votes_of<'a>(read: &'a [ParsedImage], evaluations: &'a [Evaluation]) -> Vec<Vote<'a>> {
@@ -235,7 +240,9 @@ fn open_names(
 ) -> Vec<bool> {
     let unnamed: Vec<&Candidate> = read.iter().map(|image| &image.candidate).collect();
     let has_errors = |image: &ParsedImage, evaluation: &Evaluation| {
-        diagnostics_of(image, evaluation).any(|problem| problem.is_error())
+        // A base that is not known is not hidden: its reference is complete only with the argument.
+        diagnostics_of(image, evaluation)
+            .any(|problem| problem.is_error() && !problem.rule.hides_base())
     };
     let names: HashSet<&str> = unnamed.iter().map(|image| image.name.as_str()).collect();
     let hidden = if unnamed.iter().any(|image| image.is_unreadable) {

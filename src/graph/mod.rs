@@ -2,8 +2,8 @@
 //!
 //! Owns the dependencies as the Dockerfiles define them. It hashes nothing and builds nothing. Its
 //! stages are `evaluate` (one Dockerfile with its arguments), `naming` (the names of images),
-//! `link` (dependencies become edges), `dag` (order and cycles), `tag`, `pins`, `select`, and
-//! `difference`.
+//! `link` (dependencies become edges), `dag` (order and cycles), `unresolved` (bases that errors hide),
+//! `tag`, `pins`, `select`, and `difference`.
 
 pub mod context_directory;
 pub mod dag;
@@ -20,8 +20,10 @@ pub mod reference;
 pub mod select;
 pub mod tag;
 pub mod units;
+pub mod unresolved;
 pub mod well_known;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::base::{
@@ -38,6 +40,15 @@ use images::FilePosition;
 use naming::NameOrigin;
 use reference::Reference;
 
+/// Returns a key as TOML writes it: in quotes, unless it is a bare key.
+pub fn toml_key(key: &str) -> Cow<'_, str> {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match !key.is_empty() && key.chars().all(is_bare) {
+        true => key.into(),
+        false => format!("{key:?}").into(),
+    }
+}
+
 /// All images of a repository and their dependencies.
 #[derive(Debug, Default)]
 pub struct Graph {
@@ -47,6 +58,7 @@ pub struct Graph {
     pub externals: ExternalTable,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
+    unresolved: unresolved::Unbuildable,
     shared_settings: SharedSettings,
 }
 
@@ -65,6 +77,7 @@ impl SharedSettings {
     /// Returns the settings with which an image's Dockerfile is evaluated.
     fn settings(
         &self,
+        image: String,
         mut build_args: BTreeMap<String, String>,
         target: Option<String>,
         contexts: BTreeMap<String, String>,
@@ -72,7 +85,15 @@ impl SharedSettings {
         build_args.extend(self.proxies.beside(&build_args));
         let (platform, build_platform) = (self.platform.clone(), self.build_platform.clone());
         let environments = BTreeMap::new();
-        EvaluationSettings { build_args, platform, build_platform, target, contexts, environments }
+        EvaluationSettings {
+            image,
+            build_args,
+            platform,
+            build_platform,
+            target,
+            contexts,
+            environments,
+        }
     }
 }
 
@@ -248,7 +269,14 @@ impl Graph {
         shared_settings: SharedSettings,
     ) -> (Graph, Vec<Diagnostic>) {
         let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
-        let mut graph = Graph { images, externals, order: Vec::new(), by_name, shared_settings };
+        let mut graph = Graph {
+            images,
+            externals,
+            order: Vec::new(),
+            by_name,
+            unresolved: BTreeMap::new(),
+            shared_settings,
+        };
         let problems = graph.sort();
         (graph, problems)
     }

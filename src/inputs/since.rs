@@ -165,6 +165,10 @@ fn compare_one(
     let graph = sides.now.graph;
     let image = &graph.images[id];
     let Some(old) = sides.then.graph.find(&image.name) else { return Some(Cause::New) };
+    if let Some(message) = graph.unresolved().get(&id) {
+        // What it is built on may have changed.
+        return Some(Cause::Unreadable { message: message.clone() });
+    }
     let (read, old_files) = match (now.of(id), then.of(old)) {
         (Ok(read), Ok(old_read)) => (read, old_read.into_iter().map(|(_, files)| files.clone())),
         // Neither side can be built.

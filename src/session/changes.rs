@@ -114,8 +114,8 @@ fn between_revisions(
     let (then, now) = rayon::join(|| read(&base), || read(&tree));
     let (then, now) = (then?, now?);
     let errors: Vec<Diagnostic> = now.problems.iter().filter(|it| it.is_error()).cloned().collect();
-    if !errors.is_empty() {
-        printer::err(&diagnostics::draw(&errors, at.paint))?;
+    printer::err(&diagnostics::draw(&errors, at.paint))?;
+    if errors.iter().any(|it| !it.rule.hides_base()) {
         printer::err(&format!("the errors are in the files of `{head}`\n"))?;
         return Err(printed(ErrorKind::Files).into());
     }

@@ -14,7 +14,7 @@ use crate::report::paint::Paint;
 use crate::report::phrases;
 use crate::session::Session;
 use crate::session::image_provider::{ImageRequest, connect};
-use crate::session::selection::Selection;
+use crate::session::selection::{Selection, leave_out_unbuildable};
 use crate::workspace::Invocation;
 use crate::workspace::load::Workspace;
 
@@ -47,7 +47,9 @@ pub fn make(
         return Ok(by_size(&workspace.graph, &read_snapshot(engine.images())?));
     }
     let all = select::with_needs(&workspace.graph, images);
-    let selected = Selection { named: images.to_vec(), all, ..Selection::default() };
+    let mut selected = Selection { named: images.to_vec(), all, ..Selection::default() };
+    leave_out_unbuildable(&workspace.graph, &mut selected);
+    selected.complete(&workspace.graph);
     let request = ImageRequest { selected, ..ImageRequest::default() };
     let marks = by_verdict(&Session::open(workspace, request, engine.as_ref(), at)?.plan);
     // The engine added to the graph what only the engine knows. The graph that is drawn stays as written.

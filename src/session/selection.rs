@@ -2,8 +2,13 @@
 //!
 //! Owns how the selectors of a command line become images of the graph, together with their dependencies.
 
+use std::collections::HashSet;
+
 use crate::base::ImageId;
-use crate::base::error::as_usage;
+use crate::base::error::{ErrorKind, InfrastructureError, as_usage};
+use crate::base::text::{and, count};
+use crate::exit::Exit;
+use crate::graph::unresolved::Unbuildable;
 use crate::graph::{Graph, select};
 use crate::lint::arguments::undeclared;
 use crate::report::{diagnostics, printer};
@@ -19,12 +24,37 @@ pub struct Selection {
     pub all: Vec<ImageId>,
     /// The excluded images.
     pub excluded: Vec<ImageId>,
+    /// The images that cannot be built, and are therefore left out of all images.
+    pub unbuildable: Unbuildable,
+}
+
+/// Returns the exit code of a command on all images but those that cannot be built.
+///
+/// # Errors
+/// Returns an error that names them, if the command did not fail otherwise.
+pub fn finish(exit: Exit, unbuildable: &Unbuildable, graph: &Graph) -> anyhow::Result<Exit> {
+    if exit != Exit::Done || unbuildable.is_empty() {
+        return Ok(exit);
+    }
+    Err(InfrastructureError::new(ErrorKind::Files, describe_unbuildable(unbuildable, graph))
+        .hint(EXCLUDE)
+        .into())
+}
+
+const EXCLUDE: &str = "correct the errors above, or leave these images out with `--exclude`";
+
+/// Returns a sentence with the images that cannot be built, and the reasons.
+pub fn describe_unbuildable(unbuildable: &Unbuildable, graph: &Graph) -> String {
+    let reasons =
+        unbuildable.iter().map(|(id, why)| format!("`{}` ({why})", graph.images[*id].name));
+    let reasons: Vec<String> = reasons.collect();
+    format!("{} can't be built: {}", count(reasons.len(), "image"), and(&reasons))
 }
 
 impl Selection {
     /// Returns a selection of images that include all their dependencies.
     pub fn all(images: Vec<ImageId>) -> Selection {
-        Selection { named: images.clone(), all: images, excluded: Vec::new() }
+        Selection { named: images.clone(), all: images, ..Selection::default() }
     }
 
     /// Adds the dependencies of the selected images, after the graph has been extended.
@@ -71,11 +101,23 @@ pub fn choose(
     for images in [&mut named, &mut all] {
         images.retain(|image| !excluded.contains(image));
     }
-    Ok(Selection { named, all, excluded })
+    Ok(Selection { named, all, excluded, unbuildable: Unbuildable::new() })
+}
+
+/// Leaves the images that cannot be built out of a selection that does not name images.
+pub fn leave_out_unbuildable(graph: &Graph, selected: &mut Selection) {
+    let mut unbuildable = graph.unbuildable(&selected.excluded);
+    let named: HashSet<ImageId> = selected.named.iter().copied().collect();
+    unbuildable.retain(|id, _| named.contains(id));
+    for images in [&mut selected.named, &mut selected.all] {
+        images.retain(|image| !unbuildable.contains_key(image));
+    }
+    selected.unbuildable = unbuildable;
 }
 
 /// Reads the workspace and selects images. An error in a file stops only the images that it concerns; with a revision,
-/// every error does, because what has changed is known only of files that can be read.
+/// every error does, because what has changed is known only of files that can be read. Images whose base is not known,
+/// and their dependents, are left out, unless they are named.
 ///
 /// # Errors
 /// As [`Workspace::open_in_part`] and [`choose`]; also returns an error if a file of a selected image or of one of its
@@ -85,7 +127,7 @@ pub fn open(words: Selectors<'_>, at: &Invocation) -> anyhow::Result<(Workspace,
     if words.since.is_some() {
         workspace.refuse_errors(at)?;
     }
-    let selected = match choose(&workspace, words, at) {
+    let mut selected = match choose(&workspace, words, at) {
         // The image may be the one of a file with an error.
         Err(_) if workspace.has_error() => {
             workspace.refuse_errors(at)?;
@@ -93,8 +135,11 @@ pub fn open(words: Selectors<'_>, at: &Invocation) -> anyhow::Result<(Workspace,
         }
         selected => selected?,
     };
+    if words.images.is_empty() || words.since.is_some() {
+        leave_out_unbuildable(&workspace.graph, &mut selected);
+    }
     if words.since.is_none() {
-        workspace.refuse_errors_of(&selected.named, at)?;
+        workspace.refuse_errors_of(&selected.named, &selected.unbuildable, at)?;
     }
     Ok((workspace, selected))
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns the scope of errors: those in a Dockerfile or an ignore file concern the images that use the file and the
 //! dependents of these images. A file that cannot be read may also contain the references by which its siblings are
-//! named. Errors about names and settings concern all images.
+//! named. Errors about names and settings concern all images. An error that only hides a base concerns its image and the
+//! dependents, also in commands on all images: they continue without these images.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,6 +12,7 @@ use crate::base::text::{count, list};
 use crate::base::{Diagnostic, ImageId, RelPath, Rule};
 use crate::graph::context_directory::ContextDirectory;
 use crate::graph::select;
+use crate::graph::unresolved::Unbuildable;
 use crate::report::{diagnostics, printer};
 use crate::scan::ignore_file::find_ignore_file;
 
@@ -28,7 +30,7 @@ impl Workspace {
             return false;
         }
         let users = self.users();
-        self.errors().any(|problem| Self::images_of(problem, &users).is_none())
+        self.errors().any(|problem| self.images_of(problem, &users).is_none())
     }
 
     /// Returns whether there is an error.
@@ -36,39 +38,63 @@ impl Workspace {
         self.errors().next().is_some()
     }
 
-    /// Prints the diagnostics that concern some images or their dependencies, and how many errors do not.
+    /// Prints the diagnostics that concern some images or their dependencies, those that make others of the selected
+    /// images `unbuildable`, and how many errors there are elsewhere.
     ///
     /// # Errors
-    /// Returns an error if one of them is an error.
-    pub fn refuse_errors_of(&self, selected: &[ImageId], at: &Invocation) -> anyhow::Result<()> {
+    /// Returns an error if one of the former is an error.
+    pub fn refuse_errors_of(
+        &self,
+        selected: &[ImageId],
+        unbuildable: &Unbuildable,
+        at: &Invocation,
+    ) -> anyhow::Result<()> {
         if !self.has_error() {
             return self.refuse_errors(at);
         }
         let needed: BTreeSet<ImageId> =
             select::with_needs(&self.graph, selected).into_iter().collect();
         let users = self.users();
-        let concerns = |problem: &Diagnostic| match Self::images_of(problem, &users) {
+        let concerns = |problem: &Diagnostic| match self.images_of(problem, &users) {
             _ if !problem.is_error() => true,
             None => true,
             Some(images) => images.iter().any(|image| needed.contains(image)),
         };
+        let leaves_out = |problem: &Diagnostic| {
+            let hidden = self.graph.hidden_by(problem);
+            hidden.iter().any(|image| unbuildable.contains_key(image))
+        };
         let has_own = self.errors().any(concerns);
         let open = if has_own { Vec::new() } else { self.open_names(&needed) };
-        let shown: Vec<Diagnostic> = match open.is_empty() {
-            true => self.diagnostics.iter().filter(|it| concerns(it)).cloned().collect(),
-            false => self.diagnostics.clone(),
-        };
+        let is_shown = |it: &&Diagnostic| !open.is_empty() || concerns(it) || leaves_out(it);
+        let shown: Vec<Diagnostic> = self.diagnostics.iter().filter(is_shown).cloned().collect();
         printer::err(&diagnostics::draw(&shown, at.paint))?;
-        if shown.iter().any(Diagnostic::is_error) {
+        if has_own || !open.is_empty() {
             if !open.is_empty() {
                 printer::note(&describe_open_names(&open))?;
             }
             return Err(printed(ErrorKind::Files).into());
         }
-        let others = count(self.errors().count(), "error");
+        let others = self.errors().count() - shown.iter().filter(|it| it.is_error()).count();
+        if others == 0 {
+            return Ok(());
+        }
+        let others = count(others, "error");
         printer::note(&format!(
             "{others} in files of other images; run `layers check` for details\n"
         ))
+    }
+
+    /// Refuses images whose bases are not known, for files from which other programs build. The diagnostics were
+    /// printed.
+    ///
+    /// # Errors
+    /// Returns an error if there is one.
+    pub fn refuse_unresolved(&self, images: &[ImageId]) -> anyhow::Result<()> {
+        match images.iter().any(|id| self.graph.unresolved().contains_key(id)) {
+            true => Err(printed(ErrorKind::Files).into()),
+            false => Ok(()),
+        }
     }
 
     fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
@@ -83,11 +109,15 @@ impl Workspace {
 
     /// Returns the images that use the files an error points to, or `None` if the error concerns all images.
     fn images_of(
+        &self,
         problem: &Diagnostic,
         users: &HashMap<RelPath, Vec<ImageId>>,
     ) -> Option<Vec<ImageId>> {
         if COMMON.contains(&problem.rule) {
             return None;
+        }
+        if problem.rule.hides_base() {
+            return Some(self.graph.hidden_by(problem));
         }
         let mut files = problem.labels.iter().map(|label| users.get(label.source.path()));
         // The first file is the one with the error. Others can be those of settings.

@@ -19,6 +19,7 @@ use crate::graph::context_directory::ContextDirectory;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, LinkSettings, ParsedImage};
 use crate::graph::naming::NamingSettings;
+use crate::graph::unresolved::Unbuildable;
 use crate::graph::{Graph, Image};
 use crate::lint::{self, Silence};
 use crate::parse;
@@ -91,7 +92,7 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let (file, mistakes) = config::read(&root, &settings)?;
     let head = Head::of(&root);
     let named_after = names_head.then_some(&head);
-    let (graph, builds, mut problems) = read_graph(&root, &file, at, named_after)?;
+    let (mut graph, builds, mut problems) = read_graph(&root, &file, at, named_after)?;
     let removed = removed_dependencies::find(&root, &file, at, named_after, &graph)?;
     replace_warnings(&mut problems, removed);
     let mut problems = once_each(mistakes.into_iter().chain(problems));
@@ -109,6 +110,7 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let (attestations, mistakes) = attestations::resolve(&at.global, &file);
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
+    graph.record_unresolved(&diagnostics);
     if !diagnostics.iter().any(Diagnostic::is_error) {
         // A file that cannot be read may be the one that has the stage.
         check_target(&at.global, &graph)?;
@@ -160,8 +162,9 @@ pub fn read_graph(
     problems.extend(unreadable.into_iter().flatten());
     problems.extend(configured_platform(file).err());
     let builds = BuildSettings::resolve(at, file)?;
-    let (graph, mistakes) = link::link(read, &naming, &builds.link_settings(at));
+    let (mut graph, mistakes) = link::link(read, &naming, &builds.link_settings(at));
     problems.extend(mistakes);
+    graph.record_unresolved(&problems);
     if !bad_values.is_empty() {
         // They make all names invalid, and are reported once.
         problems.retain(|problem| problem.rule != Rule::InvalidName);
@@ -250,11 +253,13 @@ impl Workspace {
     }
 
     /// Returns what a file generated for another program contains in addition to the graph. `command` is the command
-    /// line that generates it.
-    pub fn recipe(&self, command: String) -> Recipe<'_> {
+    /// line that generates it, without some images that cannot be built.
+    pub fn recipe(&self, command: String, unbuildable: &Unbuildable) -> Recipe<'_> {
+        let left_out = unbuildable.keys().map(|id| self.graph.images[*id].name.as_str());
         let config = &self.config.config;
         Recipe {
             command,
+            left_out: left_out.collect(),
             platform: self.builds.lasting_platform.as_ref(),
             attestations: &self.attestations,
             secrets: &config.secrets,
@@ -328,10 +333,10 @@ impl Workspace {
     /// Prints the diagnostics.
     ///
     /// # Errors
-    /// Returns an error if one of them is an error.
+    /// Returns an error if one of them is an error, unless it only hides the base of its image.
     pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
         printer::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
-        match self.diagnostics.iter().any(Diagnostic::is_error) {
+        match self.diagnostics.iter().any(|it| it.is_error() && !it.rule.hides_base()) {
             true => Err(printed(ErrorKind::Files).into()),
             false => Ok(()),
         }

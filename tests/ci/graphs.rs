@@ -92,6 +92,7 @@ fn with_pipeline<T>(printed: &PipelineOptions<'_>, draw: impl FnOnce(&Pipeline<'
     let (secrets, attestations) = (BTreeMap::new(), Attestations::default());
     let recipe = Recipe {
         attestations: &attestations,
+        left_out: Vec::new(),
         command: "layers ci".to_owned(),
         platform: None,
         secrets: &secrets,

@@ -31,6 +31,7 @@ mod lock;
 mod log;
 mod log_broken;
 mod man;
+mod missing_argument;
 mod missing_file;
 mod named_contexts;
 mod names;

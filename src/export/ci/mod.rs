@@ -100,7 +100,8 @@ mod tests {
         attestations: &'a Attestations,
     ) -> Pipeline<'a> {
         let (command, ssh) = ("layers ci".to_owned(), Vec::new());
-        let recipe = Recipe { command, platform: None, attestations, secrets, ssh };
+        let recipe =
+            Recipe { command, left_out: Vec::new(), platform: None, attestations, secrets, ssh };
         let options = vec!["--target 'a b'".to_owned()];
         let allow = BTreeMap::new();
         Pipeline { recipe, options, allow, registry: None, has_ref_versions: true }

@@ -44,11 +44,15 @@ pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -
     }
 }
 
-/// Returns the diagnostic for a base that is blank after expansion.
-pub(super) fn blank_base(written: &str) -> Diagnostic {
+/// Returns the diagnostic for a base that is blank after expansion, although no declared argument lacks a value.
+/// `missing` are the variables of the FROM that are not set.
+pub(super) fn blank_base(written: &str, missing: &[String]) -> Diagnostic {
     let message = format!("the base image `{}` is blank after expansion", shorten(written));
-    Diagnostic::new(Rule::BlankBase, message)
-        .hint("declare the ARG with a default before the first FROM, or pass `--build-arg`")
+    let problem = Diagnostic::new(Rule::BlankBase, message);
+    match missing.first() {
+        Some(name) => problem.hint(format!("declare it before the first FROM: `ARG {name}=…`")),
+        None => problem.hint("name an image after `FROM`"),
+    }
 }
 
 /// Returns the diagnostic for `--platform` of a FROM that is not one platform. `missing` are the

@@ -19,6 +19,7 @@ use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigge
 mod context_uses;
 mod diagnostics;
 mod forms;
+mod missing_arguments;
 mod mount;
 mod remote;
 mod scope;
@@ -174,7 +175,8 @@ impl<'a> Evaluator<'a> {
                 (text.into_owned(), base)
             }
             Err(error) => {
-                let diagnostic = diagnostics::expansion(&error, &stage.base.value);
+                let diagnostic =
+                    missing_arguments::expansion(&error, &stage.base.value, &self.settings.image);
                 self.report(diagnostic, stage.base.span);
                 (String::new(), None)
             }
@@ -261,13 +263,21 @@ impl<'a> Evaluator<'a> {
             "scratch" => return Some(Base::Scratch),
             // The parser has already reported a FROM without arguments.
             "" if written.is_empty() => return None,
-            "" => diagnostics::blank_base(written),
+            "" => diagnostics::blank_base(written, missing),
             text => match Reference::parse(text) {
                 Ok(reference) => return Some(Base::Image(reference)),
                 Err(error) => diagnostics::reference(&error, written, text),
             },
         };
-        self.report(diagnostics::with_missing(diagnostic, missing), stage.base.span);
+        let names = missing_arguments::find(self.file, &self.globals, written);
+        if names.is_empty() {
+            self.report(diagnostics::with_missing(diagnostic, missing), stage.base.span);
+        } else {
+            let diagnostic = missing_arguments::describe(&names, &self.settings.image);
+            let text = if text.is_empty() { "nothing" } else { &format!("`{text}`") };
+            let label = format!("expands to {text}");
+            self.found.diagnostics.push(diagnostic.at(&self.file.source, stage.base.span, label));
+        }
         None
     }
 

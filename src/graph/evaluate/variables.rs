@@ -13,7 +13,7 @@ use crate::parse::expand::{Variables, expand};
 use crate::parse::{Dockerfile, InstructionKind};
 
 use super::Evaluator;
-use super::diagnostics;
+use super::missing_arguments;
 use super::scope::Scope;
 use super::sources::context_image;
 use super::view::{Base, EvaluationSettings};
@@ -59,7 +59,8 @@ impl<'a> Globals<'a> {
                 match expand(&default.value, file.directives.escape, &globals) {
                     Ok(value) => drop(globals.values.insert(name, value)),
                     Err(error) => {
-                        let problem = diagnostics::expansion(&error, &default.value);
+                        let image = &settings.image;
+                        let problem = missing_arguments::expansion(&error, &default.value, image);
                         diagnostics.push(problem.at(&file.source, default.span, ""));
                     }
                 }

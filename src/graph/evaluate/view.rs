@@ -15,6 +15,8 @@ use super::scope::Scope;
 /// The settings of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvaluationSettings {
+    /// The name of the image, for hints.
+    pub image: String,
     /// The values of `--build-arg`.
     pub build_args: BTreeMap<String, String>,
     /// The platform to build for.
@@ -32,6 +34,7 @@ pub struct EvaluationSettings {
 impl Default for EvaluationSettings {
     fn default() -> EvaluationSettings {
         EvaluationSettings {
+            image: String::new(),
             build_args: BTreeMap::new(),
             platform: Platform::of("linux", "amd64", ""),
             build_platform: Platform::of("linux", "amd64", ""),

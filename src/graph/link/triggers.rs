@@ -77,7 +77,12 @@ impl Graph {
 
     fn settings_of(&self, image: &Image) -> EvaluationSettings {
         let (target, contexts) = (image.target.clone(), image.contexts.clone());
-        self.shared_settings.settings(image.build_args.clone(), target, contexts)
+        self.shared_settings.settings(
+            image.name.clone(),
+            image.build_args.clone(),
+            target,
+            contexts,
+        )
     }
 }
 
