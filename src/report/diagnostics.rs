@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level as DrawLevel, Origin, Snippet};
 
-use crate::base::text::count;
-use crate::base::{Diagnostic, Label, Level, Source, Span};
+use crate::base::text::{and, count};
+use crate::base::{Diagnostic, Label, Level, RelPath, Source, Span};
 
 use super::clean::{VisibleText, visible};
 use super::paint::Paint;
@@ -19,7 +19,8 @@ pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
     if diagnostics.is_empty() {
         return String::new();
     }
-    let drawn = sort(diagnostics).into_iter().map(|it| draw_one(it, paint) + "\n\n");
+    let drawn = group(sort(diagnostics)).into_iter();
+    let drawn = drawn.map(|alike| draw_group(&alike, paint) + "\n\n");
     drawn.collect::<String>() + &counts(diagnostics) + "\n"
 }
 
@@ -42,6 +43,64 @@ pub fn counts(diagnostics: &[Diagnostic]) -> String {
         (0, warnings) => count(warnings, "warning"),
         (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
     }
+}
+
+/// The number of locations that are listed for identical diagnostics.
+const LOCATIONS: usize = 3;
+
+/// Groups identical diagnostics, in the order of the first ones.
+fn group(sorted: Vec<&Diagnostic>) -> Vec<Vec<&Diagnostic>> {
+    let mut groups: Vec<Vec<&Diagnostic>> = Vec::new();
+    let mut known = HashMap::new();
+    for diagnostic in sorted {
+        if diagnostic.labels.is_empty() {
+            groups.push(vec![diagnostic]);
+            continue;
+        }
+        let key = (diagnostic.level, diagnostic.rule, texts_without_names(diagnostic));
+        let at = *known.entry(key).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(alike) => alike.push(diagnostic),
+            None => groups.push(vec![diagnostic]),
+        }
+    }
+    groups
+}
+
+/// Returns the message and the hint of a diagnostic without the names of its file, its directory, and its image.
+fn texts_without_names(diagnostic: &Diagnostic) -> Vec<String> {
+    let path = diagnostic.labels.first().map(|label| label.source.path());
+    let directory = path.map(RelPath::parent);
+    let directory = directory.as_ref().map(RelPath::as_str).filter(|it| !it.is_empty());
+    let own = [path.map(RelPath::as_str), directory];
+    let without_names = |text: &str| -> String {
+        let parts = text.split('`').map(|part| match part {
+            _ if own.contains(&Some(part)) => "…",
+            _ if part.starts_with("[image.") && part.ends_with(']') => "[image.…]",
+            _ => part,
+        });
+        parts.collect::<Vec<_>>().join("`")
+    };
+    [Some(&diagnostic.message), diagnostic.hint.as_ref()]
+        .into_iter()
+        .map(|text| text.map_or_else(String::new, |text| without_names(text)))
+        .collect()
+}
+
+/// Draws the first of identical diagnostics, with the locations of the others.
+fn draw_group(alike: &[&Diagnostic], paint: Paint) -> String {
+    let [first, others @ ..] = alike else { return String::new() };
+    if others.is_empty() {
+        return draw_one(first, paint);
+    }
+    let labels = others.iter().filter_map(|it| it.labels.first());
+    let locations = labels.map(|label| label.source.location(label.span).to_string());
+    let mut places: Vec<String> = locations.take(LOCATIONS - 1).collect();
+    let rest = others.len() - places.len();
+    if rest > 0 {
+        places.push(format!("{rest} more"));
+    }
+    draw_one(&(*first).clone().note(format!("also at {}", and(&places))), paint)
 }
 
 fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
@@ -127,7 +186,7 @@ fn piece_around(source: &Source, labels: &[&Label]) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{RelPath, Rule};
+    use crate::base::Rule;
 
     fn unknown_stage() -> Diagnostic {
         let problem = Diagnostic::new(Rule::UnknownStage, "there is no stage `y`");
@@ -155,6 +214,39 @@ error[unknown-stage]: there is no stage `y`
 1 error
 ";
         assert_eq!(draw(&[problem], Paint::plain()), expected);
+    }
+
+    #[test]
+    fn identical_problems_are_drawn_once() {
+        let at = |directory: &str| {
+            let path = RelPath::new(&format!("{directory}/Dockerfile")).unwrap();
+            let message = format!("`x` not found in the context `{directory}`");
+            let problem = Diagnostic::new(Rule::MissingFile, message);
+            let source = Source::new(path, "FROM x\nCOPY x /\n");
+            problem.at(&source, Span::new(12, 13), "")
+        };
+        let check = |directories: &[&str], expected: Option<&str>, count: &str| {
+            let problems: Vec<_> = directories.iter().map(|it| at(it)).collect();
+            let drawn = draw(&problems, Paint::plain());
+            assert_eq!(drawn.matches("warning[").count(), 1, "{drawn}");
+            let note = drawn.lines().find_map(|line| line.strip_prefix("  = note: "));
+            assert_eq!(note, expected, "{drawn}");
+            assert!(drawn.ends_with(&format!("\n{count}\n")), "{drawn}");
+        };
+        check(&["a"], None, "1 warning");
+        check(&["b", "a"], Some("also at b/Dockerfile:2:6"), "2 warnings");
+        check(
+            &["a", "b", "c"],
+            Some("also at b/Dockerfile:2:6 and c/Dockerfile:2:6"),
+            "3 warnings",
+        );
+        check(
+            &["a", "b", "c", "d", "e"],
+            Some("also at b/Dockerfile:2:6, c/Dockerfile:2:6 and 2 more"),
+            "5 warnings",
+        );
+        let other = Diagnostic { rule: Rule::IgnoredFile, ..at("b") };
+        assert_eq!(draw(&[at("a"), other], Paint::plain()).matches("warning[").count(), 2);
     }
 
     #[test]
