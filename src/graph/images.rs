@@ -447,7 +447,7 @@ fn describe_double(
         None => problem.hint(format!(
             "add `{path}` to `exclude` in `layers.toml`; to build it under another name, add \
              `[image.{}]` with `dockerfile = \"{path}\"`",
-            as_app(path.as_str())
+            super::toml_key(&as_app(path.as_str()))
         )),
     }
 }

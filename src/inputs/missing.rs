@@ -19,7 +19,7 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 use crate::graph::context_directory::ContextDirectory;
 use crate::graph::evaluate::{ContextKind, ContextUse};
-use crate::graph::{Graph, Image};
+use crate::graph::{Graph, Image, toml_key};
 use crate::scan::context::{Context, ContextEntry};
 use crate::scan::ignore_file::{IgnoreFile, IgnoreVerdict};
 
@@ -245,13 +245,36 @@ fn describe_missing(
     {
         return problem.hint(format!("paths are relative to the context: write `{inside}`"));
     }
-    if path.under(root).exists() {
-        let name = &image.name;
-        return problem.hint(format!(
-            "it is in the repository root: set `context = \".\"` in `[image.{name}]` in `layers.toml`"
-        ));
+    let Some(directory) = complete_directory(root, context, reads) else { return problem };
+    let what = match directory.is_root() {
+        true => "the repository root".to_owned(),
+        false => format!("`{directory}`"),
+    };
+    let setting = if directory.is_root() { "." } else { directory.as_str() };
+    problem.hint(format!(
+        "it is in {what}: set `context = \"{setting}\"` under `[image.{}]` in `layers.toml`",
+        toml_key(&image.name)
+    ))
+}
+
+/// Returns the nearest directory above the context that has everything that the instructions of an image read, so that
+/// it can be the context. Not what a pattern or a whole context means there: it could be something else.
+fn complete_directory(root: &Path, context: &RelPath, reads: &ContextReads<'_>) -> Option<RelPath> {
+    let sources = || reads.written.iter().filter(|it| !matches!(it.kind, ContextKind::Sent));
+    if !sources().all(|it| it.certain && it.pattern != "." && !Wildcard::is_in(&it.pattern)) {
+        return None;
     }
-    problem
+    let mut directory = context.clone();
+    while !directory.is_root() {
+        directory = directory.parent();
+        let is_there = |one: &ContextUse| {
+            directory.join(&one.pattern).is_some_and(|path| path.under(root).exists())
+        };
+        if sources().all(is_there) {
+            return Some(directory);
+        }
+    }
+    None
 }
 
 /// Returns whether a source selects more than the directories on its path.

@@ -96,7 +96,7 @@ fn missing_sources_are_reported() {
              [app/Dockerfile:app/src/main.py] (paths are relative to the context: write `src/main.py`)",
             "missing-file: `at-root.txt` not found in the context `app` \
              [app/Dockerfile:at-root.txt] (it is in the repository root: set \
-             `context = \".\"` in `[image.app]` in `layers.toml`)",
+             `context = \".\"` under `[image.app]` in `layers.toml`)",
         ],
     );
     check(
