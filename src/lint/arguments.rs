@@ -1,14 +1,16 @@
-//! Build arguments that are given but that no Dockerfile declares.
+//! Build arguments that are given, on the command line or in `layers.toml`, but that no Dockerfile declares.
 //!
 //! Owns the search for declarations, and the names that do not need one because builders predefine them
 //! (<https://docs.docker.com/reference/dockerfile/#predefined-args>).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::base::text::{list, suggest};
-use crate::base::{Diagnostic, Rule};
-use crate::graph::Image;
+use crate::base::{Diagnostic, RelPath, Rule};
+use crate::graph::{Graph, Image};
 use crate::parse::{Dockerfile, InstructionKind};
+use crate::scan::config::{Args, ConfigFile};
+use crate::scan::groups::FoundDockerfile;
 
 const PREDEFINED: [&str; 6] =
     ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy", "source_date_epoch"];
@@ -39,6 +41,70 @@ pub fn undeclared<'a>(
     Some(
         problem.hint(hint.unwrap_or_else(|| format!("declare it where it is used: `ARG {first}`"))),
     )
+}
+
+/// Returns a warning for each build argument of `layers.toml` that none of its images declares. `found` are the
+/// Dockerfiles with their groups.
+pub fn undeclared_settings(
+    graph: &Graph,
+    file: &ConfigFile,
+    found: &[FoundDockerfile],
+) -> Vec<Diagnostic> {
+    let config = &file.config;
+    let groups: HashMap<&RelPath, usize> =
+        found.iter().filter_map(|it| Some((&it.path, it.group?))).collect();
+    let images = || graph.images.values();
+    let mut problems = undeclared_in(&config.args, file, images(), "no Dockerfile declares");
+    for (at, group) in config.group.iter().enumerate() {
+        let members = images().filter(|image| groups.get(&image.dockerfile) == Some(&at));
+        let subject = "no Dockerfile of this group declares";
+        problems.extend(undeclared_in(&group.get_ref().args, file, members, subject));
+    }
+    for (name, settings) in &config.image {
+        let name = name.get_ref().as_str();
+        // Images of several targets are named after the section.
+        let is_own = |image: &&Image| {
+            let rest = image.name.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let subject = format!("the Dockerfile of `{name}` does not declare");
+        problems.extend(undeclared_in(&settings.args, file, images().filter(is_own), &subject));
+    }
+    problems
+}
+
+/// Returns a warning for each of some settings that none of the images declares.
+fn undeclared_in<'a>(
+    args: &Args,
+    file: &ConfigFile,
+    images: impl Iterator<Item = &'a Image>,
+    subject: &str,
+) -> Vec<Diagnostic> {
+    if args.is_empty() {
+        return Vec::new();
+    }
+    let mut declared = BTreeSet::new();
+    let mut is_empty = true;
+    for image in images {
+        // A file that cannot be read may declare anything.
+        if has_other_frontend(image) || image.file.stages.is_empty() {
+            return Vec::new();
+        }
+        is_empty = false;
+        each_declared(&image.file, &mut |name| declared.extend([name]));
+    }
+    let unused = args
+        .iter()
+        .filter(|(name, _)| !is_empty && !is_predefined(name) && !declared.contains(name.as_str()));
+    let describe = |(name, value): (&String, &toml::Spanned<_>)| {
+        let message = format!("{subject} the build argument `{name}`");
+        let hint = suggest(name, declared.iter().copied());
+        let hint = hint.unwrap_or_else(|| format!("remove it, or declare it: `ARG {name}`"));
+        Diagnostic::new(Rule::UnusedArgument, message)
+            .at(&file.source, ConfigFile::span(value), "has no effect")
+            .hint(hint)
+    };
+    unused.map(describe).collect()
 }
 
 /// Returns whether a build accepts a name without an `ARG`.

@@ -165,6 +165,7 @@ pub fn read_graph(
     let (mut graph, mistakes) = link::link(read, &naming, &builds.link_settings(at));
     problems.extend(mistakes);
     graph.record_unresolved(&problems);
+    problems.extend(lint::arguments::undeclared_settings(&graph, file, &found));
     if !bad_values.is_empty() {
         // They make all names invalid, and are reported once.
         problems.retain(|problem| problem.rule != Rule::InvalidName);
