@@ -3,21 +3,19 @@
 //! Owns the guesses. A guess is a warning with "did you mean": each of these references is a valid name of an image
 //! somewhere else.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::base::{Diagnostic, Rule, Source, Span};
 use crate::graph::evaluate::{Base, DependencyKind};
-use crate::graph::naming::NameOrigin;
-use crate::graph::reference::Reference;
 use crate::graph::well_known::is_well_known;
-use crate::graph::{External, Graph, Image};
+use crate::graph::{Graph, Image};
 
 use super::nearest_name::NameIndex;
 
 /// A position in a file, to find what was reported about it.
-type UsePosition<'a> = (&'a str, Span);
+pub(super) type UsePosition<'a> = (&'a str, Span);
 
-fn at(source: &Source, span: Span) -> UsePosition<'_> {
+pub(super) fn at(source: &Source, span: Span) -> UsePosition<'_> {
     (source.path().as_str(), span)
 }
 
@@ -73,104 +71,6 @@ fn is_one_word(text: &str) -> bool {
     !text.contains(['/', ':', '@', '.'])
 }
 
-/// How the images of a repository are named: the prefixes and suffixes of their names.
-struct Families<'a> {
-    /// The names by prefix and suffix.
-    names: BTreeMap<(String, String), NameIndex<'a>>,
-    all: NameIndex<'a>,
-    /// The repositories that are built here.
-    own: HashSet<String>,
-    /// Whether no reference names a sibling, so that the prefix is only assumed.
-    assumed: bool,
-}
-
-impl<'a> Families<'a> {
-    fn of(graph: &'a Graph) -> Families<'a> {
-        let mut names: BTreeMap<(String, String), NameIndex<'_>> = BTreeMap::new();
-        for image in graph.images.values() {
-            let Some(reference) = image.references.first() else { continue };
-            let repository = reference.repository();
-            if let Some((prefix, suffix)) = repository.rsplit_once(image.name.as_str()) {
-                let family = (prefix.to_owned(), suffix.to_owned());
-                names.entry(family).or_default().push(&image.name);
-            }
-        }
-        let all = graph.images.values().map(|image| image.name.as_str()).collect();
-        let assumed = graph.images.values().all(|image| image.named_by == NameOrigin::Directory);
-        let references = graph.images.values().flat_map(|image| &image.references);
-        let own = references.map(Reference::repository).collect();
-        Families { names, all, own, assumed }
-    }
-
-    /// Returns the image that a reference to something else was probably meant to name.
-    fn closest(&self, reference: &Reference) -> Option<&'a str> {
-        let repository = reference.repository();
-        if self.own.contains(&repository) {
-            // Only the tag is unknown, which has been reported.
-            return None;
-        }
-        for ((prefix, suffix), names) in &self.names {
-            let name = repository.strip_prefix(prefix.as_str());
-            let name = name.and_then(|name| name.strip_suffix(suffix.as_str()));
-            let near = name.and_then(|name| closest_sibling(names, name));
-            if near.is_some() {
-                return near;
-            }
-        }
-        let last = repository.rsplit('/').next().unwrap_or(&repository);
-        let tails = last.match_indices(['-', '_', '.']).map(|(at, _)| &last[at + 1..]);
-        let mut tails = tails.filter(|tail| self.assumed && tail.len() > 2);
-        tails.find_map(|tail| closest_sibling(&self.all, tail))
-    }
-}
-
-/// Returns the nearest name, unless it differs only in digits: `python3.11` is a version, not a typo for `python3.12`.
-fn closest_sibling<'a>(names: &NameIndex<'a>, name: &str) -> Option<&'a str> {
-    let letters =
-        |text: &str| -> String { text.chars().filter(|letter| !letter.is_ascii_digit()).collect() };
-    names.closest(name, usize::MAX).filter(|near| letters(near) != letters(name))
-}
-
-/// Finds `FROM acme/shop-bsae` if there is an image `base`.
-pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
-    let families = Families::of(graph);
-    let reported = positions_of(problems, &[Rule::UnknownSibling]);
-    let mut nearest: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
-    let mut found = Vec::new();
-    for external in graph.images.values().flat_map(|image| &image.externals) {
-        let reference = &graph.externals[external.id];
-        let is_reported = reported.contains(&at(&external.source, external.span));
-        if is_reported
-            || reference.digest.is_some()
-            || is_well_known(&reference.familiar_repository())
-        {
-            continue;
-        }
-        let near = *nearest.entry(reference).or_insert_with(|| families.closest(reference));
-        found.extend(near.map(|near| describe_sibling(graph, external, near)));
-    }
-    found
-}
-
-fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnostic {
-    let reference = &graph.externals[external.id];
-    let suggestion = graph.find(near).and_then(|image| graph.images[image].references.first());
-    let hint = match suggestion {
-        // If no reference names a sibling, the prefix is a guess too.
-        Some(suggestion) if suggestion.domain == reference.domain => {
-            format!("did you mean `{}` (image `{near}`)?", suggestion.familiar_repository())
-        }
-        _ => format!("did you mean the image `{near}`?"),
-    };
-    let repository = reference.familiar_repository();
-    Diagnostic::new(
-        Rule::UnknownSibling,
-        format!("`{repository}` is not an image of this repository"),
-    )
-    .at(&external.source, external.span, "treated as an external image")
-    .hint(hint)
-}
-
 /// Finds `FROM debian`, which is another image every few months.
 pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     // What is probably not an external has been reported already.
@@ -208,7 +108,10 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
 }
 
 /// Returns the first positions in the diagnostics of these rules.
-fn positions_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<UsePosition<'a>> {
+pub(super) fn positions_of<'a>(
+    problems: &'a [Diagnostic],
+    rules: &[Rule],
+) -> BTreeSet<UsePosition<'a>> {
     problems
         .iter()
         .filter(|problem| rules.contains(&problem.rule))

@@ -1,6 +1,6 @@
 //! What is suspicious in a repository that can be built nevertheless.
 //!
-//! Owns the rules about linked images: what references name (`externals`), what stages contain (`stages`), what an old
+//! Owns the rules about linked images: what references name (`externals`, `siblings`), what stages contain (`stages`), what an old
 //! frontend does not support (`frontend`), which build arguments are not declared (`arguments`), which checks make
 //! BuildKit refuse a file (`build_checks`), and which rules are silenced (`silence`). Reads no files; `inputs::missing` finds what a context lacks.
 //!
@@ -14,6 +14,7 @@ pub mod silence;
 
 mod externals;
 mod nearest_name;
+mod siblings;
 mod stages;
 
 pub use silence::Silence;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 
 use crate::base::{Diagnostic, Rule};
 use crate::graph::Graph;
+use crate::scan::config::Setting;
 
 /// Rules whose diagnostics leave an image out of the graph. References to it then look as if they named something else,
 /// which must not be reported.
@@ -34,8 +36,9 @@ const INCOMPLETE: [Rule; 6] = [
     Rule::Config,
 ];
 
-/// Returns warnings that the graph may not be what the author intended. `problems` are the diagnostics so far.
-pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+/// Returns warnings that the graph may not be what the author intended. `problems` are the diagnostics so far,
+/// and `intended` are globs of external images with names like those of siblings.
+pub fn doubts(graph: &Graph, problems: &[Diagnostic], intended: &[Setting]) -> Vec<Diagnostic> {
     let mut doubts: Vec<Diagnostic> = graph
         .images
         .values()
@@ -49,7 +52,7 @@ pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
         .collect();
     doubts.extend(externals::misspelt_stages(graph));
     if is_complete(problems) {
-        doubts.extend(externals::misspelt_siblings(graph, problems));
+        doubts.extend(siblings::misspelt(graph, problems, intended));
     }
     doubts
 }

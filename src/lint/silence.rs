@@ -94,7 +94,7 @@ impl Silence {
 
     fn is_silenced(&self, problem: &Diagnostic) -> bool {
         let in_file = |checks: &FileChecks| checks.all || checks.skip.contains(&problem.rule);
-        !problem.is_error()
+        problem.rule.level() == Level::Warning
             && (self.everywhere.contains(&problem.rule)
                 || self.checks_of(problem).is_some_and(in_file))
     }

@@ -63,6 +63,8 @@ pub struct Config {
     pub dockerfiles: Option<Vec<Setting>>,
     /// Globs of Dockerfiles to exclude.
     pub exclude: Vec<Setting>,
+    /// Globs of images that others build, although their names are like those of the repository's own images.
+    pub externals: Vec<Setting>,
     /// The platform to build for.
     pub platform: Option<Setting>,
     /// The registry through which images are shared, such as `ghcr.io/acme`.

@@ -54,6 +54,8 @@ pub fn find(
     for (at, group) in file.config.group.iter().enumerate() {
         found.extend(search.find_group(at, group)?);
     }
+    // References are matched elsewhere; a mistake in these globs is reported with the others.
+    search.globs(&file.config.externals);
     found.extend(search.find_rest()?);
     let second = dockerfiles::second_names(root, found.iter().map(|it| &it.path));
     found.retain(|it| !second.contains(&it.path));

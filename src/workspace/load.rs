@@ -100,7 +100,7 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     if graph.images.is_empty() && !has_errors {
         return Err(describe_nothing(&root, &file));
     }
-    problems.extend(lint::doubts(&graph, &problems));
+    problems.extend(lint::doubts(&graph, &problems, &file.config.externals));
     let (silence, mistakes) = Silence::read(&graph, &file);
     problems.extend(mistakes);
     let (frontend, mistake) = frontend_of(&file);

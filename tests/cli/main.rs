@@ -48,6 +48,7 @@ mod rules;
 mod run;
 mod secrets;
 mod settings_file;
+mod siblings;
 mod since;
 mod since_conversions;
 mod since_git;

@@ -36,7 +36,7 @@ fn doubtful() -> Project {
     Project::new()
         .dockerfile("base", "FROM debian\nCOPY motd /etc/\n")
         .dockerfile("dev", "FROM acme/shop-base\n")
-        .dockerfile("app", "FROM acme/shop-bsae\n")
+        .dockerfile("app", "FROM acme/shop-dve\n")
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn warnings_are_reported_by_all_commands_and_advice_only_by_check() {
     }
     project.run("check").code(0).stdout("").stderr(
         "\
-warning[unknown-sibling]: `acme/shop-bsae` is not an image of this repository
+warning[unknown-sibling]: `acme/shop-dve` is not an image of this repository
  --> docker/app/Dockerfile:1:6
   |
-1 | FROM acme/shop-bsae
-  |      ^^^^^^^^^^^^^^ treated as an external image
+1 | FROM acme/shop-dve
+  |      ^^^^^^^^^^^^^ treated as an external image
   |
-  = hint: did you mean `acme/shop-base` (image `base`)?
+  = hint: did you mean `acme/shop-dev` (image `dev`)?
 
 warning[untagged-external]: `debian` has no tag
  --> docker/base/Dockerfile:1:6
