@@ -240,37 +240,46 @@ fn describe_missing(
     // A common mistake is a path relative to the root, as if that were the context.
     let is_other = reads.named.is_none() && !context.is_root();
     let Some(path) = RelPath::new(pattern).filter(|_| is_other) else { return problem };
+    if let Some(directory) = better_context(root, (context, pattern), reads) {
+        let what = match directory.is_root() {
+            true => "the repository root".to_owned(),
+            false => format!("`{directory}`"),
+        };
+        let setting = if directory.is_root() { "." } else { directory.as_str() };
+        return problem.hint(format!(
+            "it is in {what}: set `context = \"{setting}\"` under `[image.{}]` in `layers.toml`",
+            toml_key(&image.name)
+        ));
+    }
     if let Some(inside) = path.strip_directory(context)
         && context.join(inside).is_some_and(|path| path.under(root).exists())
     {
         return problem.hint(format!("paths are relative to the context: write `{inside}`"));
     }
-    let Some(directory) = complete_directory(root, context, reads) else { return problem };
-    let what = match directory.is_root() {
-        true => "the repository root".to_owned(),
-        false => format!("`{directory}`"),
-    };
-    let setting = if directory.is_root() { "." } else { directory.as_str() };
-    problem.hint(format!(
-        "it is in {what}: set `context = \"{setting}\"` under `[image.{}]` in `layers.toml`",
-        toml_key(&image.name)
-    ))
+    problem
 }
 
-/// Returns the nearest directory above the context that has everything that the instructions of an image read, so that
-/// it can be the context. Not what a pattern or a whole context means there: it could be something else.
-fn complete_directory(root: &Path, context: &RelPath, reads: &ContextReads<'_>) -> Option<RelPath> {
+/// Returns the nearest directory above the context that has a source, and everything else that the instructions of an
+/// image find in the context, so that it can be the context. Not what a pattern or a whole context means there: it could
+/// be something else.
+fn better_context(
+    root: &Path,
+    (context, pattern): (&RelPath, &str),
+    reads: &ContextReads<'_>,
+) -> Option<RelPath> {
     let sources = || reads.written.iter().filter(|it| !matches!(it.kind, ContextKind::Sent));
     if !sources().all(|it| it.certain && it.pattern != "." && !Wildcard::is_in(&it.pattern)) {
         return None;
     }
+    let has = |directory: &RelPath, pattern: &str| {
+        directory.join(pattern).is_some_and(|path| path.under(root).exists())
+    };
     let mut directory = context.clone();
     while !directory.is_root() {
         directory = directory.parent();
-        let is_there = |one: &ContextUse| {
-            directory.join(&one.pattern).is_some_and(|path| path.under(root).exists())
-        };
-        if sources().all(is_there) {
+        let is_kept =
+            |one: &ContextUse| has(&directory, &one.pattern) || !has(context, &one.pattern);
+        if has(&directory, pattern) && sources().all(is_kept) {
             return Some(directory);
         }
     }

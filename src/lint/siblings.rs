@@ -88,6 +88,7 @@ fn is_misspelling(name: &str, near: &str) -> bool {
     let mut different = name.iter().zip(&near).filter(|(one, other)| one != other);
     let (Some((one, other)), None) = (different.next(), different.next()) else { return false };
     name.len() == near.len()
+        && !is_well_known(one)
         && one.chars().count().min(other.chars().count()) >= SHORTEST_WORD
         && strsim::osa_distance(one, other) == 1
 }
@@ -171,6 +172,7 @@ mod tests {
         check("bsae", "base", true);
         check("buildr", "builder", true);
         check("py-bulider", "py-builder", true);
+        check("enterprise-golang", "enterprise-goland", false);
         check("tf-cpu", "tf-gpu", false);
         check("base-a", "base-b", false);
         check("api", "app", false);

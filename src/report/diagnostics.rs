@@ -100,7 +100,13 @@ fn draw_group(alike: &[&Diagnostic], paint: Paint) -> String {
     if rest > 0 {
         places.push(format!("{rest} more"));
     }
-    draw_one(&(*first).clone().note(format!("also at {}", and(&places))), paint)
+    let mut first = (*first).clone().note(format!("also at {}", and(&places)));
+    if let Some(hint) =
+        first.hint.as_mut().filter(|hint| others.iter().any(|it| it.hint.as_ref() != Some(hint)))
+    {
+        hint.push_str("; likewise for the others");
+    }
+    draw_one(&first, paint)
 }
 
 fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {

@@ -93,10 +93,22 @@ fn missing_sources_are_reported() {
         "COPY app/src/main.py at-root.txt /x/",
         &[
             "missing-file: `app/src/main.py` not found in the context `app` \
-             [app/Dockerfile:app/src/main.py] (paths are relative to the context: write `src/main.py`)",
+             [app/Dockerfile:app/src/main.py] (it is in the repository root: set \
+             `context = \".\"` under `[image.app]` in `layers.toml`)",
             "missing-file: `at-root.txt` not found in the context `app` \
              [app/Dockerfile:at-root.txt] (it is in the repository root: set \
              `context = \".\"` under `[image.app]` in `layers.toml`)",
+        ],
+    );
+    // In the root, the other source would be missing.
+    check(
+        &files,
+        "",
+        "COPY app/src/main.py requirements.txt at-root.txt /x/",
+        &[
+            "missing-file: `app/src/main.py` not found in the context `app` \
+             [app/Dockerfile:app/src/main.py] (paths are relative to the context: write `src/main.py`)",
+            "missing-file: `at-root.txt` not found in the context `app` [app/Dockerfile:at-root.txt]",
         ],
     );
     check(
