@@ -82,6 +82,7 @@ rules! {
     StageCycle: Error, "stage-cycle", [];
     StageIndex: Error, "stage-index", [];
     UnclosedQuote: Error, "unclosed-quote", [];
+    UncoveredDockerfile: Warning, "uncovered-dockerfile", [];
     UnknownFlag: Error, "unknown-flag", [];
     UnknownInstruction: Error, "unknown-instruction", [];
     UnknownRule: Warning, "unknown-rule", [];

@@ -16,6 +16,7 @@ use crate::workspace::{Invocation, lock};
 pub fn run(options: &CheckArgs, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(at)?;
     workspace.read_ignore_files();
+    workspace.report_uncovered();
     let problems = all_problems(&workspace)?;
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };

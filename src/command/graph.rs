@@ -46,6 +46,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     if options.color_by == Some(ColorBy::Verdict) {
         workspace.read_ignore_files();
     }
+    workspace.report_uncovered();
     workspace.refuse_errors(at)?;
     let output = file_to_check(options.output.as_deref(), options.check)?;
     let output = output.map(|path| file_in(&at.global, path));

@@ -3,11 +3,13 @@
 use crate::cli::ListArgs;
 use crate::exit::Exit;
 use crate::report::{images, printer};
-use crate::workspace::load::Workspace;
+use crate::workspace::load;
 use crate::workspace::{Invocation, revisions};
 
 pub fn run(options: &ListArgs, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = Workspace::open_graph(at)?;
+    let mut workspace = load::load(at)?;
+    workspace.report_uncovered();
+    workspace.refuse_errors(at)?;
     let graph = &workspace.graph;
     let selected = match &options.since {
         Some(revision) => revisions::affected(&workspace, revision, at)?.images,

@@ -12,3 +12,4 @@ pub mod groups;
 pub mod ignore_file;
 pub mod listing;
 pub mod skeleton;
+pub mod usual_names;

@@ -123,7 +123,8 @@ pub fn leave_out_unbuildable(graph: &Graph, selected: &mut Selection) {
 /// As [`Workspace::open_in_part`] and [`choose`]; also returns an error if a file of a selected image or of one of its
 /// dependencies has an error.
 pub fn open(words: Selectors<'_>, at: &Invocation) -> anyhow::Result<(Workspace, Selection)> {
-    let workspace = Workspace::open_in_part(at)?;
+    let mut workspace = Workspace::open_in_part(at)?;
+    workspace.report_uncovered_quickly();
     if words.since.is_some() {
         workspace.refuse_errors(at)?;
     }

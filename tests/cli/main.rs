@@ -56,3 +56,4 @@ mod since_modules;
 mod state;
 mod tags;
 mod terminal;
+mod uncovered;
