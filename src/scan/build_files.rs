@@ -14,9 +14,13 @@ use crate::base::RelPath;
 
 use super::dockerfiles::what_else;
 
+mod bake;
+mod command;
 mod compose;
 mod expand;
 mod partial;
+mod shell;
+mod workflows;
 mod yaml;
 
 pub use partial::{PartialText, TextPart};
@@ -26,6 +30,9 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// The number of builds, arguments, and references of one file that are read.
 const MAX_VALUES_PER_FILE: usize = 100_000;
+
+/// The number of combinations that the matrices of one file have at most.
+const MAX_COMBINATIONS: usize = 10_000;
 
 /// Directories with files of other projects.
 const SKIPPED_DIRECTORIES: [&str; 3] = [".git", "node_modules", "vendor"];
@@ -90,6 +97,9 @@ pub fn find(root: &Path) -> (Vec<DescribedBuild>, Vec<BuildFileProblem>) {
     let mut reader = BuildFileReader::new(root);
     let files = list(root);
     compose::read(&mut reader, &files);
+    bake::read(&mut reader, &files);
+    workflows::read(&mut reader, &files);
+    shell::read(&mut reader, &files);
     reader.builds.sort_by(|a, b| a.origin.cmp(&b.origin));
     reader.builds.dedup();
     reader.problems.dedup();
@@ -172,11 +182,16 @@ struct BuildFileReader<'a> {
     builds: Vec<DescribedBuild>,
     problems: Vec<BuildFileProblem>,
     values: BTreeMap<RelPath, usize>,
+    combinations: BTreeMap<RelPath, usize>,
 }
 
 impl<'a> BuildFileReader<'a> {
     fn new(root: &'a Path) -> BuildFileReader<'a> {
-        BuildFileReader { root, builds: Vec::new(), problems: Vec::new(), values: BTreeMap::new() }
+        {
+            let (builds, problems) = (Vec::new(), Vec::new());
+            let (values, combinations) = (BTreeMap::new(), BTreeMap::new());
+            BuildFileReader { root, builds, problems, values, combinations }
+        }
     }
 
     /// Returns the text of a file, or `None` after reporting why it is not read.
@@ -203,6 +218,19 @@ impl<'a> BuildFileReader<'a> {
     fn report(&mut self, file: &RelPath, line: u32, message: impl Into<String>) {
         let origin = BuildOrigin { file: file.clone(), line };
         self.problems.push(BuildFileProblem { origin, message: message.into() });
+    }
+
+    /// Counts combinations of a matrix or a loop. Returns whether the file has at most the limit.
+    fn allows(&mut self, origin: &BuildOrigin, combinations: usize) -> bool {
+        let counted = self.combinations.entry(origin.file.clone()).or_default();
+        let was_within = *counted <= MAX_COMBINATIONS;
+        *counted = counted.saturating_add(combinations);
+        let is_within = *counted <= MAX_COMBINATIONS;
+        if was_within && !is_within {
+            let message = "the rest is not read: its matrices and loops have too many combinations";
+            self.report(&origin.file, origin.line, message);
+        }
+        is_within
     }
 
     fn is_file(&self, path: &RelPath) -> bool {

@@ -4,7 +4,11 @@ use std::fs;
 
 use super::*;
 
+mod bake;
 mod compose;
+mod hostile;
+mod shell;
+mod workflows;
 
 /// Writes files, given as a path and a text each. A text that is empty is a Dockerfile.
 pub(super) fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -17,7 +17,7 @@ const MAX_MERGED: usize = 100_000;
 /// A node with the line of its start.
 #[derive(Debug, Clone)]
 pub(super) struct YamlNode {
-    /// The line, from 1. For a block scalar, the line of its text.
+    /// The line, from 1. For a block scalar, the first line of its text.
     pub(super) line: u32,
     value: Rc<YamlValue>,
 }
@@ -139,11 +139,10 @@ impl TreeBuilder {
     fn add(&mut self, event: Event, line: u32) -> Result<(), YamlProblem> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
-                let is_block = matches!(style, TScalarStyle::Literal | TScalarStyle::Folded);
                 let is_null = style == TScalarStyle::Plain
                     && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
                 let value = if is_null { YamlValue::Null } else { YamlValue::Text(text) };
-                self.complete(YamlNode::new(line + u32::from(is_block), value), anchor);
+                self.complete(YamlNode::new(line, value), anchor);
                 Ok(())
             }
             Event::Alias(anchor) => {
