@@ -39,6 +39,15 @@ pub use request::{BuildRequest, ContextSource};
 pub use sandbox::Sandbox;
 pub use secret::Secrets;
 
+/// What limits the number of concurrent builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuilderCapacity {
+    /// The number of CPUs that builds can use.
+    pub cpus: usize,
+    /// Whether most of a small build is waiting until the store has written to its disk.
+    pub waits_for_disk: bool,
+}
+
 /// A builder, seen from one of its nodes. Every call blocks the calling thread; several threads may call at once.
 pub trait Builder: Send + Sync {
     /// Returns what the builder reports about itself. Called once, before anything is built.
@@ -53,11 +62,11 @@ pub trait Builder: Send + Sync {
     /// Returns an error if the builder cannot be reached.
     fn features(&self) -> anyhow::Result<Features>;
 
-    /// Returns the number of CPUs that builds can use, if known. Called at most once, and only if it matters.
+    /// Returns what limits the number of concurrent builds, if known. Called at most once, and only if it matters.
     ///
     /// # Errors
     /// Returns an error if the builder cannot be reached.
-    fn cpus(&self) -> anyhow::Result<Option<usize>> {
+    fn capacity(&self) -> anyhow::Result<Option<BuilderCapacity>> {
         Ok(None)
     }
 

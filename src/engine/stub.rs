@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, ReferenceWatch, Sink, StoredImage, TransferProgress,
+    BuildOutcome, BuildRequest, Builder, BuilderCapacity, BuilderInfo, Cancel, Features,
+    HistoryEntry, ImageStore, LabelFilter, ListedImage, ReferenceWatch, Sink, StoredImage,
+    TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -23,7 +24,7 @@ pub struct Stub<'a> {
     build: Option<Box<Build<'a>>>,
     holds_everything: bool,
     /// The number of CPUs that it reports.
-    pub cpus: Option<usize>,
+    pub capacity: Option<BuilderCapacity>,
     rejects_tags: bool,
     /// Whether every image that is tagged has just been removed by another process.
     loses_tagged_images: bool,
@@ -146,9 +147,9 @@ impl Builder for Stub<'_> {
         Ok(Features::default())
     }
 
-    fn cpus(&self) -> anyhow::Result<Option<usize>> {
-        self.note("cpus", "");
-        Ok(self.cpus)
+    fn capacity(&self) -> anyhow::Result<Option<BuilderCapacity>> {
+        self.note("capacity", "");
+        Ok(self.capacity)
     }
 
     fn build(

@@ -24,9 +24,9 @@ use self::patience::Patience;
 use super::buildkit::connections::{ConnectionPool, ConnectionState};
 use super::buildkit::{self, Watch};
 use super::{
-    BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
-    ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink, StoredImage,
-    TransferProgress,
+    BuildOutcome, BuildRequest, Builder, BuilderCapacity, BuilderInfo, Cancel, Features, Frontend,
+    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink,
+    StoredImage, TransferProgress,
 };
 use crate::base::Platform;
 use crate::base::error::{permanent, transient};
@@ -268,9 +268,13 @@ impl Builder for Docker {
         Ok(*self.features.get_or_init(|| features))
     }
 
-    fn cpus(&self) -> anyhow::Result<Option<usize>> {
-        let cpus = self.system_info()?["NCPU"].as_u64();
-        Ok(cpus.and_then(|cpus| usize::try_from(cpus).ok()).filter(|cpus| *cpus > 0))
+    fn capacity(&self) -> anyhow::Result<Option<BuilderCapacity>> {
+        let info = self.system_info()?;
+        let cpus = info["NCPU"].as_u64().and_then(|cpus| usize::try_from(cpus).ok());
+        // containerd's metadata is written to disk several times per image.
+        let waits_for_disk = responses::is_containerd(info);
+        let capacity = |cpus| BuilderCapacity { cpus, waits_for_disk };
+        Ok(cpus.filter(|cpus| *cpus > 0).map(capacity))
     }
 
     fn build(
