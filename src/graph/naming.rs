@@ -17,6 +17,7 @@ use crate::base::{Location, Source, Span};
 use super::evaluate::{DependencyKind, StageDependency};
 use super::images::Candidate;
 use super::reference::Reference;
+use super::well_known::is_of_others;
 
 /// The origin of a part of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,6 +266,8 @@ impl ReferenceDraft {
 struct SiblingTags<'a> {
     /// The tags of images on which all lines agree, by repository.
     by_repository: HashMap<String, &'a str>,
+    /// The configured tags, by repository: other images in the repository do not get them.
+    owned: HashMap<String, HashSet<String>>,
     /// The tag of images that no line names.
     usual: &'a str,
     /// Whether the usual tag stays the same, whatever other references there are.
@@ -285,6 +288,15 @@ impl<'a> SiblingTags<'a> {
                 siblings.insert(&draft.normal, &image.name);
             }
         }
+        let mut owned: HashMap<String, HashSet<String>> = HashMap::new();
+        for draft in drafts.iter().flatten().flatten() {
+            if let Some(tag) = &draft.tag {
+                owned.entry(draft.normal.clone()).or_default().insert(tag.clone());
+            }
+        }
+        let is_owned = |repository: &str, tag: &str| {
+            owned.get(repository).is_some_and(|tags| tags.contains(tag))
+        };
         let mut seen: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for Vote { image, dependency } in
             votes.iter().filter(|vote| vote.dependency.kind != DependencyKind::Context)
@@ -293,7 +305,9 @@ impl<'a> SiblingTags<'a> {
             let is_other = siblings.get(repository.as_str()).is_some_and(|name| name != image);
             if is_other && dependency.reference.digest.is_none() {
                 let tag = dependency.reference.tag.as_deref().unwrap_or(LATEST);
-                seen.entry(repository).or_default().insert(tag);
+                if !is_owned(&repository, tag) {
+                    seen.entry(repository).or_default().insert(tag);
+                }
             }
         }
         let only = |tags: &BTreeSet<&'a str>| tags.first().copied().filter(|_| tags.len() == 1);
@@ -304,12 +318,15 @@ impl<'a> SiblingTags<'a> {
             let latest = tags.contains(LATEST).then_some(LATEST);
             Some((repository, only(&tags).or(latest)?))
         });
-        SiblingTags { by_repository: agreed.collect(), usual, usual_is_final }
+        SiblingTags { by_repository: agreed.collect(), owned, usual, usual_is_final }
     }
 
     /// Returns the tag of an image: its own, or the one by which siblings name it.
     fn of<'s>(&'s self, draft: &'s ReferenceDraft) -> &'s str {
-        let inferred = self.by_repository.get(&draft.normal).copied().unwrap_or(self.usual);
+        let is_owned =
+            |tag: &str| self.owned.get(&draft.normal).is_some_and(|tags| tags.contains(tag));
+        let usual = if is_owned(self.usual) { LATEST } else { self.usual };
+        let inferred = self.by_repository.get(&draft.normal).copied().unwrap_or(usual);
         draft.tag.as_deref().unwrap_or(inferred)
     }
 }
@@ -347,6 +364,9 @@ fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<InferredPre
     let mut by_prefix: BTreeMap<String, (HashSet<&str>, Location)> = BTreeMap::new();
     for vote in votes.iter().filter(|vote| vote.dependency.kind != DependencyKind::Context) {
         let repository = vote.dependency.reference.familiar_repository();
+        if is_of_others(&repository) {
+            continue;
+        }
         let Some((prefix, name)) = split_sibling(&repository, vote.image, names) else { continue };
         let tag = vote.dependency.reference.tag.as_deref().unwrap_or(LATEST);
         if prefix.is_empty() && (tag != LATEST || vote.dependency.reference.digest.is_some()) {

@@ -1,6 +1,6 @@
-//! Popular official images.
+//! Popular public images.
 //!
-//! Owns the list, so that suggestions for misspelled names ignore these images.
+//! Owns the lists, so that suggestions for misspelled names, and proposals for names, ignore these images.
 
 /// Official images that many Dockerfiles use. A stage or directory with a similar name is not a
 /// reason to suspect a typo.
@@ -50,4 +50,129 @@ const WELL_KNOWN: [&str; 40] = [
 /// Returns whether a repository is a well-known image.
 pub fn is_well_known(repository: &str) -> bool {
     WELL_KNOWN.contains(&repository)
+}
+
+/// The other official images on Docker Hub, apart from those that are hardly used as a base.
+const OFFICIAL: [&str; 74] = [
+    "adminer",
+    "aerospike",
+    "almalinux",
+    "alt",
+    "amazoncorretto",
+    "arangodb",
+    "azul-zulu",
+    "backdrop",
+    "bonita",
+    "cassandra",
+    "chronograf",
+    "cirros",
+    "clearlinux",
+    "clefos",
+    "consul",
+    "couchbase",
+    "couchdb",
+    "crate",
+    "dart",
+    "drupal",
+    "eclipse-mosquitto",
+    "eclipse-temurin",
+    "elasticsearch",
+    "emqx",
+    "fluentd",
+    "flink",
+    "friendica",
+    "geonetwork",
+    "ghost",
+    "groovy",
+    "hello-world",
+    "hylang",
+    "ibmjava",
+    "ibm-semeru-runtimes",
+    "influxdb",
+    "irssi",
+    "jetty",
+    "joomla",
+    "jruby",
+    "kapacitor",
+    "kibana",
+    "kong",
+    "lightstreamer",
+    "liquibase",
+    "logstash",
+    "mageia",
+    "matomo",
+    "mediawiki",
+    "mono",
+    "nats",
+    "neo4j",
+    "neurodebian",
+    "nextcloud",
+    "odoo",
+    "opensuse",
+    "oraclelinux",
+    "percona",
+    "photon",
+    "phpmyadmin",
+    "plone",
+    "postfixadmin",
+    "pypy",
+    "r-base",
+    "redmine",
+    "registry",
+    "rockylinux",
+    "rocket.chat",
+    "ros",
+    "sapmachine",
+    "solr",
+    "sonarqube",
+    "spark",
+    "storm",
+    "swift",
+];
+
+/// Returns whether a repository without a namespace is an official image.
+pub fn is_official(repository: &str) -> bool {
+    is_well_known(repository)
+        || OFFICIAL.contains(&repository)
+        || ["tomcat", "vault", "wordpress", "zookeeper"].contains(&repository)
+}
+
+/// Registries and namespaces, as prefixes of repositories, whose images many repositories use as a base.
+const OF_OTHERS: [&str; 30] = [
+    "mcr.microsoft.com/",
+    "nvcr.io/nvidia/",
+    "nvidia/",
+    "registry.access.redhat.com/",
+    "registry.redhat.io/",
+    "registry.k8s.io/",
+    "k8s.gcr.io/",
+    "gcr.io/distroless/",
+    "gcr.io/google-appengine/",
+    "gcr.io/google.com/",
+    "public.ecr.aws/docker/",
+    "public.ecr.aws/lambda/",
+    "public.ecr.aws/amazonlinux/",
+    "docker.elastic.co/",
+    "ghcr.io/astral-sh/",
+    "quay.io/centos/",
+    "quay.io/fedora/",
+    "amd64/",
+    "arm32v7/",
+    "arm64v8/",
+    "i386/",
+    "ppc64le/",
+    "s390x/",
+    "bitnami/",
+    "balenalib/",
+    "multiarch/",
+    "tonistiigi/",
+    "rockylinux/",
+    "opensuse/",
+    "redhat/",
+];
+
+/// Returns whether a repository, in its familiar form, is in a registry or namespace that many repositories use images
+/// of.
+pub fn is_of_others(repository: &str) -> bool {
+    OF_OTHERS.iter().any(|prefix| repository.starts_with(prefix))
 }
