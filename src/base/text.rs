@@ -89,6 +89,32 @@ pub fn names_registry(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
 }
 
+/// Converts `NodeChrome` and `node_chrome` to `node-chrome`.
+pub fn kebab(text: &str) -> String {
+    let mut kebab = String::new();
+    let mut before: Option<char> = None;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let starts_word = character.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase()
+                    || before.is_ascii_digit()
+                    || (before.is_uppercase()
+                        && characters.peek().is_some_and(|next| next.is_lowercase()))
+            });
+        before = Some(character);
+        if matches!(character, '_' | ' ') {
+            kebab.push('-');
+            continue;
+        }
+        if starts_word {
+            kebab.push('-');
+        }
+        kebab.extend(character.to_lowercase());
+    }
+    kebab
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +149,19 @@ mod tests {
         check("nothing", None);
         check("de", Some("dev"));
         check("x", None);
+    }
+
+    #[test]
+    fn names_are_converted_to_kebab_case() {
+        for (text, expected) in [
+            ("NodeChrome", "node-chrome"),
+            ("EventBus", "event-bus"),
+            ("HTTPServer", "http-server"),
+            ("node_base", "node-base"),
+            ("already-so", "already-so"),
+            ("Python3Base", "python3-base"),
+        ] {
+            assert_eq!(kebab(text), expected);
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::credentials::BuildProxies;
 use crate::engine::Sandbox;
 use crate::parse::Dockerfile;
 
+use super::ContextOrigin;
 use super::evaluate::{self, Evaluation, EvaluationSettings, Trigger};
 use super::externals::ExternalTable;
 use super::images::Candidate;
@@ -166,6 +167,10 @@ fn unlinked(
         build_args: args_of(&candidate, link_settings),
         name: candidate.name,
         dockerfile: candidate.dockerfile,
+        context_by: match candidate.spans.context {
+            Some(_) => ContextOrigin::Setting,
+            None => ContextOrigin::Dockerfile,
+        },
         context: candidate.context,
         target: settings.target,
         contexts: settings.contexts,

@@ -97,6 +97,17 @@ impl SharedSettings {
     }
 }
 
+/// What determines the build context of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContextOrigin {
+    /// A setting.
+    Setting,
+    /// The location of the Dockerfile.
+    Dockerfile,
+    /// The location of the files that the image copies.
+    Sources,
+}
+
 /// An image that the repository builds.
 #[derive(Debug)]
 pub struct Image {
@@ -106,6 +117,8 @@ pub struct Image {
     pub dockerfile: RelPath,
     /// The directory of the build context.
     pub context: RelPath,
+    /// What determines the context.
+    pub context_by: ContextOrigin,
     /// The stage to build. `None` means the last stage.
     pub target: Option<String>,
     /// The build arguments that are set for the image.

@@ -74,7 +74,7 @@ pub(super) fn find_required(
 
 /// Returns the path without which BuildKit fails. A pattern may match nothing, but the directories before its first
 /// wildcard must exist. Versions of BuildKit differ about `--parents`.
-fn required_path(one: &ContextUse) -> Option<String> {
+pub fn required_path(one: &ContextUse) -> Option<String> {
     if one.kind == ContextKind::Bind {
         return Some(one.pattern.clone());
     }

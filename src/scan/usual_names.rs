@@ -21,9 +21,20 @@ pub const ANYWHERE: [&str; 3] = [
 ];
 
 /// Extensions of files from which Dockerfiles are generated.
-pub const TEMPLATES: [&str; 12] = [
-    "tpl", "tmpl", "in", "template", "j2", "jinja", "jinja2", "erb", "mustache", "hbs", "ejs",
+pub const TEMPLATES: [&str; 13] = [
+    "tpl",
+    "tmpl",
+    "in",
+    "template",
+    "j2",
+    "jinja",
+    "jinja2",
+    "erb",
+    "mustache",
+    "hbs",
+    "ejs",
     "gotmpl",
+    "blueprint",
 ];
 
 /// Extensions of other files that are named after a Dockerfile.
@@ -31,10 +42,25 @@ pub const OTHER_FILES: [&str; 12] =
     ["dockerignore", "md", "py", "sh", "rb", "go", "rs", "json", "yml", "yaml", "bak", "orig"];
 
 /// Directories of code from elsewhere.
-pub const VENDORED: [&str; 4] = ["vendor", "node_modules", "third_party", "third-party"];
+const VENDORED: [&str; 4] = ["vendor", "node_modules", "third_party", "third-party"];
 
 /// Directories of data for tests.
-pub const FIXTURES: [&str; 3] = ["testdata", "fixtures", "__fixtures__"];
+const FIXTURES: [&str; 3] = ["testdata", "fixtures", "__fixtures__"];
+
+/// Directories of what is no longer built.
+const RETIRED: [&str; 5] = ["archive", "archived", "deprecated", "obsolete", "attic"];
+
+/// Returns why what is below a directory is not built by this repository, if it is not.
+pub fn reason_to_skip(directory: &str) -> Option<&'static str> {
+    let name = directory.trim_start_matches(['_', '-', '.']).to_lowercase();
+    let is_one_of = |names: &[&str]| names.contains(&name.as_str());
+    match () {
+        () if is_one_of(&VENDORED) => Some("code from elsewhere"),
+        () if is_one_of(&FIXTURES) => Some("data for tests"),
+        () if is_one_of(&RETIRED) => Some("no longer built"),
+        () => None,
+    }
+}
 
 /// Returns whether a path is usual for a Dockerfile that is built.
 fn is_usual(path: &str) -> bool {
@@ -55,7 +81,7 @@ fn is_usual(path: &str) -> bool {
 pub fn find(root: &Path, most: usize) -> Option<Vec<RelPath>> {
     let left = AtomicUsize::new(most);
     let found = Mutex::new(Vec::new());
-    let is_own = |name: &str| !VENDORED.contains(&name) && !FIXTURES.contains(&name);
+    let is_own = |name: &str| reason_to_skip(name).is_none();
     let walk = WalkBuilder::new(root)
         .require_git(false)
         .filter_entry(move |entry| {
@@ -110,5 +136,16 @@ mod tests {
         check("a/Dockerfile.dockerignore", false);
         check("a/Dockerfiles", false);
         check("a/main.rs", false);
+    }
+
+    #[test]
+    fn directories_of_other_code_are_recognized() {
+        let check =
+            |name, expected: Option<&str>| assert_eq!(reason_to_skip(name), expected, "{name}");
+        check("images", None);
+        check("vendor", Some("code from elsewhere"));
+        check("testdata", Some("data for tests"));
+        check("_deprecated", Some("no longer built"));
+        check("Archive", Some("no longer built"));
     }
 }

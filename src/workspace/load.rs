@@ -33,6 +33,7 @@ use crate::scan::{dockerfiles, groups};
 use super::build_settings::{
     BuildSettings, build_args_of, check_target, configured_platform, frontend_of,
 };
+use super::contexts::{self, PathExists};
 use super::root::{WorkspaceLocation, directory_of};
 use super::{
     Invocation, attestations, build_contexts, names, paths, registry, removed_dependencies,
@@ -92,7 +93,8 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let (file, mistakes) = config::read(&root, &settings)?;
     let head = Head::of(&root);
     let named_after = names_head.then_some(&head);
-    let (mut graph, builds, mut problems) = read_graph(&root, &file, at, named_after)?;
+    let (mut graph, builds, mut problems) =
+        read_graph(&root, &file, at, named_after, &exists_in(&root))?;
     let removed = removed_dependencies::find(&root, &file, at, named_after, &graph)?;
     replace_warnings(&mut problems, removed);
     let mut problems = once_each(mistakes.into_iter().chain(problems));
@@ -140,8 +142,13 @@ impl Drop for Workspace {
     }
 }
 
+/// Returns whether paths below `root` exist on disk.
+pub fn exists_in(root: &Path) -> impl Fn(&RelPath) -> bool + Sync {
+    move |path| path.under(root).symlink_metadata().is_ok()
+}
+
 /// Reads the graph that a configuration describes, the settings of its builds, and the diagnostics about them. Without
-/// a `head`, tags that are named after it are omitted.
+/// a `head`, tags that are named after it are omitted. `exists` tells which paths the contexts have.
 ///
 /// # Errors
 /// Returns an error if a directory cannot be read.
@@ -150,6 +157,7 @@ pub fn read_graph(
     file: &ConfigFile,
     at: &Invocation,
     head: Option<&Head>,
+    exists: PathExists<'_>,
 ) -> anyhow::Result<(Graph, BuildSettings, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
     let directory = directory_of(root);
@@ -164,6 +172,7 @@ pub fn read_graph(
     let builds = BuildSettings::resolve(at, file)?;
     let (mut graph, mistakes) = link::link(read, &naming, &builds.link_settings(at));
     problems.extend(mistakes);
+    contexts::infer(&mut graph, exists);
     graph.record_unresolved(&problems);
     problems.extend(lint::arguments::undeclared_settings(&graph, file, &found));
     if !bad_values.is_empty() {
@@ -174,11 +183,9 @@ pub fn read_graph(
     Ok((graph, builds, problems))
 }
 
-/// Reads the images of some Dockerfiles for inspection: their names are their paths, and problems are not reported.
-pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Graph {
-    paths.sort_unstable();
-    let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
-    let read = read_all(root, candidates.collect()).into_iter();
+/// Reads images for inspection: nothing is configured, and problems are not reported. Their names are sorted.
+pub fn read_unnamed(root: &Path, candidates: Vec<Candidate>, at: &Invocation) -> Graph {
+    let read = read_all(root, candidates).into_iter();
     let read = read.filter(|(_, problem)| problem.is_none()).map(|(image, _)| image).collect();
     let settings = LinkSettings {
         build_args: build_args_of(at),

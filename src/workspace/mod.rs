@@ -12,6 +12,7 @@ pub mod attestations;
 pub mod build_contexts;
 pub mod build_settings;
 pub mod completion;
+pub mod contexts;
 pub mod coverage;
 pub mod environment;
 pub mod error_scope;

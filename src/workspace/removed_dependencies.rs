@@ -65,7 +65,9 @@ pub fn find(
         if suspects.is_empty() {
             break;
         }
-        let Ok((other, ..)) = read_graph(root, file, &without(&trial, at), head) else { continue };
+        let exists = |_: &RelPath| false;
+        let trial_at = without(&trial, at);
+        let Ok((other, ..)) = read_graph(root, file, &trial_at, head, &exists) else { continue };
         let lost = lost_dependencies(graph, &other);
         suspects.retain(|(position, dependency)| {
             let Some(parent) = lost.get(position) else { return true };

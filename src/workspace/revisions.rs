@@ -4,10 +4,11 @@
 //! work tree, and compared. No engine is needed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::base::error::as_usage;
-use crate::base::{Diagnostic, IdMap, ImageId};
+use crate::base::{Diagnostic, IdMap, ImageId, RelPath};
 use crate::export::lock::pins_of_any;
 use crate::graph::context_directory::ContextDirectory;
 use crate::graph::difference::{PinnedGraph, moved_pins};
@@ -66,7 +67,18 @@ impl Revision {
         let settings = root::settings_of(at.global.file.as_deref())?;
         let skeleton = Skeleton::lay_out(&snapshot, &settings, beside)?;
         let (config, mistakes) = config::read(skeleton.root(), &settings)?;
-        let (graph, builds, problems) = read_graph(skeleton.root(), &config, at, Some(head))?;
+        // What git ignores is in every revision.
+        let is_local = |path: &OsStr| {
+            let now = beside.is_some_and(|it| !it.snapshot.holds(path));
+            now && snapshot.top.join(path).symlink_metadata().is_ok()
+        };
+        let exists = |path: &RelPath| {
+            let path = snapshot.path_of(path.as_str());
+            let resolved = snapshot.resolve(&path).inside();
+            resolved.is_some_and(|it| snapshot.holds(&it)) || is_local(&path)
+        };
+        let (graph, builds, problems) =
+            read_graph(skeleton.root(), &config, at, Some(head), &exists)?;
         let problems = once_each(mistakes.into_iter().chain(problems));
         Ok(Revision { skeleton, snapshot, graph, builds, problems })
     }

@@ -163,7 +163,7 @@ fn init_writes_settings_despite_broken_dockerfiles() {
         Project::new().file("a/Dockerfile", "FORM x\n").file("b/Dockerfile", "FROM debian:12\n");
     let printed = project.run("init").code(3).err();
     assert!(printed.contains("error[unknown-instruction]"), "{printed}");
-    let end = "wrote `layers.toml`: 2 images\n\
+    let end = "wrote `layers.toml`: 2 images; 0 of 1 references resolved to images of this repository\n\
                hint: fix the Dockerfiles above, or leave them out with `exclude`\n";
     assert!(printed.ends_with(end), "{printed}");
     project.file("a/Dockerfile", "FROM x:1\n").run("list").code(0).stderr("");

@@ -81,9 +81,9 @@ fn arguments_of_settings_must_be_declared() {
     let group = "[[group]]\ndockerfiles = ['docker/tools/*', 'docker/app/*']\n";
     check_argument(&format!("{group}args.PYTHON = '3'\n"), None);
     check_argument(
-        &format!("{group}args.PYTON = '3'\n"),
+        &format!("{group}args.PYTHN = '3'\n"),
         Some((
-            "no Dockerfile of this group declares the build argument `PYTON`",
+            "no Dockerfile of this group declares the build argument `PYTHN`",
             "did you mean `PYTHON`?",
         )),
     );

@@ -12,7 +12,7 @@ use crate::scan::config::Template;
 use super::values::Values;
 
 /// The templates to suggest, in order of preference. The empty one means the default name.
-pub const PROPOSALS: [&str; 10] = [
+pub const PROPOSALS: [&str; 12] = [
     "",
     "{dir:kebab}",
     "{usual:kebab}",
@@ -23,6 +23,8 @@ pub const PROPOSALS: [&str; 10] = [
     "{dir:kebab}-{parent:kebab}",
     "{path}",
     "{path:kebab}",
+    "{path}-{stem}",
+    "{path:kebab}-{stem:kebab}",
 ];
 
 /// Returns the name that a template gives the Dockerfile with this path, or `None` if the name is
@@ -38,13 +40,18 @@ pub fn name_by(template: &str, path: &RelPath, directory: &str) -> Option<String
             Template::parse(template).fill(&value).ok()?
         }
     };
-    let is_name = is_tag(&name) && Reference::parse(&format!("x/{name}")).is_ok();
-    is_name.then_some(name)
+    is_name(&name).then_some(name)
+}
+
+/// Returns whether a text can be the name of an image.
+pub fn is_name(text: &str) -> bool {
+    is_tag(text) && Reference::parse(&format!("x/{text}")).is_ok()
 }
 
 /// Returns the first template that gives each Dockerfile a unique name.
 pub fn shortest(paths: &[&RelPath], directory: &str) -> Option<&'static str> {
-    PROPOSALS.into_iter().filter(|template| !template.is_empty()).find(|template| {
+    let is_short = |template: &&str| !template.is_empty() && !template.contains("{stem");
+    PROPOSALS.into_iter().filter(is_short).find(|template| {
         let mut seen = HashSet::new();
         let mut names = paths.iter().map(|path| name_by(template, path, directory));
         names.all(|name| name.is_some_and(|name| seen.insert(name)))

@@ -46,6 +46,39 @@ impl PartialText {
         parts
     }
 
+    /// Returns whether a text could be this one.
+    pub fn matches(&self, text: &str) -> bool {
+        let known: Vec<&str> = self.0.split(UNKNOWN).collect();
+        let [first, middle @ .., last] = known.as_slice() else { return self.0 == text };
+        let Some(rest) = text.strip_prefix(first) else { return false };
+        let Some(mut rest) = rest.strip_suffix(last) else { return false };
+        for part in middle {
+            let Some(at) = rest.find(part) else { return false };
+            rest = &rest[at + part.len()..];
+        }
+        true
+    }
+
+    /// Splits the name of an image into its repository and its tag.
+    pub fn split_tag(&self) -> (PartialText, Option<PartialText>) {
+        match self.0.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => {
+                (PartialText(repository.to_owned()), Some(PartialText(tag.to_owned())))
+            }
+            _ => (self.clone(), None),
+        }
+    }
+
+    /// Returns the part after the last known `/`.
+    pub fn last_component(&self) -> PartialText {
+        PartialText(self.0.rsplit('/').next().unwrap_or_default().to_owned())
+    }
+
+    /// Returns whether the text ends with a known letter or digit.
+    pub fn has_known_end(&self) -> bool {
+        self.0.ends_with(char::is_alphanumeric)
+    }
+
     /// Returns the text with a noncharacter in the place of each unknown part.
     pub(super) fn as_marked(&self) -> &str {
         &self.0
@@ -66,5 +99,43 @@ impl fmt::Display for PartialText {
             TextPart::Known(text) => f.write_str(text),
             TextPart::Unknown => f.write_str("…"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> PartialText {
+        text.replace('?', &UNKNOWN.to_string()).into()
+    }
+
+    #[test]
+    fn unknown_parts_match_any_text() {
+        let check = |pattern: &str, name: &str, expected: bool| {
+            assert_eq!(text(pattern).matches(name), expected, "{pattern} {name}");
+        };
+        check("acme/base", "acme/base", true);
+        check("?/base", "ghcr.io/acme/base", true);
+        check("?/base", "base", false);
+        check("acme/?-?", "acme/x-y", true);
+        check("acme/?-?", "acme/x", false);
+        check("?", "", true);
+        check("aa?", "a", false);
+        check("aa?aa", "aaa", false);
+    }
+
+    #[test]
+    fn names_are_split_into_repository_and_tag() {
+        let check = |name: &str, expected: &str| {
+            let (repository, tag) = text(name).split_tag();
+            let tag = tag.map(|it| it.to_string()).unwrap_or_default();
+            assert_eq!(format!("{repository} {tag} {}", repository.last_component()), expected);
+        };
+        check("acme/base:1", "acme/base 1 base");
+        check("localhost:5000/base", "localhost:5000/base  base");
+        check("?/base:?-x", "…/base …-x base");
+        check("acme/base:1-?", "acme/base 1-… base");
+        check("?", "…  …");
     }
 }

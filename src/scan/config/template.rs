@@ -121,7 +121,7 @@ impl<'a> Template<'a> {
                     let value = match *filter {
                         None => value,
                         Some("lower") => value.to_lowercase(),
-                        Some("kebab") => kebab(&value),
+                        Some("kebab") => text::kebab(&value),
                         Some(other) => {
                             let unfilled = PlaceholderError::unknown("filter", other, FILTERS);
                             return Err((at.clone(), unfilled));
@@ -228,32 +228,6 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// Converts `NodeChrome` and `node_chrome` to `node-chrome`.
-fn kebab(text: &str) -> String {
-    let mut kebab = String::new();
-    let mut before: Option<char> = None;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let starts_word = character.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase()
-                    || before.is_ascii_digit()
-                    || (before.is_uppercase()
-                        && characters.peek().is_some_and(|next| next.is_lowercase()))
-            });
-        before = Some(character);
-        if matches!(character, '_' | ' ') {
-            kebab.push('-');
-            continue;
-        }
-        if starts_word {
-            kebab.push('-');
-        }
-        kebab.extend(character.to_lowercase());
-    }
-    kebab
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,19 +278,5 @@ mod tests {
         assert_eq!(filled("v{gti.sha}-{a}{b.c:lower}"), "v<gti.sha>-<a><b.c>");
         assert_eq!(filled("{a.}{.a}{1.a}"), "{a.}{.a}{1.a}");
         assert!(!Template::parse_tag("1.2").has_placeholders());
-    }
-
-    #[test]
-    fn names_are_converted_to_kebab_case() {
-        for (text, expected) in [
-            ("NodeChrome", "node-chrome"),
-            ("EventBus", "event-bus"),
-            ("HTTPServer", "http-server"),
-            ("node_base", "node-base"),
-            ("already-so", "already-so"),
-            ("Python3Base", "python3-base"),
-        ] {
-            assert_eq!(kebab(text), expected);
-        }
     }
 }

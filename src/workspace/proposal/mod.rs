@@ -1,8 +1,14 @@
-//! The `layers.toml` that a repository's Dockerfiles suggest.
+//! The `layers.toml` that a repository suggests.
 //!
-//! Owns the proposal: `survey` finds the Dockerfiles, `naming` chooses how their names are made, and `wording` writes
-//! the file.
+//! Owns the proposal: `survey` finds the Dockerfiles, `evidence` collects the names that the repository uses, `naming`
+//! and `rules` choose how names are made, and `wording` writes the file.
+//!
+//! There are two ways to choose names. One is a template per directory tree, with one prefix for all references. The
+//! other is a set of rules, each with its own template for references, in which a part of the path can be the tag. The
+//! graph decides: the second way must resolve more references to siblings to be used.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,19 +16,36 @@ use anyhow::Context;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::graph::Graph;
 use crate::graph::evaluate::DependencyKind;
+use crate::graph::images::Candidate;
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::git::Head;
 
 use super::Invocation;
-use super::load::{once_each, read_graph, read_unnamed};
+use super::load::{exists_in, once_each, read_graph, read_unnamed};
 use super::root::directory_of;
 
+mod arguments;
+mod evidence;
+mod known_builds;
+mod learned;
 mod naming;
+mod path_group;
+mod proposed_args;
+mod reference_template;
+mod rule_text;
+mod rules;
 mod survey;
 mod wording;
 
+use arguments::RepositoryArguments;
+use evidence::{Claim, Evidence, Mention};
+use known_builds::KnownBuilds;
 use naming::RepositoryMention;
-use survey::DockerfileGroup;
+use proposed_args::{ProposedArgs, choose_variants};
+use reference_template::ImageName;
+use rules::NamingRules;
+pub use survey::LeftOutFile;
+use survey::Survey;
 use wording::ProposalText;
 
 /// A proposed `layers.toml`.
@@ -33,6 +56,8 @@ pub struct Proposal {
     pub graph: Graph,
     /// The diagnostics with this file.
     pub problems: Vec<Diagnostic>,
+    /// The files that look like Dockerfiles and are not proposed.
+    pub left_out: Vec<LeftOutFile>,
 }
 
 /// Proposes a file for the repository at `root`. Returns `None` if there is no Dockerfile.
@@ -40,34 +65,128 @@ pub struct Proposal {
 /// # Errors
 /// Returns an error if a directory cannot be read.
 pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>> {
-    let parts = survey::survey(root)?;
-    if parts.iter().all(|part| part.paths.is_empty()) {
+    let survey = survey::survey(root)?;
+    let paths = survey.paths();
+    if paths.is_empty() {
         return Ok(None);
     }
-    let mentions = mentions(root, &parts, at);
-    let choice = naming::choose(&parts, &mentions, &directory_of(root));
-    let text = ProposalText::of(&parts, &choice);
-    let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
-    let (file, _) = config::parse(&Source::new(file, text.settings()));
-    let (graph, _, problems) = read_graph(root, &file, at, Some(&Head::of(root)))?;
-    let problems = once_each(problems.into_iter());
-    Ok(Some(Proposal { text: text.compose(&graph), graph, problems }))
+    let directory = directory_of(root);
+    let builds = KnownBuilds::read(root);
+    let arguments = RepositoryArguments::read(root, &paths);
+    let claims = builds.claims();
+    let own = choose_variants(root, &paths, (&builds, &claims), &arguments, at);
+    let stages = arguments.stages();
+    let sources = Sources { root, at, survey, paths, builds, claims, stages, directory };
+    let mut choices = vec![ProposedArgs::of(&arguments, BTreeMap::new(), &sources.directory)];
+    if !own.is_empty() {
+        choices.push(ProposedArgs::of(&arguments, own, &sources.directory));
+    }
+    let mut best: Option<Draft> = None;
+    for args in choices {
+        for draft in sources.drafts(&args)? {
+            best = Some(match best {
+                Some(best) => best.better(draft),
+                None => draft,
+            });
+        }
+    }
+    let proposal = best.map(|Draft { text, graph, problems }| Proposal {
+        text: text.compose(&graph),
+        graph,
+        problems,
+        left_out: sources.survey.left_out,
+    });
+    Ok(proposal)
 }
 
-/// Returns the images that the Dockerfiles name.
-fn mentions(root: &Path, parts: &[DockerfileGroup], at: &Invocation) -> Vec<RepositoryMention> {
-    let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
-    let graph = read_unnamed(root, paths, at);
+/// What a proposal is made from.
+struct Sources<'a> {
+    root: &'a Path,
+    at: &'a Invocation,
+    survey: Survey,
+    paths: Vec<RelPath>,
+    builds: KnownBuilds,
+    claims: BTreeMap<RelPath, Vec<Claim>>,
+    /// The names of all stages.
+    stages: BTreeSet<String>,
+    directory: String,
+}
+
+impl Sources<'_> {
+    /// Returns the files with these arguments: one with one prefix for all references, and one with rules.
+    fn drafts(&self, args: &ProposedArgs) -> anyhow::Result<Vec<Draft>> {
+        let Sources { root, at, survey, paths, directory, .. } = self;
+        let mentions = mentions(root, args.candidates(paths), at);
+        let repositories: Vec<RepositoryMention> = mentions
+            .iter()
+            .map(|it| RepositoryMention {
+                by: it.by.clone(),
+                repository: it.name.repository.clone(),
+            })
+            .collect();
+        let contexts = self.builds.sibling_contexts(&self.stages);
+        let choice = naming::choose(&survey.groups, &repositories, directory);
+        let names = naming::names_of(&survey.groups, &choice, directory);
+        let text = ProposalText::of(survey, &survey.groups, &choice, &[]);
+        let text = text.with_settings(args, &contexts, &names);
+        let mut drafts = vec![Draft::read(root, at, text)?];
+        let evidence = Evidence::new(paths, mentions, self.claims.clone(), directory);
+        let rules = NamingRules::choose(&evidence);
+        if !rules.is_empty() {
+            let (text, names) = ProposalText::of_rules(survey, &rules, &repositories, directory);
+            let contexts = contexts.without(&evidence, &rules, paths);
+            let text = text.with_settings(args, &contexts, &names);
+            drafts.push(Draft::read(root, at, text)?);
+        }
+        Ok(drafts)
+    }
+}
+
+/// A file that could be proposed, with the graph that it describes.
+struct Draft {
+    text: ProposalText,
+    graph: Graph,
+    problems: Vec<Diagnostic>,
+}
+
+impl Draft {
+    fn read(root: &Path, at: &Invocation, text: ProposalText) -> anyhow::Result<Draft> {
+        let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
+        let (file, _) = config::parse(&Source::new(file, text.settings()));
+        let (graph, _, problems) =
+            read_graph(root, &file, at, Some(&Head::of(root)), &exists_in(root))?;
+        let problems = once_each(problems.into_iter());
+        Ok(Draft { text, graph, problems })
+    }
+
+    /// Returns the draft with fewer errors, that is short enough, or with more edges. Otherwise, the first one is simpler.
+    fn better(self, other: Draft) -> Draft {
+        let rank = |draft: &Draft| {
+            let errors = draft.problems.iter().filter(|it| it.is_error()).count();
+            let edges: usize = draft.graph.images.values().map(|it| it.parents.len()).sum();
+            (Reverse(errors), draft.text.is_short(), edges)
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
+}
+
+/// Returns the images that the Dockerfiles of some images name.
+fn mentions(root: &Path, candidates: Vec<Candidate>, at: &Invocation) -> Vec<Mention> {
+    let graph = read_unnamed(root, candidates, at);
     let images = graph.images.values();
     images
         .flat_map(|image| {
-            let dependencies = image.evaluation.dependencies.iter();
-            dependencies.filter(|dependency| dependency.kind != DependencyKind::Context).map(
-                |dependency| RepositoryMention {
-                    by: image.dockerfile.clone(),
+            let dependencies = image.evaluation.dependencies.iter().filter(|dependency| {
+                dependency.kind != DependencyKind::Context && dependency.reference.digest.is_none()
+            });
+            dependencies.map(|dependency| Mention {
+                by: image.dockerfile.clone(),
+                image: image.name.clone(),
+                name: ImageName {
                     repository: dependency.reference.familiar_repository(),
+                    tag: dependency.reference.tag.clone(),
                 },
-            )
+            })
         })
         .collect()
 }

@@ -36,7 +36,35 @@ pub(super) fn choose(
     mentions: &[RepositoryMention],
     directory: &str,
 ) -> NamingChoice {
-    let table = NameTable::of(parts, directory);
+    choose_beside(parts, mentions, directory, &HashSet::new())
+}
+
+/// Returns the names of all Dockerfiles.
+pub(super) fn names_of(
+    parts: &[DockerfileGroup],
+    choice: &NamingChoice,
+    directory: &str,
+) -> BTreeMap<RelPath, String> {
+    let mut names = BTreeMap::new();
+    for (part, template) in parts.iter().zip(&choice.templates) {
+        let named = part
+            .paths
+            .iter()
+            .filter_map(|path| Some((path.clone(), name_by(template, path, directory)?)));
+        names.extend(named);
+    }
+    names.extend(choice.singles.iter().map(|(name, path)| (path.clone(), name.clone())));
+    names
+}
+
+/// Chooses templates whose names differ from those of other images.
+pub(super) fn choose_beside(
+    parts: &[DockerfileGroup],
+    mentions: &[RepositoryMention],
+    directory: &str,
+    taken: &HashSet<String>,
+) -> NamingChoice {
+    let table = NameTable { taken: taken.clone(), ..NameTable::of(parts, directory) };
     let votes = table.count(parts, mentions);
     let score = |prefix: &str, part: usize, template: usize| {
         votes.get(prefix).and_then(|votes| votes.get(&(part, template))).map_or(0, BTreeSet::len)
@@ -77,6 +105,8 @@ pub(super) fn choose(
 
 /// The names that the templates make, by part, template, and path.
 struct NameTable {
+    /// Names of other images.
+    taken: HashSet<String>,
     names: Vec<Vec<Vec<Option<String>>>>,
 }
 
@@ -91,14 +121,15 @@ impl NameTable {
             };
             PROPOSALS.iter().map(by).collect()
         };
-        NameTable { names: parts.iter().map(names_of).collect() }
+        NameTable { taken: HashSet::new(), names: parts.iter().map(names_of).collect() }
     }
 
     /// Returns the names of a part, if they are all valid and distinct.
     fn sound(&self, part: usize, template: usize) -> Option<HashSet<&str>> {
         let names = &self.names[part][template];
         let set: HashSet<&str> = names.iter().flatten().map(String::as_str).collect();
-        (set.len() == names.len()).then_some(set)
+        let is_free = set.iter().all(|name| !self.taken.contains(*name));
+        (is_free && set.len() == names.len()).then_some(set)
     }
 
     fn are_distinct(&self, templates: &[usize]) -> bool {
@@ -157,7 +188,7 @@ impl NameTable {
     /// Returns the template that names the most of all parts well, and separate names for the rest.
     fn with_singles(&self, parts: &[DockerfileGroup]) -> NamingChoice {
         let split = |template: usize| {
-            let mut used: HashSet<String> = HashSet::new();
+            let mut used: HashSet<String> = self.taken.clone();
             let mut rest: Vec<&RelPath> = Vec::new();
             for (part, names) in parts.iter().zip(&self.names) {
                 for (name, path) in names[template].iter().zip(&part.paths) {

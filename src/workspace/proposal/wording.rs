@@ -2,24 +2,46 @@
 //!
 //! Owns the sections of the file, their comments, and how values are quoted.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::base::RelPath;
 use crate::base::screen::{COMMAND, is_unseen, visible};
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
 use crate::report::table;
+use crate::scan::dockerfiles::DEFAULT_GLOBS;
 
-use super::naming::NamingChoice;
-use super::survey::DockerfileGroup;
+use super::known_builds::SiblingContexts;
+use super::naming::{self, NamingChoice, RepositoryMention};
+use super::proposed_args::ProposedArgs;
+use super::rule_text::RuleText;
+use super::rules::NamingRules;
+use super::survey::{DockerfileGroup, Survey};
+
+/// The maximum number of lines that are settings. A longer file is not read.
+const MOST_LINES: usize = 22;
 
 /// The sections of the file, in order.
+#[derive(Default)]
 pub(super) struct ProposalText {
     /// Where all Dockerfiles are and how all images are named, if that is set once.
     general: String,
+    args: String,
     groups: String,
+    /// Settings of single images, without the table that they are in.
+    own: String,
+    /// Images that no glob finds.
     singles: String,
 }
 
 impl ProposalText {
-    pub(super) fn of(parts: &[DockerfileGroup], choice: &NamingChoice) -> ProposalText {
+    /// Returns the file that finds `parts` of the survey after groups with these globs.
+    pub(super) fn of(
+        survey: &Survey,
+        parts: &[DockerfileGroup],
+        choice: &NamingChoice,
+        rule_globs: &[String],
+    ) -> ProposalText {
         let mut by_template: Vec<(&str, Vec<&str>)> = Vec::new();
         for (part, template) in parts.iter().zip(&choice.templates) {
             let glob = part.glob.as_deref();
@@ -32,11 +54,17 @@ impl ProposalText {
         let mut groups = String::new();
         match by_template.as_slice() {
             [(template, globs)] => {
+                let globs = match (globs.as_slice(), rule_globs) {
+                    ([], []) => Vec::new(),
+                    // Where there are groups, only the globs that are set find other Dockerfiles.
+                    ([], _) => DEFAULT_GLOBS.to_vec(),
+                    (globs, _) => globs.to_vec(),
+                };
                 if !globs.is_empty() {
                     general.push_str(
                         "# Where the Dockerfiles are. To leave some out: exclude = [\"old/**\"]\n",
                     );
-                    general.push_str(&list("dockerfiles", globs));
+                    general.push_str(&list("dockerfiles", &globs));
                 }
                 if !template.is_empty() {
                     general.push_str("\n# How image names are derived from directories.\n");
@@ -44,9 +72,8 @@ impl ProposalText {
                 }
             }
             several => {
-                groups.push_str(
-                    "# Where the Dockerfiles are, and how image names are derived from directories.\n",
-                );
+                let comment = "# Where the Dockerfiles are, and how image names are derived from directories.\n";
+                groups.push_str(if several.is_empty() { "" } else { comment });
                 for (template, globs) in several {
                     groups.push_str(&format!("[[group]]\n{}", list("dockerfiles", globs)));
                     if !template.is_empty() {
@@ -59,21 +86,156 @@ impl ProposalText {
         let mut singles = String::new();
         for (name, path) in &choice.singles {
             let path = quote(path.as_str());
-            singles.push_str(&format!("[image.{name}]\ndockerfile = {path}\n\n"));
+            singles.push_str(&format!("[image.{}]\ndockerfile = {path}\n\n", key(name)));
         }
         if !singles.is_empty() {
-            let paths: Vec<&str> = choice.singles.iter().map(|(_, path)| path.as_str()).collect();
-            general.push_str("\n# These images are named one by one below.\n");
-            general.push_str(&list("exclude", &paths));
             singles
                 .insert_str(0, "# Images that no name template can tell apart from the others.\n");
         }
-        ProposalText { general, groups, singles }
+        let globs = parts.iter().filter_map(|part| part.glob.as_deref());
+        let globs: Vec<&str> = globs.chain(rule_globs.iter().map(String::as_str)).collect();
+        general.push_str(&excludes(survey, &globs, choice));
+        ProposalText { general, groups, singles, ..ProposalText::default() }
+    }
+
+    /// Returns the file with a group per rule. What no rule names is named after its path.
+    pub(super) fn of_rules(
+        survey: &Survey,
+        rules: &NamingRules,
+        mentions: &[RepositoryMention],
+        directory: &str,
+    ) -> (ProposalText, BTreeMap<RelPath, String>) {
+        let paths = survey.paths();
+        let mut used: HashSet<String> = HashSet::new();
+        let mut names: BTreeMap<RelPath, String> = BTreeMap::new();
+        let mut groups = String::new();
+        let mut rule_globs = Vec::new();
+        let mut rest: BTreeSet<usize> = rules.rest(paths.len()).into_iter().collect();
+        for rule in &rules.rules {
+            let Some(text) = RuleText::of(rule, &paths, directory, &used) else {
+                rest.extend(&rule.members);
+                continue;
+            };
+            let found = match &text.pattern {
+                Some(pattern) => format!("pattern = {}\n", quote_pattern(pattern)),
+                None => list("dockerfiles", &[&text.glob]),
+            };
+            groups.push_str(&format!("[[group]]\n{found}"));
+            if !text.name.is_empty() {
+                groups.push_str(&format!("name = {}\n", quote(&text.name)));
+            }
+            let references: Vec<String> = text.references.iter().map(|it| quote(it)).collect();
+            match references.as_slice() {
+                [only] => groups.push_str(&format!("reference = {only}\n\n")),
+                all => groups.push_str(&format!("reference = [{}]\n\n", all.join(", "))),
+            }
+            rule_globs.push(text.glob);
+            used.extend(text.names.values().cloned());
+            names.extend(text.names.into_iter().map(|(at, name)| (paths[at].clone(), name)));
+        }
+        let rest: Vec<DockerfileGroup> = survey
+            .groups
+            .iter()
+            .map(|part| DockerfileGroup {
+                glob: part.glob.clone(),
+                paths: part
+                    .paths
+                    .iter()
+                    .filter(|path| is_in(&rest, &paths, path))
+                    .cloned()
+                    .collect(),
+            })
+            .filter(|part| !part.paths.is_empty())
+            .collect();
+        let choice = naming::choose_beside(&rest, mentions, directory, &used);
+        let mut text = ProposalText::of(survey, &rest, &choice, &rule_globs);
+        names.extend(naming::names_of(&rest, &choice, directory));
+        if !groups.is_empty() {
+            groups.insert_str(0, "# Images whose references are made from their paths. The first group that matches applies.\n");
+        }
+        text.groups.insert_str(0, &groups);
+        for (at, reference) in &rules.singles {
+            let Some(name) = names.get(&paths[*at]) else { continue };
+            let reference = quote(&reference.to_string());
+            text.own.push_str(&format!("{}.reference = {reference}\n", key(name)));
+        }
+        (text, names)
+    }
+
+    /// Adds build arguments and named contexts.
+    pub(super) fn with_settings(
+        mut self,
+        args: &ProposedArgs,
+        contexts: &SiblingContexts,
+        names: &BTreeMap<RelPath, String>,
+    ) -> ProposalText {
+        let table = |header: &str, entries: Vec<(&String, &String)>| -> String {
+            let lines =
+                entries.iter().map(|(name, value)| format!("{} = {}\n", key(name), quote(value)));
+            let lines: String = lines.collect();
+            if lines.is_empty() { lines } else { format!("{header}\n{lines}\n") }
+        };
+        let header = "# Build arguments that FROM lines need.\n[args]";
+        self.args = table(header, args.general.iter().collect());
+        let header = "# Names in Dockerfiles that mean images of this repository.\n[contexts]";
+        let general = contexts.general.iter();
+        let general = general.filter_map(|(name, path)| Some((name, names.get(path)?)));
+        self.args.push_str(&table(header, general.collect()));
+        for (path, own) in &args.own {
+            let Some(image) = names.get(path) else { continue };
+            for (name, value) in own {
+                self.own.push_str(&format!(
+                    "{}.args.{} = {}\n",
+                    key(image),
+                    key(name),
+                    quote(value)
+                ));
+            }
+        }
+        for (path, own) in &contexts.own {
+            let Some(image) = names.get(path) else { continue };
+            for (name, parent) in own {
+                let Some(parent) = names.get(parent) else { continue };
+                let (image, name, parent) = (key(image), key(name), quote(parent));
+                self.own.push_str(&format!("{image}.contexts.{name} = {parent}\n"));
+            }
+        }
+        self.shorten()
+    }
+
+    /// Returns whether the file is short enough to be read.
+    pub(super) fn is_short(&self) -> bool {
+        self.line_count() <= MOST_LINES
+    }
+
+    /// Returns the number of lines that are settings.
+    fn line_count(&self) -> usize {
+        let settings = self.settings();
+        let is_setting = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+        settings.lines().filter(is_setting).count()
+    }
+
+    /// Removes settings of single images from a file that is too long.
+    fn shorten(mut self) -> ProposalText {
+        let excess = self.line_count().saturating_sub(MOST_LINES);
+        let lines: Vec<&str> = self.own.lines().collect();
+        let kept = &lines[..lines.len().saturating_sub(excess)];
+        self.own = kept.iter().map(|line| format!("{line}\n")).collect();
+        self
+    }
+
+    /// Returns the settings of single images, one per line.
+    fn own_settings(&self) -> String {
+        match self.own.is_empty() {
+            true => String::new(),
+            false => format!("# Settings of single images.\n[image]\n{}\n", self.own),
+        }
     }
 
     /// Returns the sections that the graph is read from.
     pub(super) fn settings(&self) -> String {
-        format!("{}\n{}\n{}", self.general, self.groups, self.singles)
+        let own = self.own_settings();
+        format!("{}\n{}\n{}\n{own}\n{}", self.general, self.args, self.groups, self.singles)
     }
 
     pub(super) fn compose(&self, graph: &Graph) -> String {
@@ -92,11 +254,31 @@ impl ProposalText {
             text.push('\n');
         }
         text.push_str(&references(graph));
+        text.push_str(&self.args);
         text.push_str(&self.groups);
+        text.push_str(&self.own_settings());
         text.push_str(&self.singles);
         text.push_str(&inventory(graph));
         text
     }
+}
+
+/// Returns the setting that leaves out what is no image, and what is named one by one.
+fn excludes(survey: &Survey, globs: &[&str], choice: &NamingChoice) -> String {
+    let mut text = String::new();
+    let mut all = survey.excludes(globs);
+    if !all.is_empty() {
+        text.push_str("\n# These are not Dockerfiles of this repository's images.\n");
+    }
+    if !choice.singles.is_empty() {
+        text.push_str("\n# These images are named one by one below.\n");
+    }
+    all.extend(choice.singles.iter().map(|(_, path)| path.as_str().to_owned()));
+    if !all.is_empty() {
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        text.push_str(&list("exclude", &all));
+    }
+    text
 }
 
 /// Lists all images, in comments.
@@ -149,6 +331,24 @@ fn references(graph: &Graph) -> String {
     let stem = if app.is_some() { "{app}-" } else { rest };
     let reference = quote(&format!("{before}{stem}{{name}}"));
     text + &format!("reference = {reference}\n\n")
+}
+
+fn is_in(rest: &BTreeSet<usize>, paths: &[RelPath], path: &RelPath) -> bool {
+    paths.binary_search(path).is_ok_and(|at| rest.contains(&at))
+}
+
+/// Returns a name as a key of a table.
+fn key(name: &str) -> String {
+    let is_bare = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+    if name.chars().all(is_bare) { name.to_owned() } else { quote(name) }
+}
+
+/// Quotes a regular expression, in single quotes if possible.
+fn quote_pattern(pattern: &str) -> String {
+    match pattern.contains(['\'', '\n']) || pattern.chars().any(is_unseen) {
+        true => quote(pattern),
+        false => format!("'{pattern}'"),
+    }
 }
 
 /// Quotes a text for TOML, on one line.

@@ -1,0 +1,175 @@
+//! What the repository's own build files add to a proposal: names, arguments, and named contexts.
+//!
+//! Owns the choice among several builds of one Dockerfile: the one whose parents are images of this repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::base::RelPath;
+use crate::graph::images::Candidate;
+use crate::graph::reference::Reference;
+use crate::scan::build_files::{self, DescribedBuild, PartialText};
+
+use super::evidence::{Claim, Evidence};
+use super::rules::NamingRules;
+
+/// The maximum number of builds of one Dockerfile that are compared.
+const MOST_VARIANTS: usize = 24;
+
+/// The builds that files of the repository describe.
+pub(super) struct KnownBuilds {
+    by_dockerfile: BTreeMap<RelPath, Vec<DescribedBuild>>,
+    /// The Dockerfiles of bake targets and services, by the file and their name.
+    by_name: BTreeMap<(RelPath, String), RelPath>,
+}
+
+/// The named contexts that are images of this repository: their names, and the Dockerfiles that these images are built
+/// from.
+#[derive(Debug, Default)]
+pub(super) struct SiblingContexts {
+    /// Those of all images.
+    pub(super) general: BTreeMap<String, RelPath>,
+    /// Those of single images.
+    pub(super) own: BTreeMap<RelPath, BTreeMap<String, RelPath>>,
+}
+
+impl SiblingContexts {
+    /// Returns the contexts without those that rules give as names to the same images.
+    pub(super) fn without(
+        mut self,
+        evidence: &Evidence,
+        rules: &NamingRules,
+        paths: &[RelPath],
+    ) -> SiblingContexts {
+        let names = rules.names(evidence);
+        let is_named = |name: &str, path: &RelPath| {
+            let at = paths.binary_search(path).ok();
+            let image = at.and_then(|at| names.get(&at));
+            image.is_some_and(|image| {
+                reference_of(name).is_some_and(|(repository, tag)| {
+                    image.repository == repository && (tag.is_none() || image.tag == tag)
+                })
+            })
+        };
+        self.general.retain(|name, path| !is_named(name, path));
+        self
+    }
+}
+
+/// Returns the repository and the tag of a named context whose name is a reference with a namespace.
+fn reference_of(name: &str) -> Option<(String, Option<String>)> {
+    let reference = Reference::parse(name).ok().filter(|_| name.contains('/'))?;
+    let tag = reference
+        .tag
+        .clone()
+        .filter(|_| name.rsplit('/').next().is_some_and(|it| it.contains(':')));
+    Some((reference.familiar_repository(), tag))
+}
+
+impl KnownBuilds {
+    /// Reads the files of the repository at `root`.
+    pub(super) fn read(root: &Path) -> KnownBuilds {
+        let mut by_dockerfile: BTreeMap<RelPath, Vec<DescribedBuild>> = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
+        for build in build_files::find(root).0 {
+            if let Some(name) = &build.name {
+                by_name.insert((build.origin.file.clone(), name.clone()), build.dockerfile.clone());
+            }
+            by_dockerfile.entry(build.dockerfile.clone()).or_default().push(build);
+        }
+        KnownBuilds { by_dockerfile, by_name }
+    }
+
+    fn of(&self, path: &RelPath) -> &[DescribedBuild] {
+        self.by_dockerfile.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the names that the files give to Dockerfiles.
+    pub(super) fn claims(&self) -> BTreeMap<RelPath, Vec<Claim>> {
+        let of = |(path, builds): (&RelPath, &Vec<DescribedBuild>)| {
+            let mut claims: Vec<Claim> = Vec::new();
+            for reference in builds.iter().flat_map(|build| &build.references) {
+                let (repository, tag) = reference.split_tag();
+                let claim = Claim { repository, tag };
+                if !claims.contains(&claim) {
+                    claims.push(claim);
+                }
+            }
+            (path.clone(), claims)
+        };
+        let mut claims: BTreeMap<RelPath, Vec<Claim>> = self.by_dockerfile.iter().map(of).collect();
+        // A named context that looks like a reference is the name that FROM lines use.
+        for (name, path) in self.sibling_contexts(&BTreeSet::new()).general {
+            if let Some((repository, tag)) = reference_of(&name) {
+                claims.entry(path).or_default().push(Claim {
+                    repository: repository.as_str().into(),
+                    tag: tag.as_deref().map(PartialText::from),
+                });
+            }
+        }
+        claims
+    }
+
+    /// Returns the different values that builds of a Dockerfile pass for the arguments in its FROM lines.
+    pub(super) fn variants(
+        &self,
+        path: &RelPath,
+        used: &BTreeSet<String>,
+    ) -> Vec<BTreeMap<String, String>> {
+        let mut variants: Vec<BTreeMap<String, String>> = Vec::new();
+        for build in self.of(path) {
+            let args = build.args.iter().filter(|(name, _)| used.contains(*name));
+            let args: BTreeMap<String, String> =
+                args.map(|(name, value)| (name.clone(), value.clone())).collect();
+            if !args.is_empty() && !variants.contains(&args) && variants.len() < MOST_VARIANTS {
+                variants.push(args);
+            }
+        }
+        variants
+    }
+
+    /// Returns the named contexts that are images of this repository, where all builds of a Dockerfile agree.
+    /// A name that is also a stage somewhere is not general: it would replace that stage.
+    pub(super) fn sibling_contexts(&self, stages: &BTreeSet<String>) -> SiblingContexts {
+        let mut contexts = SiblingContexts::default();
+        let mut general: BTreeMap<String, BTreeSet<RelPath>> = BTreeMap::new();
+        for (dockerfile, builds) in &self.by_dockerfile {
+            let mut own: BTreeMap<String, BTreeSet<RelPath>> = BTreeMap::new();
+            for (name, path) in builds.iter().flat_map(|build| self.siblings_in(build)) {
+                own.entry(name).or_default().insert(path);
+            }
+            for (name, paths) in own {
+                general.entry(name.clone()).or_default().extend(paths.iter().cloned());
+                let only = paths.first().filter(|path| paths.len() == 1 && *path != dockerfile);
+                let own = contexts.own.entry(dockerfile.clone()).or_default();
+                own.extend(only.map(|path| (name, path.clone())));
+            }
+        }
+        let is_general =
+            |name: &String, paths: &BTreeSet<RelPath>| paths.len() == 1 && !stages.contains(name);
+        for (name, paths) in general.into_iter().filter(|(name, paths)| is_general(name, paths)) {
+            contexts.own.values_mut().for_each(|own| drop(own.remove(&name)));
+            contexts.general.extend(paths.into_iter().next().map(|path| (name, path)));
+        }
+        contexts
+    }
+
+    fn siblings_in(&self, build: &DescribedBuild) -> Vec<(String, RelPath)> {
+        let sibling = |(name, value): (&String, &String)| {
+            let target = ["target:", "service:"].iter().find_map(|it| value.strip_prefix(it))?;
+            let path = self.by_name.get(&(build.origin.file.clone(), target.to_owned()))?;
+            Some((name.clone(), path.clone()))
+        };
+        build.contexts.iter().filter_map(sibling).collect()
+    }
+}
+
+/// Returns an image for inspection, with the name of its Dockerfile and a number.
+pub(super) fn candidate(
+    path: &RelPath,
+    number: usize,
+    args: &BTreeMap<String, String>,
+) -> Candidate {
+    let name = format!("{path}#{number}");
+    Candidate { args: args.clone(), ..Candidate::new(name, path.clone()) }
+}
