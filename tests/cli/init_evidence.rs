@@ -125,6 +125,11 @@ fn what_is_no_dockerfile_is_left_out_and_listed() {
     let project = Project::new()
         .file("base/Dockerfile", "FROM debian:12\n")
         .file("base/Dockerfile.j2", "FROM {{ base }}\n")
+        .file(
+            "base/template/Dockerfile",
+            "<%= message %>\nFROM debian:<%= version %>\n<% if x %>\nUSER x\n",
+        )
+        .file("docs/Dockerfile", "FROM debian:{{ version }}\n")
         .file("vendor/x/Dockerfile", "FROM debian:12\n")
         .file("_deprecated/old/Dockerfile", "FROM debian:12\n")
         .file("tests/testdata/Dockerfile", "FROM debian:12\n")
@@ -134,7 +139,7 @@ fn what_is_no_dockerfile_is_left_out_and_listed() {
     assert_eq!(
         printed,
         "wrote `layers.toml`: 2 images; 0 of 2 references resolved to images of this repository\n\
-         left out, a template: `base/Dockerfile.j2`\n\
+         left out, a template: `base/Dockerfile.j2`, `base/template/Dockerfile` and `docs/Dockerfile`\n\
          left out, another kind of file: `tools/Dockerfile.py`\n\
          left out, code from elsewhere: `vendor/x/Dockerfile`\n\
          left out, data for tests: `tests/testdata/Dockerfile`\n\

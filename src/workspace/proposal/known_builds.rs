@@ -36,7 +36,7 @@ pub(super) struct SiblingContexts {
 impl SiblingContexts {
     /// Returns the contexts without those that rules give as names to the same images.
     pub(super) fn without(
-        mut self,
+        &self,
         evidence: &Evidence,
         rules: &NamingRules,
         paths: &[RelPath],
@@ -51,8 +51,9 @@ impl SiblingContexts {
                 })
             })
         };
-        self.general.retain(|name, path| !is_named(name, path));
-        self
+        let mut general = self.general.clone();
+        general.retain(|name, path| !is_named(name, path));
+        SiblingContexts { general, own: self.own.clone() }
     }
 }
 

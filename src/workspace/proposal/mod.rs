@@ -48,6 +48,9 @@ pub use survey::LeftOutFile;
 use survey::Survey;
 use wording::ProposalText;
 
+/// The maximum numbers of rules. With fewer of them, the file is shorter.
+const MOST_RULES: [usize; 3] = [10, 6, 4];
+
 /// A proposed `layers.toml`.
 pub struct Proposal {
     /// The content of the file.
@@ -131,12 +134,19 @@ impl Sources<'_> {
         let text = text.with_settings(args, &contexts, &names);
         let mut drafts = vec![Draft::read(root, at, text)?];
         let evidence = Evidence::new(paths, mentions, self.claims.clone(), directory);
-        let rules = NamingRules::choose(&evidence);
-        if !rules.is_empty() {
+        for most in MOST_RULES {
+            let rules = NamingRules::choose(&evidence, most);
+            if rules.is_empty() {
+                break;
+            }
             let (text, names) = ProposalText::of_rules(survey, &rules, &repositories, directory);
-            let contexts = contexts.without(&evidence, &rules, paths);
-            let text = text.with_settings(args, &contexts, &names);
+            let text =
+                text.with_settings(args, &contexts.without(&evidence, &rules, paths), &names);
+            let is_short = text.is_short();
             drafts.push(Draft::read(root, at, text)?);
+            if is_short {
+                break;
+            }
         }
         Ok(drafts)
     }

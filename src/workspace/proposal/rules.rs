@@ -13,9 +13,6 @@ use super::path_group::{PathGroup, PathPart};
 use super::reference_template::{ImageName, ReferenceTemplate, TagOrigin};
 use crate::graph::naming::LATEST;
 
-/// The maximum number of rules.
-const MOST_RULES: usize = 10;
-
 /// The maximum number of Dockerfiles per template from which sets are derived.
 const MOST_SEEDS: usize = 6;
 
@@ -39,8 +36,8 @@ pub(super) struct NamingRules {
 }
 
 impl NamingRules {
-    /// Chooses rules for the evidence.
-    pub(super) fn choose(evidence: &Evidence) -> NamingRules {
+    /// Chooses at most this many rules for the evidence.
+    pub(super) fn choose(evidence: &Evidence, most: usize) -> NamingRules {
         let mut chooser = Chooser {
             evidence,
             templates: templates(evidence),
@@ -48,7 +45,7 @@ impl NamingRules {
             resolved: BTreeSet::new(),
         };
         let mut chosen = NamingRules::default();
-        while chosen.rules.len() < MOST_RULES {
+        while chosen.rules.len() < most {
             let Some(rule) = chooser.best() else { break };
             chooser.apply(&rule);
             chosen.rules.push(rule);

@@ -18,6 +18,9 @@ use crate::scan::usual_names::{self, ANYWHERE, OTHER_FILES, TEMPLATES};
 /// The maximum number of globs before they are merged.
 const MOST_GLOBS: usize = 7;
 
+/// What placeholders of template engines start with.
+const PLACEHOLDERS: [&str; 4] = ["{{", "{%", "<%", "%%"];
+
 /// Dockerfiles with similar paths.
 pub(super) struct DockerfileGroup {
     /// The glob that finds them, or `None` if no glob has to be set.
@@ -146,16 +149,19 @@ fn reason_to_leave_out(root: &Path, path: &RelPath) -> Option<&'static str> {
     // A Dockerfile that cannot be read is reported like any other.
     let text = dockerfiles::read(root, path).ok()?.source;
     let file = parse::parse(&text);
-    let mut bases = file.stages.iter().map(|stage| stage.base.value.as_str());
     // A file with exactly this name is meant to be a Dockerfile, and its errors are reported.
     let is_plain =
         path.file_name().is_some_and(|name| name == "Dockerfile" || name == "Containerfile");
-    let is_placeholder = |base: &str| ["{{", "{%", "<%", "%%"].iter().any(|it| base.contains(it));
-    let is_broken = file.has_errors() && !is_plain;
-    match file.stages.is_empty() && !text.text().trim().is_empty() || is_broken {
-        true => Some("another kind of file").filter(|_| !is_plain),
-        false => bases.any(is_placeholder).then_some("a template"),
+    let mut bases = file.stages.iter().map(|stage| stage.base.value.as_str());
+    // A here-document can have such lines, but then the file has no errors.
+    let starts = |line: &str| PLACEHOLDERS.iter().any(|it| line.trim_start().starts_with(it));
+    let is_template = bases.any(|base| PLACEHOLDERS.iter().any(|it| base.contains(it)))
+        || file.has_errors() && text.text().lines().any(starts);
+    if is_template {
+        return Some("a template");
     }
+    let is_other = file.has_errors() || file.stages.is_empty() && !text.text().trim().is_empty();
+    (is_other && !is_plain).then_some("another kind of file")
 }
 
 /// Returns a few globs that find the paths. Paths with the same file name in sibling directories are combined, as are
