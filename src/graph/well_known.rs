@@ -53,7 +53,7 @@ pub fn is_well_known(repository: &str) -> bool {
 }
 
 /// The other official images on Docker Hub, apart from those that are hardly used as a base.
-const OFFICIAL: [&str; 74] = [
+const OFFICIAL: [&str; 78] = [
     "adminer",
     "aerospike",
     "almalinux",
@@ -128,13 +128,15 @@ const OFFICIAL: [&str; 74] = [
     "spark",
     "storm",
     "swift",
+    "tomcat",
+    "vault",
+    "wordpress",
+    "zookeeper",
 ];
 
 /// Returns whether a repository without a namespace is an official image.
 pub fn is_official(repository: &str) -> bool {
-    is_well_known(repository)
-        || OFFICIAL.contains(&repository)
-        || ["tomcat", "vault", "wordpress", "zookeeper"].contains(&repository)
+    is_well_known(repository) || OFFICIAL.contains(&repository)
 }
 
 /// Registries and namespaces, as prefixes of repositories, whose images many repositories use as a base.

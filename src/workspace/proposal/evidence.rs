@@ -93,10 +93,8 @@ impl Evidence {
 
     /// Returns the only Dockerfile whose image can have this name according to the repository's files.
     pub(super) fn claimed_by(&self, name: &ImageName) -> Option<usize> {
-        let allows =
-            |claims: &Vec<Claim>| claims.iter().any(|it| it.says_something() && it.allows(name));
-        let mut found = self.claims.iter().enumerate().filter(|(_, claims)| allows(claims));
-        let (only, _) = found.next()?;
+        let mut found = (0..self.claims.len()).filter(|path| self.supports(*path, name));
+        let only = found.next()?;
         found.next().is_none().then_some(only)
     }
 
