@@ -50,10 +50,10 @@ describe_engine() {
     docker info --format 'Docker {{.ServerVersion}} ({{if and .DriverStatus (eq (index .DriverStatus 0 0) "driver-type")}}containerd{{else}}classic{{end}} image store, {{.Driver}})'
 }
 
-# read_results FILE NAME: prints the counts in the JUnit file of a run, and lists its skipped tests, each
-# of which prints `skipped: REASON`.
+# read_results FILE NAME: prints the counts in the JUnit file of a run, and lists its failed tests, with the
+# start of their messages, and its skipped ones, each of which prints `skipped: REASON`.
 read_results() {
-    awk -v name="$2" -v skipped_file="$notes/skipped" '
+    awk -v name="$2" -v skipped_file="$notes/skipped" -v failed_file="$notes/failed" '
         function attribute(key,    found) {
             found = match($0, " " key "=\"[^\"]*\"")
             return found ? decoded(substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 4)) : ""
@@ -65,6 +65,9 @@ read_results() {
         }
         /<testsuites / { tests = attribute("tests"); failed = attribute("failures") + attribute("errors") }
         /<testcase / { test = attribute("classname") " " attribute("name") }
+        sub(/^ *<(failure|error) [^>]*>/, "") { print test ", on " name ":" >>failed_file; lines = 30 }
+        /^stack backtrace:|<\/(failure|error)>/ { lines = 0 }
+        lines-- > 0 { print "    " decoded(substr($0, 1, 300)) >>failed_file }
         match($0, /(^|>)skipped: /) {
             reason = substr($0, RSTART + RLENGTH)
             sub(/<\/system-(out|err)>.*/, "", reason)
@@ -142,6 +145,14 @@ test_additional_engines() {
     done
 }
 
+# Lists the tests that failed in the runs above. Their complete output is far up.
+print_failed() {
+    if [ -s "$notes/failed" ]; then
+        heading "Failed"
+        cat "$notes/failed"
+    fi
+}
+
 # Lists the tests that the runs above skipped.
 print_skipped() {
     heading "Skipped"
@@ -192,4 +203,5 @@ else
 fi
 test_additional_engines
 print_skipped
+print_failed
 exit "$status"

@@ -32,8 +32,9 @@ const RECORD: usize = 64;
 /// The size in bytes of the check at the end of the header and of a record.
 const CHECK: usize = 8;
 
-/// How long to wait for another run, which has the lock for a few milliseconds.
-const LOCKED_FOR: Duration = Duration::from_secs(5);
+/// How long to wait for another build, which has the lock until the disk has what it appended: milliseconds, or seconds
+/// if the disk is busy. Who does not get the lock sends everything.
+const LOCKED_FOR: Duration = Duration::from_secs(60);
 
 /// How long unused records are kept. BuildKit keeps unused copies for two days.
 const KEPT_FOR: Duration = Duration::from_secs(14 * 24 * 3600);
