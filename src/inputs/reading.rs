@@ -4,6 +4,7 @@
 //! announced size. Both the digest and what is sent come from this read. File content is kept in memory only
 //! if the caller provides a buffer for it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -32,7 +33,20 @@ impl Default for Buffer {
     }
 }
 
+thread_local! {
+    static SPARE: Cell<Option<Buffer>> = const { Cell::new(None) };
+}
+
 impl Buffer {
+    /// Calls a function with a buffer that the thread keeps. To clear a new one for each file would cost more than to read
+    /// a small file.
+    pub fn with<T>(read: impl FnOnce(&mut Buffer) -> T) -> T {
+        let mut buffer = SPARE.take().unwrap_or_default();
+        let result = read(&mut buffer);
+        SPARE.set(Some(buffer));
+        result
+    }
+
     /// Returns space for the pieces of a file of which only the digest is needed.
     fn for_digest(&mut self, size: u64) -> &mut Buffer {
         if size >= LARGE && self.0.len() < LARGE_CHUNK {

@@ -196,6 +196,6 @@ impl ContextFiles for ContextSelection {
         }
         let entry = &self.context.entries[self.selected[index]];
         let digest = self.digests[index].as_ref();
-        read_entry(&self.context.root, entry, digest, &mut Buffer::default(), piece)
+        Buffer::with(|buffer| read_entry(&self.context.root, entry, digest, buffer, piece))
     }
 }

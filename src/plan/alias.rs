@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::process::has_ended;
@@ -33,12 +34,12 @@ pub fn is_stale_alias(reference: &str) -> bool {
     let mut parts = maker.splitn(3, '-');
     let (machine, boot, process) = (parts.next(), parts.next(), parts.next());
     let [this_machine, this_boot] = this_machine();
-    if machine != Some(&this_machine) {
+    if machine != Some(this_machine) {
         return false;
     }
     let process = process.and_then(|process| process.parse::<u32>().ok());
     let is_dead = process.is_none_or(|it| has_ended(it, None));
-    Path::new("/proc/self").exists() && (boot != Some(&this_boot) || is_dead)
+    Path::new("/proc/self").exists() && (boot != Some(this_boot) || is_dead)
 }
 
 /// Returns those of some references that are aliases of dead processes.
@@ -47,12 +48,15 @@ pub fn stale_aliases(references: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// Returns hashes that identify this machine and its current boot.
-fn this_machine() -> [String; 2] {
+fn this_machine() -> &'static [String; 2] {
+    static THIS_MACHINE: OnceLock<[String; 2]> = OnceLock::new();
     let read = |path: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
         blake3::hash(text.trim().as_bytes()).to_hex()[..DIGITS].to_owned()
     };
-    [read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/random/boot_id")]
+    THIS_MACHINE.get_or_init(|| {
+        [read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/random/boot_id")]
+    })
 }
 
 #[cfg(test)]
