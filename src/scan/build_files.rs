@@ -17,7 +17,9 @@ use super::dockerfiles::what_else;
 mod bake;
 mod command;
 mod compose;
+mod documents;
 mod expand;
+mod functions;
 mod partial;
 mod shell;
 mod workflows;
@@ -74,6 +76,8 @@ pub struct DescribedBuild {
     pub contexts: BTreeMap<String, String>,
     /// The platforms.
     pub platforms: Vec<String>,
+    /// Whether it is only in documentation, which can also show how users build images of their own.
+    pub is_example: bool,
 }
 
 /// A file, or a part of it, that was not read, and why.
@@ -100,6 +104,7 @@ pub fn find(root: &Path) -> (Vec<DescribedBuild>, Vec<BuildFileProblem>) {
     bake::read(&mut reader, &files);
     workflows::read(&mut reader, &files);
     shell::read(&mut reader, &files);
+    documents::read(&mut reader, &files);
     reader.builds.sort_by(|a, b| a.origin.cmp(&b.origin));
     reader.builds.dedup();
     reader.problems.dedup();

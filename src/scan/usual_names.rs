@@ -38,8 +38,24 @@ pub const TEMPLATES: [&str; 13] = [
 ];
 
 /// Extensions of other files that are named after a Dockerfile.
-pub const OTHER_FILES: [&str; 12] =
-    ["dockerignore", "md", "py", "sh", "rb", "go", "rs", "json", "yml", "yaml", "bak", "orig"];
+pub const OTHER_FILES: [&str; 16] = [
+    "dockerignore",
+    "md",
+    "py",
+    "sh",
+    "rb",
+    "go",
+    "rs",
+    "json",
+    "yml",
+    "yaml",
+    "bak",
+    "backup",
+    "orig",
+    "disabled",
+    "deprecated",
+    "swp",
+];
 
 /// Directories of code from elsewhere.
 const VENDORED: [&str; 4] = ["vendor", "node_modules", "third_party", "third-party"];

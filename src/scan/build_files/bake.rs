@@ -298,6 +298,7 @@ impl<'a, 'root> BakeReader<'a, 'root> {
             references: attributes.tags.clone().unwrap_or_default(),
             contexts: contexts.filter_map(named).collect(),
             platforms: super::known_texts(attributes.platforms.as_deref().unwrap_or_default()),
+            is_example: false,
         });
     }
 }

@@ -78,8 +78,9 @@ pub(super) fn split(text: &str) -> Vec<ShellCommand> {
                 current.text.extend(rest.next().inspect(|c| line += u32::from(*c == '\n')));
             }
             ('$', Some('"') | None) if rest.peek() == Some(&'(') => {
-                line += skip_substitution(&mut rest);
-                current.text.push(UNKNOWN);
+                let (inside, lines) = substitution(&mut rest);
+                line += lines;
+                current.text.push(if is_own_directory(&inside) { '.' } else { UNKNOWN });
             }
             ('`', Some('"') | None) => {
                 line += skip_until(&mut rest, '`');
@@ -109,9 +110,9 @@ pub(super) fn split(text: &str) -> Vec<ShellCommand> {
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// Skips `(…)`. Returns the number of lines that were skipped.
-fn skip_substitution(rest: &mut Chars<'_>) -> u32 {
-    let (mut open, mut lines) = (0_u32, 0);
+/// Reads `(…)`. Returns what is inside, and the number of lines.
+fn substitution(rest: &mut Chars<'_>) -> (String, u32) {
+    let (mut open, mut lines, mut inside) = (0_u32, 0, String::new());
     for c in rest.by_ref() {
         lines += u32::from(c == '\n');
         match c {
@@ -122,8 +123,14 @@ fn skip_substitution(rest: &mut Chars<'_>) -> u32 {
         if open == 0 {
             break;
         }
+        inside.push(c);
     }
-    lines
+    (inside, lines)
+}
+
+/// Returns whether a command prints the directory in which a script is, or in which it runs.
+fn is_own_directory(command: &str) -> bool {
+    command.contains("dirname") || command.trim_start_matches('(').trim() == "pwd"
 }
 
 /// Skips the text to a character. Returns the number of lines that were skipped.
@@ -286,6 +293,7 @@ impl BuildCommand {
             references: self.tags,
             contexts: contexts.iter().filter_map(named).collect(),
             platforms: platforms.map(str::to_owned).collect(),
+            is_example: false,
         })
     }
 }

@@ -220,6 +220,7 @@ impl ComposeReader<'_, '_> {
             references: service.image.into_iter().chain(build.tags).collect(),
             contexts: build.contexts,
             platforms,
+            is_example: false,
         });
     }
 }

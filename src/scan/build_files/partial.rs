@@ -8,6 +8,9 @@ use std::fmt;
 /// The character in the place of an unknown part. A file that contains it all the same has an unknown part there.
 pub(super) const UNKNOWN: char = '\u{FDD0}';
 
+/// The character as a text.
+pub(super) const UNKNOWN_TEXT: &str = "\u{FDD0}";
+
 /// A text whose parts are known or unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartialText(String);

@@ -1,19 +1,23 @@
 //! Builds in shell scripts and Makefiles.
 //!
 //! Owns what a simple reader can know without running anything: variables that are assigned a literal, loops over
-//! literals, and the directory after `cd`.
+//! literals, calls of functions, and the directory after `cd`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::RelPath;
 
 use super::command::{self, BuildCommand, ShellCommand};
 use super::expand::{expand, name_at_start};
-use super::partial::{PartialText, UNKNOWN};
-use super::{BuildFileReader, BuildOrigin};
+use super::functions::{self, ShellFunction};
+use super::partial::{PartialText, UNKNOWN, UNKNOWN_TEXT};
+use super::{BuildFileReader, BuildOrigin, DescribedBuild};
 
 /// How deep the directories of scripts are at most.
-const MAX_DIRECTORIES: usize = 4;
+pub(super) const MAX_DIRECTORIES: usize = 4;
+
+/// How deeply functions call others at most.
+const MAX_CALLS: usize = 4;
 
 /// The length of the longest value of a variable.
 const MAX_LENGTH: usize = 1 << 10;
@@ -36,7 +40,7 @@ pub(super) fn read(reader: &mut BuildFileReader<'_>, files: &[RelPath]) {
         } else {
             // A script is called in its own directory, or in the root.
             let bases = [file.parent(), RelPath::root()];
-            let script = ShellText { file, line: 1, text: &text, bases: &bases };
+            let script = ShellText { file, line: 1, text: &text, bases: &bases, is_example: false };
             script.read(reader, &ShellVariables::new());
         }
     }
@@ -52,20 +56,32 @@ pub(super) struct ShellText<'a> {
     pub(super) text: &'a str,
     /// The directories in which it may run, the likeliest first.
     pub(super) bases: &'a [RelPath],
+    /// Whether the text only shows what could be run.
+    pub(super) is_example: bool,
 }
 
 /// A loop over literals.
+#[derive(Clone)]
 struct ShellLoop {
     variable: String,
     values: Vec<PartialText>,
 }
 
 /// What is known before a command.
+#[derive(Clone)]
 struct ShellState {
     variables: ShellVariables,
     loops: Vec<ShellLoop>,
-    /// The directory relative to the start, or `None` if it is unknown.
+    /// The directory relative to the start, with the variables of loops, or `None` if it is unknown.
     directory: Option<String>,
+    /// How many functions are being called.
+    calls: usize,
+}
+
+/// The functions of a script, with the names of those that are called.
+struct ScriptFunctions {
+    by_name: BTreeMap<String, ShellFunction>,
+    called: BTreeSet<String>,
 }
 
 impl ShellText<'_> {
@@ -75,17 +91,53 @@ impl ShellText<'_> {
         if !is_relevant {
             return;
         }
-        let variables = variables.clone();
+        let (by_name, main) = functions::split(self.text);
+        let mut functions = ScriptFunctions { by_name, called: BTreeSet::new() };
+        let mut variables = variables.clone();
+        variables.entry("PWD".to_owned()).or_insert_with(|| ".".into());
         let directory = Some(".".to_owned());
-        let mut state = ShellState { variables, loops: Vec::new(), directory };
-        for command in command::split(self.text) {
-            self.step(reader, &mut state, &command);
+        let mut state = ShellState { variables, loops: Vec::new(), directory, calls: 0 };
+        let at_start = state.clone();
+        self.run(reader, &mut functions, &mut state, (&main, self.line));
+        // What calls these is unknown.
+        for (name, function) in functions.by_name.clone() {
+            if !functions.called.contains(&name) {
+                let mut state = at_start.clone();
+                self.run_function(reader, &mut functions, &mut state, &function);
+            }
         }
+    }
+
+    /// Reads commands that start on a line of the file.
+    fn run(
+        &self,
+        reader: &mut BuildFileReader<'_>,
+        functions: &mut ScriptFunctions,
+        state: &mut ShellState,
+        (text, line): (&str, u32),
+    ) {
+        for mut command in command::split(text) {
+            command.line += line - 1;
+            self.step(reader, functions, state, &command);
+        }
+    }
+
+    fn run_function(
+        &self,
+        reader: &mut BuildFileReader<'_>,
+        functions: &mut ScriptFunctions,
+        state: &mut ShellState,
+        function: &ShellFunction,
+    ) {
+        state.calls += 1;
+        self.run(reader, functions, state, (&function.body, self.line + function.line - 1));
+        state.calls -= 1;
     }
 
     fn step(
         &self,
         reader: &mut BuildFileReader<'_>,
+        functions: &mut ScriptFunctions,
         state: &mut ShellState,
         command: &ShellCommand,
     ) {
@@ -100,34 +152,81 @@ impl ShellText<'_> {
         } else if text == "done" || text.starts_with("done ") {
             state.loops.pop();
         } else if let Some((name, value)) = assignment(text) {
-            let value = literal(value, &state.variables);
-            // Which of several values a variable has depends on what decides about the assignment.
-            let known = state.variables.get(name).is_none_or(|old| *old == value);
-            let value = if known { value } else { PartialText::unknown() };
-            state.variables.insert(name.to_owned(), value);
-        } else if let Some(directory) =
-            text.strip_prefix("cd ").or_else(|| text.strip_prefix("pushd "))
-        {
-            let directory = literal(directory.trim(), &state.variables);
-            state.directory = match (&state.directory, directory.as_known()) {
-                (Some(at), Some(to)) if !to.starts_with(['/', '-', '~']) => {
-                    Some(format!("{at}/{to}"))
-                }
-                _ => None,
-            };
+            state.assign(name, literal(value, &state.variables));
+        } else if let Some(file) = operand(text, &["source ", ". "]) {
+            self.source(reader, state, file);
+        } else if let Some(directory) = operand(text, &["cd ", "pushd "]) {
+            state.change_directory(directory);
+        } else if let Some(function) = functions.by_name.get(name_at_start(text)).cloned() {
+            functions.called.insert(name_at_start(text).to_owned());
+            self.call(reader, functions, state, (text, command.line), &function);
         } else if text.contains("build") || text.contains("bud") || is_body {
             self.build(reader, state, text, command.line);
         }
     }
 
-    /// Adds the builds of a command, for each value of the loops around it.
-    fn build(&self, reader: &mut BuildFileReader<'_>, state: &ShellState, text: &str, line: u32) {
-        let origin = BuildOrigin { file: self.file.clone(), line: self.line + line - 1 };
+    /// Reads the variables that another script assigns.
+    fn source(&self, reader: &mut BuildFileReader<'_>, state: &mut ShellState, file: &str) {
+        let file = literal(file, &state.variables);
+        let (Some(directory), Some(file)) = (&state.directory, file.as_known()) else { return };
+        let mut paths = self.bases.iter().filter_map(|base| base.join(directory)?.join(file));
+        let Some(text) = paths.find(|it| reader.is_file(it)).and_then(|it| reader.read(&it)) else {
+            return;
+        };
+        for command in command::split(&text) {
+            if let Some((name, value)) = assignment(command.text.trim()) {
+                state.assign(name, literal(value, &state.variables));
+            }
+        }
+    }
+
+    /// Reads a function with the arguments of a call, for each value of the loops around it.
+    fn call(
+        &self,
+        reader: &mut BuildFileReader<'_>,
+        functions: &mut ScriptFunctions,
+        state: &ShellState,
+        (text, line): (&str, u32),
+        function: &ShellFunction,
+    ) {
+        if state.calls == MAX_CALLS {
+            return;
+        }
+        let origin = BuildOrigin { file: self.file.clone(), line };
+        for scope in self.scopes(reader, state, (text, line)) {
+            if !reader.allows(&origin, 1) {
+                return;
+            }
+            let mut state = state.clone();
+            state.variables.extend(scope);
+            let expanded = expand(&without_arguments(text, &state.variables), &|name| {
+                state.variables.get(name).cloned()
+            });
+            let words = command::words(expanded.as_marked()).unwrap_or_default();
+            state.variables.retain(|name, _| !name.starts_with(|it: char| it.is_ascii_digit()));
+            for (number, word) in (1..10).zip(words.into_iter().skip(1)) {
+                state.variables.insert(number.to_string(), word.into());
+            }
+            self.run_function(reader, functions, &mut state, function);
+        }
+    }
+
+    /// Returns the values of the variables of all loops around a command that are in its text or its directory.
+    fn scopes(
+        &self,
+        reader: &mut BuildFileReader<'_>,
+        state: &ShellState,
+        (text, line): (&str, u32),
+    ) -> Vec<ShellVariables> {
+        let origin = BuildOrigin { file: self.file.clone(), line };
+        let directory = state.directory.as_deref().unwrap_or_default();
+        let is_used =
+            |it: &&ShellLoop| text.contains(&it.variable) || directory.contains(&it.variable);
         let mut scopes = vec![ShellVariables::new()];
-        for around in state.loops.iter().filter(|it| text.contains(&it.variable)) {
+        for around in state.loops.iter().filter(is_used) {
             let count = scopes.len().saturating_mul(around.values.len());
             if !reader.allows(&origin, count) {
-                return;
+                return Vec::new();
             }
             let with = |scope: &ShellVariables, value: &PartialText| {
                 let mut scope = scope.clone();
@@ -139,39 +238,91 @@ impl ShellText<'_> {
                 .flat_map(|scope| around.values.iter().map(move |value| with(scope, value)))
                 .collect();
         }
-        for scope in scopes {
+        scopes
+    }
+
+    /// Adds the builds of a command, for each value of the loops around it.
+    fn build(&self, reader: &mut BuildFileReader<'_>, state: &ShellState, text: &str, line: u32) {
+        for scope in self.scopes(reader, state, (text, line)) {
             let lookup =
                 |name: &str| scope.get(name).or_else(|| state.variables.get(name)).cloned();
-            let expanded = expand(&without_arguments(text), &lookup);
+            let expanded = expand(&without_arguments(text, &state.variables), &lookup);
             let Some(words) = command::words(expanded.as_marked()) else { continue };
             let Some(arguments) = command::build_arguments(&words) else { continue };
             let build = BuildCommand::parse(arguments);
             let Some(directory) = &state.directory else { continue };
+            let directory = expand(directory, &lookup);
+            let Some(directory) = directory.as_known() else { continue };
+            let origin = BuildOrigin { file: self.file.clone(), line };
             let described = self.bases.iter().find_map(|base| {
                 build.clone().describe(reader, &base.join(directory)?, origin.clone())
             });
             if let Some(described) = described {
-                reader.add(described);
+                reader.add(DescribedBuild { is_example: self.is_example, ..described });
             }
         }
     }
 }
 
-/// Replaces the arguments of a script, such as `$1` and `$@`, by unknown parts.
-fn without_arguments(text: &str) -> String {
+impl ShellState {
+    /// Sets a variable. Which of several values it has depends on what decides about the assignments.
+    fn assign(&mut self, name: &str, value: PartialText) {
+        let is_known = self.variables.get(name).is_none_or(|old| *old == value);
+        let value = if is_known { value } else { PartialText::unknown() };
+        self.variables.insert(name.to_owned(), value);
+    }
+
+    fn change_directory(&mut self, directory: &str) {
+        let is_loop = |name: &str| self.loops.iter().any(|it| it.variable == name);
+        let lookup = |name: &str| match is_loop(name) {
+            true => Some(format!("${{{name}}}").into()),
+            false => self.variables.get(name).cloned(),
+        };
+        let expanded = expand(&without_arguments(directory, &self.variables), &lookup);
+        let words = command::words(expanded.as_marked());
+        let to = words.and_then(|words| words.into_iter().next());
+        self.directory = match (&self.directory, to) {
+            (Some(at), Some(to))
+                if PartialText::from(to.as_str()).as_known().is_some()
+                    && !to.starts_with(['/', '-', '~']) =>
+            {
+                Some(format!("{at}/{to}"))
+            }
+            _ => None,
+        };
+    }
+}
+
+/// Returns what follows one of some words.
+fn operand<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
+    words.iter().find_map(|word| text.strip_prefix(word)).map(str::trim)
+}
+
+/// Replaces the arguments of a script, such as `$1` and `$@`, by their values, or by unknown parts.
+fn without_arguments(text: &str, variables: &ShellVariables) -> String {
     let mut out = String::new();
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        let is_argument =
-            c == '$' && rest.peek().is_some_and(|c| c.is_ascii_digit() || "@*#?!".contains(*c));
-        if is_argument {
-            rest.next();
-            out.push(UNKNOWN);
-        } else {
-            out.push(c);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (name, end) = match after.strip_prefix('{') {
+            Some(inside) => (inside.chars().next(), inside.find('}').filter(|at| *at == 1)),
+            None => (after.chars().next(), None),
+        };
+        let is_argument = |c: &char| c.is_ascii_digit() || "@*#?!".contains(*c);
+        let is_whole = end.is_some() || !after.starts_with('{');
+        match name.filter(|c| is_whole && is_argument(c)) {
+            Some(name) => {
+                let value = variables.get(name.to_string().as_str());
+                out.push_str(value.map_or(UNKNOWN_TEXT, PartialText::as_marked));
+                rest = &after[if end.is_some() { 3 } else { name.len_utf8() }..];
+            }
+            None => {
+                out.push('$');
+                rest = after;
+            }
         }
     }
-    out
+    out + rest
 }
 
 /// Returns the loop that a command starts, as in `for x in a b`.
@@ -179,7 +330,8 @@ fn loop_of(text: &str, variables: &ShellVariables) -> Option<ShellLoop> {
     let rest = text.strip_prefix("for ")?.trim_start();
     let variable = name_at_start(rest).to_owned();
     let values = rest.get(variable.len()..)?.trim_start().strip_prefix("in ")?;
-    let values = expand(&without_arguments(values), &|name| variables.get(name).cloned());
+    let values =
+        expand(&without_arguments(values, variables), &|name| variables.get(name).cloned());
     let words = command::words(values.as_marked())?;
     let is_pattern = |word: &String| word.contains(['*', '?', '[', '{']);
     let value = |word: String| {
@@ -201,7 +353,8 @@ fn assignment(text: &str) -> Option<(&str, &str)> {
 
 /// Returns the value of one word.
 fn literal(text: &str, variables: &ShellVariables) -> PartialText {
-    let expanded = expand(&without_arguments(text), &|name| variables.get(name).cloned());
+    let expanded =
+        expand(&without_arguments(text, variables), &|name| variables.get(name).cloned());
     match text {
         // Quotes in an array are those of its items.
         array if array.starts_with('(') => PartialText::unknown(),
@@ -230,7 +383,8 @@ fn read_makefile(reader: &mut BuildFileReader<'_>, file: &RelPath, text: &str) {
         let Some(recipe) = line.strip_prefix('\t') else { continue };
         let recipe = recipe.trim_start_matches(['@', '-', '+', ' ']);
         let expanded = expand_make(recipe, &variables);
-        let text = ShellText { file, line: *number, text: expanded.as_marked(), bases: &bases };
+        let (line, text) = (*number, expanded.as_marked());
+        let text = ShellText { file, line, text, bases: &bases, is_example: false };
         text.read(reader, &ShellVariables::new());
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 
 mod bake;
 mod compose;
+mod documents;
 mod hostile;
 mod shell;
 mod workflows;
@@ -37,6 +38,7 @@ pub(super) fn describe(build: &DescribedBuild) -> String {
     line.extend(build.references.iter().map(|reference| format!(" -t {reference}")));
     line.extend(build.contexts.iter().map(|(name, value)| format!(" {name}:={value}")));
     line.extend(build.platforms.iter().map(|platform| format!(" @{platform}")));
+    line += if build.is_example { " (example)" } else { "" };
     line
 }
 

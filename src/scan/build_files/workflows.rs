@@ -182,7 +182,8 @@ impl WorkflowReader<'_, '_> {
             let text = interpolate(text, context.scope);
             let bases = [directory.clone()];
             let (text, line) = (text.as_marked(), run.line);
-            let script = ShellText { file: context.file, line, text, bases: &bases };
+            let script =
+                ShellText { file: context.file, line, text, bases: &bases, is_example: false };
             script.read(self.reader, &context.scope.env());
         }
         let Some(uses) = step.text_of("uses") else { return };

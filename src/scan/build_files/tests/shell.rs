@@ -68,3 +68,56 @@ fn recipes_of_makefiles_are_read() {
         ],
     );
 }
+
+#[test]
+fn functions_are_read_with_the_arguments_of_their_calls() {
+    check(
+        &[
+            (
+                "build.sh",
+                "build() {\n  local name=\"$1\"\n  docker build --build-arg B=\"$2\" -t acme/$name \"$name\"\n}\n\
+                 for x in a b; do\n  build $x base\ndone\n\
+                 unused() {\n  docker build -t acme/$1 a\n}\nall()\n{\n  build b other\n}\nall\n",
+            ),
+            ("a/Dockerfile", ""),
+            ("b/Dockerfile", ""),
+        ],
+        &[
+            "build.sh:3 a/Dockerfile in a B=base -t acme/a",
+            "build.sh:3 b/Dockerfile in b B=base -t acme/b",
+            "build.sh:3 b/Dockerfile in b B=other -t acme/b",
+            "build.sh:9 a/Dockerfile in a -t acme/…",
+        ],
+    );
+    check(&[("build.sh", "a() {\n  b\n  docker build x\n}\nb() {\n  a\n}\na\n")], &[]);
+}
+
+#[test]
+fn the_directory_of_a_script_and_the_variables_of_another_are_known() {
+    check(
+        &[
+            (
+                "ci/all.sh",
+                "here=$(cd \"$(dirname \"$0\")\" && pwd)\nsource $here/names.sh\nTOP=${PWD}/..\n\
+                 for name in $NAMES; do\n  cd $TOP/images/$name\n  docker build -t acme/$name .\ndone\n",
+            ),
+            ("ci/names.sh", "NAMES=\"a b\"\nNAMES_2=$(date)\n"),
+            ("images/a/Dockerfile", ""),
+            ("images/b/Dockerfile", ""),
+        ],
+        &[
+            "ci/all.sh:6 images/a/Dockerfile in images/a -t acme/a",
+            "ci/all.sh:6 images/b/Dockerfile in images/b -t acme/b",
+        ],
+    );
+}
+
+#[test]
+fn functions_that_call_each_other_often_are_limited() {
+    let calls = "  a\n".repeat(300);
+    let text = format!("a() {{\n{calls}  docker build x\n}}\na\n");
+    let root = super::repository(&[("build.sh", &text), ("x/Dockerfile", "")]);
+    let (builds, problems) = super::find(root.path());
+    assert!(builds.iter().all(|it| it.dockerfile.as_str() == "x/Dockerfile"));
+    assert!(problems[0].to_string().contains("too many combinations"), "{problems:?}");
+}
