@@ -12,7 +12,7 @@ use crate::base::{Diagnostic, RelPath};
 use crate::cli::InitArgs;
 use crate::exit::Exit;
 use crate::graph::Graph;
-use crate::report::{diagnostics, printer};
+use crate::report::{diagnostics, printer, references};
 use crate::scan::config::FILE_NAME;
 use crate::scan::dockerfiles;
 use crate::workspace::Invocation;
@@ -43,6 +43,7 @@ pub fn run(options: &InitArgs, at: &Invocation) -> anyhow::Result<Exit> {
     } else {
         printer::file(&path, &text)?;
         printer::note(&format!("wrote `{settings}`: {}\n", describe_graph(&graph)))?;
+        printer::note(&references::describe(&graph))?;
         printer::note(&describe_left_out(&left_out))?;
         if has_errors {
             printer::note("hint: fix the Dockerfiles above, or leave them out with `exclude`\n")?;

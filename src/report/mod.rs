@@ -29,6 +29,7 @@ pub mod plain;
 pub mod plan;
 pub mod printer;
 pub mod reasons;
+pub mod references;
 pub mod replay;
 pub mod runs;
 pub mod summary;

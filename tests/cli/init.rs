@@ -49,10 +49,7 @@ fn init_writes_explanatory_comments() {
 # they come from FROM, COPY --from, and RUN --mount=from=.
 
 # Where the Dockerfiles are. To leave some out: exclude = ["old/**"]
-dockerfiles = [
-    "images/a/*/Dockerfile",
-    "images/b/*/Dockerfile",
-]
+dockerfiles = ["images/a/*/Dockerfile", "images/b/*/Dockerfile"]
 
 # How image names are derived from directories.
 name = "{parent}-{dir}"
@@ -137,7 +134,7 @@ fn init_infers_name_templates_from_from_instructions() {
     );
     let expected = "reference = \"{namespace}/{app}-{name}\"\n\n\
         # Where the Dockerfiles are, and how image names are derived from directories.\n\
-        [[group]]\ndockerfiles = [\n    \"*/Dockerfile\",\n    \"examples/*/Dockerfile\",\n]\n\n\
+        [[group]]\ndockerfiles = [\"*/Dockerfile\", \"examples/*/Dockerfile\"]\n\n\
         [[group]]\ndockerfiles = [\"template/*/Dockerfile\"]\nname = \"{dir}-{parent}\"\n";
     assert!(text.contains(expected), "{text}");
 }
@@ -164,6 +161,7 @@ fn init_writes_settings_despite_broken_dockerfiles() {
     let printed = project.run("init").code(3).err();
     assert!(printed.contains("error[unknown-instruction]"), "{printed}");
     let end = "wrote `layers.toml`: 2 images; 0 of 1 references resolved to images of this repository\n\
+               images from elsewhere: `debian:12` (b/Dockerfile:1)\n\
                hint: fix the Dockerfiles above, or leave them out with `exclude`\n";
     assert!(printed.ends_with(end), "{printed}");
     project.file("a/Dockerfile", "FROM x:1\n").run("list").code(0).stderr("");

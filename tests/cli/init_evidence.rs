@@ -139,6 +139,7 @@ fn what_is_no_dockerfile_is_left_out_and_listed() {
     assert_eq!(
         printed,
         "wrote `layers.toml`: 2 images; 0 of 2 references resolved to images of this repository\n\
+         images from elsewhere: `debian:12` (2 lines)\n\
          left out, a template: `base/Dockerfile.j2`, `base/template/Dockerfile` and `docs/Dockerfile`\n\
          left out, another kind of file: `tools/Dockerfile.py`\n\
          left out, code from elsewhere: `vendor/x/Dockerfile`\n\

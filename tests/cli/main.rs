@@ -26,6 +26,7 @@ mod harness;
 mod holes;
 mod hostile;
 mod init;
+mod init_builds;
 mod init_evidence;
 mod interrupt;
 mod lock;

@@ -41,8 +41,17 @@ impl RepositoryArguments {
 
     /// Returns the names of the arguments that the FROM lines of a Dockerfile use.
     pub(super) fn used(&self, path: &RelPath) -> BTreeSet<String> {
-        let found = self.files.binary_search_by(|(it, ..)| it.cmp(path));
-        found.map_or(BTreeSet::new(), |at| self.files[at].2.used.clone())
+        self.of(path).map_or(BTreeSet::new(), |(.., arguments)| arguments.used.clone())
+    }
+
+    /// Returns the name of the last stage of a Dockerfile.
+    pub(super) fn last_stage(&self, path: &RelPath) -> Option<&str> {
+        let name = self.of(path)?.1.stages.last()?.name.as_ref()?;
+        Some(&name.value)
+    }
+
+    fn of(&self, path: &RelPath) -> Option<&(RelPath, Dockerfile, FileArguments)> {
+        self.files.binary_search_by(|(it, ..)| it.cmp(path)).ok().map(|at| &self.files[at])
     }
 
     /// Returns values for the arguments that are missing with the values `given` per Dockerfile. `namespace` is one that

@@ -9,7 +9,7 @@ use crate::graph::naming::LATEST;
 use crate::graph::well_known::{is_of_others, is_official};
 use crate::scan::build_files::PartialText;
 
-use super::path_group::SplitPath;
+use super::path_group::{Filter, PathPart, SplitPath};
 use super::reference_template::ImageName;
 
 /// All evidence.
@@ -20,6 +20,8 @@ pub(super) struct Evidence {
     pub(super) mentions: BTreeMap<ImageName, BTreeSet<usize>>,
     /// The names that the repository's files give to Dockerfiles.
     pub(super) claims: Vec<Vec<Claim>>,
+    /// The names of directories with Dockerfiles, and the stems of their file names, in all forms.
+    direct_names: BTreeSet<String>,
     /// The name of the repository.
     pub(super) directory: String,
 }
@@ -30,6 +32,8 @@ pub(super) struct Claim {
     pub(super) repository: PartialText,
     /// `None` if the name has no tag.
     pub(super) tag: Option<PartialText>,
+    /// Whether the file only shows what could be built.
+    pub(super) is_example: bool,
 }
 
 /// A reference to an image, with the Dockerfile that contains it.
@@ -88,21 +92,41 @@ impl Evidence {
                 by_name.entry(name).or_default().insert(by);
             }
         }
-        Evidence { paths: split, mentions: by_name, claims, directory: directory.to_owned() }
+        let direct_names = split.iter().flat_map(direct_names).collect();
+        let directory = directory.to_owned();
+        Evidence { paths: split, mentions: by_name, claims, direct_names, directory }
     }
 
-    /// Returns the only Dockerfile whose image can have this name according to the repository's files.
+    /// Returns whether a repository is named after the directory of another Dockerfile, and not after that of this one.
+    pub(super) fn is_namesake_of_another(&self, path: usize, name: &ImageName) -> bool {
+        let last = name.repository.rsplit('/').next().unwrap_or_default();
+        self.direct_names.contains(last)
+            && !direct_names(&self.paths[path]).any(|own| own == last)
+            && !self.supports(path, name)
+    }
+
+    /// Returns the only Dockerfile whose image can have this name according to the repository's files, or else the only
+    /// one with this repository, if its tag is not completely known.
     pub(super) fn claimed_by(&self, name: &ImageName) -> Option<usize> {
-        let mut found = (0..self.claims.len()).filter(|path| self.supports(*path, name));
-        let only = found.next()?;
-        found.next().is_none().then_some(only)
+        let only = |is_claimed: &dyn Fn(usize) -> bool| {
+            let mut found = (0..self.claims.len()).filter(|path| is_claimed(*path));
+            found.next().filter(|_| found.next().is_none())
+        };
+        let has_repository = |path: usize| {
+            let mut claims = self.claims[path].iter().filter(|it| !it.is_example);
+            claims.any(|claim| {
+                let has_open_tag = claim.tag.as_ref().is_some_and(|tag| tag.as_known().is_none());
+                claim.repository.as_known() == Some(&name.repository) && has_open_tag
+            })
+        };
+        only(&|path| self.supports(path, name)).or_else(|| only(&has_repository))
     }
 
     /// Returns whether the claims about a Dockerfile rule out a name. Registries and tags may differ: pipelines push to
     /// several, and tags are often versions.
     pub(super) fn contradicts(&self, path: usize, name: &ImageName) -> bool {
-        let telling: Vec<&Claim> =
-            self.claims[path].iter().filter(|it| it.says_something()).collect();
+        let is_telling = |it: &&Claim| it.says_something() && !it.is_example;
+        let telling: Vec<&Claim> = self.claims[path].iter().filter(is_telling).collect();
         let last = name.repository.rsplit('/').next().unwrap_or_default();
         let is_named = |it: &&&Claim| it.repository.last_component().matches(last);
         !telling.is_empty() && !telling.iter().any(|it| is_named(&it))
@@ -113,6 +137,13 @@ impl Evidence {
         let mut claims = self.claims[path].iter();
         claims.any(|claim| claim.says_something() && claim.allows(name))
     }
+}
+
+/// Returns the name of a Dockerfile's directory, and the stem of its file name, in all forms.
+fn direct_names(path: &SplitPath) -> impl Iterator<Item = String> {
+    let values = [PathPart::Above(1), PathPart::Stem].map(|part| path.value(part));
+    let values = values.into_iter().flatten();
+    values.flat_map(|value| Filter::ALL.map(|filter| filter.apply(value)))
 }
 
 /// Returns whether a name without a namespace is probably a public image.

@@ -23,6 +23,15 @@ pub(super) struct KnownBuilds {
     by_name: BTreeMap<(RelPath, String), RelPath>,
 }
 
+/// A way to build a Dockerfile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct BuildVariant {
+    /// The stage, unless it is the last one.
+    pub(super) target: Option<String>,
+    /// The values of the arguments that FROM lines use.
+    pub(super) args: BTreeMap<String, String>,
+}
+
 /// The named contexts that are images of this repository: their names, and the Dockerfiles that these images are built
 /// from.
 #[derive(Debug, Default)]
@@ -81,7 +90,8 @@ impl KnownBuilds {
         KnownBuilds { by_dockerfile, by_name }
     }
 
-    fn of(&self, path: &RelPath) -> &[DescribedBuild] {
+    /// Returns the builds of a Dockerfile.
+    pub(super) fn of(&self, path: &RelPath) -> &[DescribedBuild] {
         self.by_dockerfile.get(path).map_or(&[], Vec::as_slice)
     }
 
@@ -89,11 +99,12 @@ impl KnownBuilds {
     pub(super) fn claims(&self) -> BTreeMap<RelPath, Vec<Claim>> {
         let of = |(path, builds): (&RelPath, &Vec<DescribedBuild>)| {
             let mut claims: Vec<Claim> = Vec::new();
-            for reference in builds.iter().flat_map(|build| &build.references) {
-                let (repository, tag) = reference.split_tag();
-                let claim = Claim { repository, tag };
-                if !claims.contains(&claim) {
-                    claims.push(claim);
+            for build in builds {
+                for (repository, tag) in build.references.iter().map(PartialText::split_tag) {
+                    let claim = Claim { repository, tag, is_example: build.is_example };
+                    if !claims.contains(&claim) {
+                        claims.push(claim);
+                    }
                 }
             }
             (path.clone(), claims)
@@ -105,28 +116,44 @@ impl KnownBuilds {
                 claims.entry(path).or_default().push(Claim {
                     repository: repository.as_str().into(),
                     tag: tag.as_deref().map(PartialText::from),
+                    is_example: false,
                 });
             }
         }
         claims
     }
 
-    /// Returns the different values that builds of a Dockerfile pass for the arguments in its FROM lines.
+    /// Returns the different ways in which a Dockerfile is built, as far as they matter for its FROM lines, each with the
+    /// first build that does so. Those of the last stage, whose name is `last`, go first.
     pub(super) fn variants(
         &self,
         path: &RelPath,
         used: &BTreeSet<String>,
-    ) -> Vec<BTreeMap<String, String>> {
-        let mut variants: Vec<BTreeMap<String, String>> = Vec::new();
-        for build in self.of(path) {
+        last: Option<&str>,
+    ) -> Vec<(BuildVariant, &DescribedBuild)> {
+        let mut variants: Vec<(BuildVariant, &DescribedBuild)> = Vec::new();
+        for build in self.of(path).iter().filter(|it| !it.is_example) {
             let args = build.args.iter().filter(|(name, _)| used.contains(*name));
-            let args: BTreeMap<String, String> =
-                args.map(|(name, value)| (name.clone(), value.clone())).collect();
-            if !args.is_empty() && !variants.contains(&args) && variants.len() < MOST_VARIANTS {
-                variants.push(args);
+            let args = args.map(|(name, value)| (name.clone(), value.clone())).collect();
+            let target = build.target.clone().filter(|it| Some(it.as_str()) != last);
+            let variant = BuildVariant { target, args };
+            if variants.len() < MOST_VARIANTS && variants.iter().all(|(it, _)| *it != variant) {
+                variants.push((variant, build));
             }
         }
+        variants.sort_by_key(|(variant, _)| variant.target.is_some());
         variants
+    }
+
+    /// Returns the names of the arguments that builds of a Dockerfile pass with different values.
+    pub(super) fn differing_args(&self, path: &RelPath) -> BTreeSet<String> {
+        let builds = || self.of(path).iter().filter(|it| !it.is_example);
+        let names = builds().flat_map(|build| build.args.keys());
+        let differs = |name: &&String| {
+            let values: BTreeSet<_> = builds().map(|build| build.args.get(*name)).collect();
+            values.len() > 1
+        };
+        names.filter(differs).cloned().collect()
     }
 
     /// Returns the named contexts that are images of this repository, where all builds of a Dockerfile agree.
@@ -166,11 +193,8 @@ impl KnownBuilds {
 }
 
 /// Returns an image for inspection, with the name of its Dockerfile and a number.
-pub(super) fn candidate(
-    path: &RelPath,
-    number: usize,
-    args: &BTreeMap<String, String>,
-) -> Candidate {
+pub(super) fn candidate(path: &RelPath, number: usize, variant: &BuildVariant) -> Candidate {
     let name = format!("{path}#{number}");
-    Candidate { args: args.clone(), ..Candidate::new(name, path.clone()) }
+    let BuildVariant { target, args } = variant.clone();
+    Candidate { target, args, ..Candidate::new(name, path.clone()) }
 }

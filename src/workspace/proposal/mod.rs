@@ -8,7 +8,7 @@
 //! graph decides: the second way must resolve more references to siblings to be used.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -26,7 +26,9 @@ use super::root::directory_of;
 
 mod arguments;
 mod evidence;
+mod further_images;
 mod known_builds;
+mod known_contexts;
 mod learned;
 mod naming;
 mod path_group;
@@ -49,7 +51,7 @@ use survey::Survey;
 use wording::ProposalText;
 
 /// The maximum numbers of rules. With fewer of them, the file is shorter.
-const MOST_RULES: [usize; 3] = [10, 6, 4];
+const MOST_RULES: [usize; 6] = [10, 8, 6, 5, 4, 3];
 
 /// A proposed `layers.toml`.
 pub struct Proposal {
@@ -78,11 +80,11 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
     let arguments = RepositoryArguments::read(root, &paths);
     let claims = builds.claims();
     let own = choose_variants(root, &paths, (&builds, &claims), &arguments, at);
-    let stages = arguments.stages();
-    let sources = Sources { root, at, survey, paths, builds, claims, stages, directory };
-    let mut choices = vec![ProposedArgs::of(&arguments, BTreeMap::new(), &sources.directory)];
+    let sources = Sources { root, at, survey, paths, builds, claims, arguments, directory };
+    let args = |own| ProposedArgs::of(&sources.arguments, own, &sources.directory);
+    let mut choices = vec![args(BTreeMap::new())];
     if !own.is_empty() {
-        choices.push(ProposedArgs::of(&arguments, own, &sources.directory));
+        choices.push(args(own));
     }
     let mut best: Option<Draft> = None;
     for args in choices {
@@ -93,13 +95,11 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
             });
         }
     }
-    let proposal = best.map(|Draft { text, graph, problems }| Proposal {
-        text: text.compose(&graph),
-        graph,
-        problems,
-        left_out: sources.survey.left_out,
-    });
-    Ok(proposal)
+    let Some(best) = best else { return Ok(None) };
+    let best = known_contexts::add(further_images::add(best, &sources)?, &sources)?;
+    let Draft { text, graph, problems } = best;
+    let left_out = sources.survey.left_out;
+    Ok(Some(Proposal { text: text.compose(&graph), graph, problems, left_out }))
 }
 
 /// What a proposal is made from.
@@ -110,8 +110,7 @@ struct Sources<'a> {
     paths: Vec<RelPath>,
     builds: KnownBuilds,
     claims: BTreeMap<RelPath, Vec<Claim>>,
-    /// The names of all stages.
-    stages: BTreeSet<String>,
+    arguments: RepositoryArguments,
     directory: String,
 }
 
@@ -119,7 +118,8 @@ impl Sources<'_> {
     /// Returns the files with these arguments: one with one prefix for all references, and one with rules.
     fn drafts(&self, args: &ProposedArgs) -> anyhow::Result<Vec<Draft>> {
         let Sources { root, at, survey, paths, directory, .. } = self;
-        let mentions = mentions(root, args.candidates(paths), at);
+        let further = args.candidates_of_variants(paths, &self.builds, &self.arguments);
+        let mentions = mentions(root, [args.candidates(paths), further].concat(), at);
         let repositories: Vec<RepositoryMention> = mentions
             .iter()
             .map(|it| RepositoryMention {
@@ -127,7 +127,7 @@ impl Sources<'_> {
                 repository: it.name.repository.clone(),
             })
             .collect();
-        let contexts = self.builds.sibling_contexts(&self.stages);
+        let contexts = self.builds.sibling_contexts(&self.arguments.stages());
         let choice = naming::choose(&survey.groups, &repositories, directory);
         let names = naming::names_of(&survey.groups, &choice, directory);
         let text = ProposalText::of(survey, &survey.groups, &choice, &[]);
@@ -162,21 +162,38 @@ struct Draft {
 impl Draft {
     fn read(root: &Path, at: &Invocation, text: ProposalText) -> anyhow::Result<Draft> {
         let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
-        let (file, _) = config::parse(&Source::new(file, text.settings()));
+        let (file, mistakes) = config::parse(&Source::new(file, text.settings()));
         let (graph, _, problems) =
             read_graph(root, &file, at, Some(&Head::of(root)), &exists_in(root))?;
-        let problems = once_each(problems.into_iter());
+        let problems = once_each(mistakes.into_iter().chain(problems));
         Ok(Draft { text, graph, problems })
     }
 
     /// Returns the draft with fewer errors, that is short enough, or with more edges. Otherwise, the first one is simpler.
     fn better(self, other: Draft) -> Draft {
         let rank = |draft: &Draft| {
-            let errors = draft.problems.iter().filter(|it| it.is_error()).count();
             let edges: usize = draft.graph.images.values().map(|it| it.parents.len()).sum();
-            (Reverse(errors), draft.text.is_short(), edges)
+            (Reverse(draft.errors()), draft.text.is_short(), edges)
         };
         if rank(&other) > rank(&self) { other } else { self }
+    }
+
+    fn errors(&self) -> usize {
+        self.problems.iter().filter(|it| it.is_error()).count()
+    }
+
+    /// Returns the draft with more settings of single images, unless they cause errors.
+    fn extended(self, sources: &Sources<'_>, settings: &str) -> anyhow::Result<Draft> {
+        if settings.is_empty() {
+            return Ok(self);
+        }
+        let extended = self.with_own(sources, settings)?;
+        Ok(if extended.errors() > self.errors() { self } else { extended })
+    }
+
+    /// Returns the draft with more settings of single images.
+    fn with_own(&self, sources: &Sources<'_>, settings: &str) -> anyhow::Result<Draft> {
+        Draft::read(sources.root, sources.at, self.text.with_own(settings))
     }
 }
 

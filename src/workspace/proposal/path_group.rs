@@ -78,6 +78,8 @@ pub(super) struct PathGroup {
     prefix: Vec<String>,
     /// The number of directories, or `None` if it varies.
     depth: Option<usize>,
+    /// The directory of all files, if others are between it and the prefix.
+    last: Option<String>,
     word: String,
     has_stem: bool,
 }
@@ -87,14 +89,19 @@ impl PathGroup {
     pub(super) fn around(path: &SplitPath) -> impl Iterator<Item = PathGroup> {
         let depth = path.directories.len();
         (0..=depth).flat_map(move |length| {
-            let of_depth = move |depth| PathGroup {
+            let of = move |depth, last| PathGroup {
                 prefix: path.directories[..length].to_vec(),
                 depth,
+                last,
                 word: path.word.clone(),
                 has_stem: path.stem.is_some(),
             };
-            let any = (length < depth).then(|| of_depth(None));
-            any.into_iter().chain([of_depth(Some(depth))])
+            let last = || path.directories.last().filter(|_| length + 1 < depth).cloned();
+            let any = (length < depth).then(|| of(None, None));
+            let any_last = last().map(|last| of(None, Some(last)));
+            let one_last = last().map(|last| of(Some(depth), Some(last)));
+            let groups = [any, any_last, Some(of(Some(depth), None)), one_last];
+            groups.into_iter().flatten()
         })
     }
 
@@ -104,7 +111,8 @@ impl PathGroup {
             && self.depth.is_none_or(|depth| depth == path.directories.len())
             && path.directories.starts_with(&self.prefix)
             // `a/**/Dockerfile` matches `a/Dockerfile` too.
-            && path.directories.len() >= self.prefix.len()
+            && path.directories.len() >= self.prefix.len() + usize::from(self.last.is_some())
+            && self.last.as_ref().is_none_or(|last| path.directories.last() == Some(last))
     }
 
     /// Returns the number of directories that all paths start with.
@@ -126,9 +134,13 @@ impl PathGroup {
     pub(super) fn glob(&self) -> String {
         let mut parts = self.prefix.clone();
         match self.depth {
-            Some(depth) => parts.extend((self.prefix.len()..depth).map(|_| "*".to_owned())),
+            Some(depth) => {
+                let any = depth - self.prefix.len() - usize::from(self.last.is_some());
+                parts.extend((0..any).map(|_| "*".to_owned()));
+            }
             None => parts.push("**".to_owned()),
         }
+        parts.extend(self.last.clone());
         parts.push(self.file("*"));
         parts.join("/")
     }
@@ -139,7 +151,8 @@ impl PathGroup {
         let depth = self.depth.unwrap_or(self.prefix.len());
         let mut parts: Vec<String> = Vec::new();
         for at in 0..depth {
-            parts.push(match (self.prefix.get(at), name(depth - at)) {
+            let last = self.last.as_ref().filter(|_| at + 1 == depth);
+            parts.push(match (self.prefix.get(at).or(last), name(depth - at)) {
                 (_, Some(name)) => format!("(?<{name}>[^/]+)"),
                 (Some(literal), None) => regex::escape(literal),
                 (None, None) => "[^/]+".to_owned(),

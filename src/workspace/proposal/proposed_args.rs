@@ -1,6 +1,6 @@
-//! The build arguments of a proposal.
+//! The build arguments and the target stages of a proposal.
 //!
-//! Owns the choice of values: those that the repository's build files pass, if with them the parents are images of this
+//! Owns the choice among the builds of a Dockerfile, and the values: those that the repository's build files pass, if with them the parents are images of this
 //! repository or if there is no default, and values for what is still missing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,27 +12,34 @@ use crate::workspace::Invocation;
 
 use super::arguments::RepositoryArguments;
 use super::evidence::{Claim, Mention};
-use super::known_builds::{KnownBuilds, candidate};
+use super::known_builds::{BuildVariant, KnownBuilds, candidate};
 use super::mentions;
 
-/// The build arguments of a proposal.
+/// The build arguments and the target stages of a proposal.
 #[derive(Debug, Default)]
 pub(super) struct ProposedArgs {
     /// Those of all images.
     pub(super) general: BTreeMap<String, String>,
     /// Those of single images.
     pub(super) own: BTreeMap<RelPath, BTreeMap<String, String>>,
+    /// The stages of images that are not the last one of their Dockerfile.
+    pub(super) targets: BTreeMap<RelPath, String>,
 }
 
 impl ProposedArgs {
     /// Returns the arguments with those of single images, and with values for what is still missing.
     pub(super) fn of(
         arguments: &RepositoryArguments,
-        own: BTreeMap<RelPath, BTreeMap<String, String>>,
+        variants: BTreeMap<RelPath, BuildVariant>,
         namespace: &str,
     ) -> ProposedArgs {
+        let (mut own, mut targets) = (BTreeMap::new(), BTreeMap::new());
+        for (path, variant) in variants {
+            targets.extend(variant.target.map(|target| (path.clone(), target)));
+            own.insert(path, variant.args);
+        }
         let missing = arguments.values_of_missing(&own, namespace);
-        let mut args = ProposedArgs { general: missing, own };
+        let mut args = ProposedArgs { general: missing, own, targets };
         let common = args.take_common();
         args.general.extend(common);
         args
@@ -61,31 +68,52 @@ impl ProposedArgs {
         let all = paths.iter().map(|path| {
             let mut args = self.general.clone();
             args.extend(self.own.get(path).cloned().unwrap_or_default());
-            candidate(path, 0, &args)
+            candidate(path, 0, &BuildVariant { target: self.targets.get(path).cloned(), args })
         });
         all.collect()
     }
+
+    /// Returns images for inspection for all builds of each Dockerfile.
+    pub(super) fn candidates_of_variants(
+        &self,
+        paths: &[RelPath],
+        builds: &KnownBuilds,
+        arguments: &RepositoryArguments,
+    ) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for path in paths {
+            let used = arguments.used(path);
+            for (variant, _) in builds.variants(path, &used, arguments.last_stage(path)) {
+                let mut args = self.general.clone();
+                args.extend(variant.args);
+                let variant = BuildVariant { target: variant.target, args };
+                candidates.push(candidate(path, candidates.len() + 1, &variant));
+            }
+        }
+        candidates
+    }
 }
 
-/// Returns for each Dockerfile the arguments of the build with the most parents in this repository. Without such a
-/// build, the defaults of the Dockerfile apply if its FROM lines are valid with them.
+/// Returns for each Dockerfile the first build with the most parents in this repository. A build without any arguments,
+/// if none is described, must have more parents than those that are.
 pub(super) fn choose_variants(
     root: &Path,
     paths: &[RelPath],
     (builds, claims): (&KnownBuilds, &BTreeMap<RelPath, Vec<Claim>>),
     arguments: &RepositoryArguments,
     at: &Invocation,
-) -> BTreeMap<RelPath, BTreeMap<String, String>> {
-    let mut variants: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+) -> BTreeMap<RelPath, BuildVariant> {
+    let mut variants: BTreeMap<String, BuildVariant> = BTreeMap::new();
     let mut candidates = Vec::new();
     for path in paths {
-        let own = builds.variants(path, &arguments.used(path));
-        if own.is_empty() {
+        let described = builds.variants(path, &arguments.used(path), arguments.last_stage(path));
+        if described.is_empty() {
             continue;
         }
-        for (number, args) in std::iter::once(BTreeMap::new()).chain(own).enumerate() {
-            let image = candidate(path, number, &args);
-            variants.insert(image.name.clone(), args);
+        let described = described.into_iter().map(|(variant, _)| variant);
+        for (number, variant) in described.chain([BuildVariant::default()]).enumerate() {
+            let image = candidate(path, number, &variant);
+            variants.insert(image.name.clone(), variant);
             candidates.push(image);
         }
     }
@@ -110,5 +138,5 @@ pub(super) fn choose_variants(
     }
     let chosen =
         best.into_iter().filter_map(|(path, (_, image))| Some((path, variants.remove(&image)?)));
-    chosen.filter(|(_, args)| !args.is_empty()).collect()
+    chosen.filter(|(_, variant)| *variant != BuildVariant::default()).collect()
 }

@@ -26,9 +26,11 @@ pub(super) struct RuleText {
 }
 
 impl RuleText {
-    /// Writes a rule. The names of its images differ from those in `used`. Returns `None` if that is not possible.
+    /// Writes a rule whose glob finds the Dockerfiles `found`. The names of their images differ from those in `used`. Returns
+    /// `None` if that is not possible.
     pub(super) fn of(
         rule: &NamingRule,
+        found: &[usize],
         paths: &[RelPath],
         directory: &str,
         used: &HashSet<String>,
@@ -41,7 +43,7 @@ impl RuleText {
         let (name, names) = templates.find_map(|(template, is_own)| {
             let mut seen = HashSet::new();
             let mut names = BTreeMap::new();
-            for at in &rule.members {
+            for at in found {
                 let name = match is_own {
                     true => captures.fill(&template, &SplitPath::of(&paths[*at])),
                     false => name_by(&template, &paths[*at], directory),

@@ -16,6 +16,9 @@ use crate::graph::naming::LATEST;
 /// The maximum number of Dockerfiles per template from which sets are derived.
 const MOST_SEEDS: usize = 6;
 
+/// The maximum number of Dockerfiles of a rule that is replaced by the setting of one image.
+const FEW: usize = 4;
+
 /// A template for a set of Dockerfiles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamingRule {
@@ -51,12 +54,14 @@ impl NamingRules {
             chosen.rules.push(rule);
         }
         chooser.add_second_names(&mut chosen.rules);
+        let singles = chooser.take_singles(&mut chosen.rules);
         chooser.extend(&mut chosen.rules);
         // The first group that matches a Dockerfile applies.
         let count =
             |group: &PathGroup| evidence.paths.iter().filter(|path| group.contains(path)).count();
         chosen.rules.sort_by_cached_key(|rule| count(&rule.group));
         chosen.singles = chooser.singles();
+        chosen.singles.extend(singles);
         chosen
     }
 
@@ -75,13 +80,6 @@ impl NamingRules {
         }
         names.extend(self.singles.iter().map(|(at, name)| (*at, name.clone())));
         names
-    }
-
-    /// Returns the Dockerfiles that no rule names.
-    pub(super) fn rest(&self, count: usize) -> Vec<usize> {
-        let named: BTreeSet<usize> =
-            self.rules.iter().flat_map(|rule| rule.members.iter().copied()).collect();
-        (0..count).filter(|at| !named.contains(at)).collect()
     }
 }
 
@@ -103,6 +101,8 @@ struct RuleScore {
     /// Twice the number of mentions that it explains, minus four times the number of contradictions, minus the number of
     /// Dockerfiles that it finds and that have another name.
     explained: i64,
+    /// The number of references with these names.
+    references: usize,
     /// Whether all members are below one directory of the root.
     is_one_tree: bool,
     /// The number of parts that differ among the members.
@@ -163,13 +163,17 @@ impl<'a> Chooser<'a> {
         let mut explained = self.explained(&by_repository, &names);
         let rivals = self.rivals(template, &names);
         explained.retain(|_, at| !rivals.contains(at));
+        if template.tag_origin() == TagOrigin::None {
+            explained.retain(|name, at| !self.evidence.is_namesake_of_another(*at, name));
+        }
         let is_told = names.iter().any(|(at, name)| self.evidence.supports(*at, name));
         let is_likely =
             || is_plausible(template, &explained) && self.is_related(template, &explained);
         if explained.is_empty() || !is_told && !is_likely() {
             return None;
         }
-        let explained = 2 * i64::try_from(explained.len()).ok()? - 4 * contradictions - others;
+        let references = self.references_to(&explained);
+        let explained = 2 * i64::try_from(explained.len()).ok()? - 4 * contradictions - others / 4;
         let paths = &self.evidence.paths;
         let differs = |part: &&PathPart| {
             let values: BTreeSet<_> = members.iter().map(|at| paths[*at].value(**part)).collect();
@@ -178,6 +182,7 @@ impl<'a> Chooser<'a> {
         let parts = template.parts().iter().filter(differs).count();
         let score = RuleScore {
             explained,
+            references,
             is_one_tree: group.prefix_length() > 0,
             parts,
             constants: -i64::try_from(template.parts().len() - parts).ok()?,
@@ -210,7 +215,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// Returns the members whose name another Dockerfile, no deeper in the tree, would have after the same template: which
-    /// of the two is meant is unknown.
+    /// of the two is meant is unknown, unless one of them uses the name.
     fn rivals(
         &self,
         template: &ReferenceTemplate,
@@ -225,8 +230,12 @@ impl<'a> Chooser<'a> {
             let at = *by_name.get(&name)?;
             let is_known = self.evidence.supports(at, &name);
             let is_deeper = paths[other].directories.len() > paths[at].directories.len();
-            (!is_known && !is_deeper && self.names.get(&other).is_none_or(|it| *it == name))
-                .then_some(at)
+            let is_user = self.uses_of(&name).any(|by| by.contains(&other));
+            (!is_known
+                && !is_deeper
+                && !is_user
+                && self.names.get(&other).is_none_or(|it| *it == name))
+            .then_some(at)
         });
         rivals.collect()
     }
@@ -243,14 +252,19 @@ impl<'a> Chooser<'a> {
         members.iter().map(name).collect()
     }
 
+    /// Returns the Dockerfiles that use a name, per reference that means it.
+    fn uses_of<'n>(&'n self, name: &'n ImageName) -> impl Iterator<Item = &'n BTreeSet<usize>> {
+        let own = ImageName { tag: None, ..name.clone() };
+        let range = self.evidence.mentions.range(own..);
+        let same = range.take_while(|(mention, _)| mention.repository == name.repository);
+        same.filter(|(mention, _)| mention.means(name)).map(|(_, by)| by)
+    }
+
     /// Returns the number of members that refer to their own repository. `None` if an image would be its own parent.
     fn contradictions(&self, names: &BTreeMap<usize, ImageName>) -> Option<i64> {
         let mut contradictions = 0;
         for (at, name) in names {
-            let own = ImageName { tag: None, ..name.clone() };
-            let range = self.evidence.mentions.range(own..);
-            let same = range.take_while(|(mention, _)| mention.repository == name.repository);
-            for (_, by) in same.filter(|(mention, _)| mention.means(name)) {
+            for by in self.uses_of(name) {
                 if by.contains(at) {
                     match name.tag {
                         Some(_) => return None,
@@ -294,6 +308,14 @@ impl<'a> Chooser<'a> {
         explained
     }
 
+    /// Returns the number of references by other Dockerfiles.
+    fn references_to(&self, explained: &BTreeMap<&ImageName, usize>) -> usize {
+        let by_others = |(name, at): (&&ImageName, &usize)| {
+            self.evidence.mentions[*name].iter().filter(|by| *by != at).count()
+        };
+        explained.iter().map(by_others).sum()
+    }
+
     fn apply(&mut self, rule: &NamingRule) {
         let Some(names) = self.fill(&rule.template, &rule.members) else { return };
         if let Some(by_repository) = by_repository(&names, &self.names) {
@@ -316,7 +338,11 @@ impl<'a> Chooser<'a> {
                 let is_likely = is_plausible(template, &explained)
                     && self.is_related(template, &explained)
                     && self.rivals(template, &names).is_empty();
-                (is_right && explained.len() > 2 && is_likely).then_some(explained)
+                // A name without a namespace is a public image or one of this repository.
+                let is_bare = explained.keys().all(|name| !name.repository.contains('/'));
+                let is_frequent = is_bare && !explained.is_empty()
+                    || explained.len() > 1 && self.references_to(&explained) > 2;
+                (is_right && is_frequent && is_likely).then_some(explained)
             };
             let templates = self.templates.iter().map(|(template, _)| template);
             let found = templates.filter_map(|template| Some((explained_by(template)?, template)));
@@ -327,6 +353,26 @@ impl<'a> Chooser<'a> {
                 self.resolved.extend(explained);
             }
         }
+    }
+
+    /// Removes the rules of which only one name is used, and returns these names: the setting of an image is shorter.
+    fn take_singles(&mut self, rules: &mut Vec<NamingRule>) -> BTreeMap<usize, ImageName> {
+        let mut singles = BTreeMap::new();
+        rules.retain(|rule| {
+            let names = self.fill(&rule.template, &rule.members).unwrap_or_default();
+            let is_used = |(at, name): &(&usize, &ImageName)| {
+                self.uses_of(name).any(|by| by.iter().any(|by| by != *at))
+            };
+            let used: Vec<usize> = names.iter().filter(is_used).map(|(at, _)| *at).collect();
+            let is_kept = rule.second.is_some() || used.len() != 1 || names.len() > FEW;
+            if !is_kept {
+                self.names.retain(|at, _| !names.contains_key(at));
+                singles.extend(names.into_iter().filter(|(at, _)| used.contains(at)));
+            }
+            is_kept
+        });
+        self.names.extend(singles.iter().map(|(at, name)| (*at, name.clone())));
+        singles
     }
 
     /// Extends rules to Dockerfiles that no rule names. An extended rule goes last, after those that name single trees.

@@ -13,16 +13,20 @@ use crate::scan::dockerfiles::DEFAULT_GLOBS;
 
 use super::known_builds::SiblingContexts;
 use super::naming::{self, NamingChoice, RepositoryMention};
+use super::path_group::SplitPath;
 use super::proposed_args::ProposedArgs;
 use super::rule_text::RuleText;
 use super::rules::NamingRules;
 use super::survey::{DockerfileGroup, Survey};
 
 /// The maximum number of lines that are settings. A longer file is not read.
-const MOST_LINES: usize = 22;
+const MOST_LINES: usize = 25;
+
+/// The width of lines with lists, in characters.
+const WIDTH: usize = 100;
 
 /// The sections of the file, in order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ProposalText {
     /// Where all Dockerfiles are and how all images are named, if that is set once.
     general: String,
@@ -53,7 +57,8 @@ impl ProposalText {
         let mut general = String::new();
         let mut groups = String::new();
         match by_template.as_slice() {
-            [(template, globs)] => {
+            // Groups without a name template have the general one, and those of rules have the default.
+            [(template, globs)] if template.is_empty() || rule_globs.is_empty() => {
                 let globs = match (globs.as_slice(), rule_globs) {
                     ([], []) => Vec::new(),
                     // Where there are groups, only the globs that are set find other Dockerfiles.
@@ -110,12 +115,13 @@ impl ProposalText {
         let mut names: BTreeMap<RelPath, String> = BTreeMap::new();
         let mut groups = String::new();
         let mut rule_globs = Vec::new();
-        let mut rest: BTreeSet<usize> = rules.rest(paths.len()).into_iter().collect();
+        let mut rest: BTreeSet<usize> = (0..paths.len()).collect();
         for rule in &rules.rules {
-            let Some(text) = RuleText::of(rule, &paths, directory, &used) else {
-                rest.extend(&rule.members);
-                continue;
-            };
+            // The first group that matches a Dockerfile names it, also if the rule was not made for it.
+            let is_found = |at: &usize| rule.group.contains(&SplitPath::of(&paths[*at]));
+            let found: Vec<usize> = rest.iter().copied().filter(is_found).collect();
+            let Some(text) = RuleText::of(rule, &found, &paths, directory, &used) else { continue };
+            rest.retain(|at| !is_found(at));
             let found = match &text.pattern {
                 Some(pattern) => format!("pattern = {}\n", quote_pattern(pattern)),
                 None => list("dockerfiles", &[&text.glob]),
@@ -192,6 +198,10 @@ impl ProposalText {
                 ));
             }
         }
+        for (path, target) in &args.targets {
+            let Some(image) = names.get(path) else { continue };
+            self.own.push_str(&format!("{}.target = {}\n", key(image), quote(target)));
+        }
         for (path, own) in &contexts.own {
             let Some(image) = names.get(path) else { continue };
             for (name, parent) in own {
@@ -203,9 +213,33 @@ impl ProposalText {
         self.shorten()
     }
 
+    /// Returns the file with more settings of single images, each on one line.
+    pub(super) fn with_own(&self, settings: &str) -> ProposalText {
+        ProposalText { own: format!("{}{settings}", self.own), ..self.clone() }
+    }
+
+    /// Returns whether all settings of an image are on one line.
+    pub(super) fn has_table_of(&self, image: &str) -> bool {
+        let start = format!("{} = {{", key(image));
+        self.own.lines().any(|line| line.starts_with(&start))
+    }
+
+    /// Returns the file with a context for all images.
+    pub(super) fn with_context(&self, context: &str) -> ProposalText {
+        let comment = "# The build context, relative to the root.";
+        let general = format!("{}\n{comment}\ncontext = {}\n", self.general, quote(context));
+        ProposalText { general, ..self.clone() }
+    }
+
     /// Returns whether the file is short enough to be read.
     pub(super) fn is_short(&self) -> bool {
         self.line_count() <= MOST_LINES
+    }
+
+    /// Returns how many settings can be added.
+    pub(super) fn lines_left(&self) -> usize {
+        let header = usize::from(self.own.is_empty());
+        MOST_LINES.saturating_sub(self.line_count() + header)
     }
 
     /// Returns the number of lines that are settings.
@@ -294,13 +328,25 @@ fn inventory(graph: &Graph) -> String {
     text + &table::draw(rows)
 }
 
-/// Returns a setting that is a list.
+/// Returns a setting that is a list, on as few lines as fit.
 fn list(name: &str, items: &[&str]) -> String {
     let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
-    match items.as_slice() {
-        [only] => format!("{name} = [{only}]\n"),
-        _ => format!("{name} = [\n    {},\n]\n", items.join(",\n    ")),
+    let line = format!("{name} = [{}]\n", items.join(", "));
+    if line.chars().count() <= WIDTH {
+        return line;
     }
+    let mut text = format!("{name} = [");
+    let mut width = WIDTH;
+    for item in items {
+        let more = item.chars().count() + 2;
+        if width + more > WIDTH {
+            text.push_str("\n   ");
+            width = 3;
+        }
+        text.push_str(&format!(" {item},"));
+        width += more;
+    }
+    text + "\n]\n"
 }
 
 /// Returns the settings that give all images the references that they have now, if one template does.
@@ -338,7 +384,7 @@ fn is_in(rest: &BTreeSet<usize>, paths: &[RelPath], path: &RelPath) -> bool {
 }
 
 /// Returns a name as a key of a table.
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     let is_bare = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
     if name.chars().all(is_bare) { name.to_owned() } else { quote(name) }
 }
@@ -352,7 +398,7 @@ fn quote_pattern(pattern: &str) -> String {
 }
 
 /// Quotes a text for TOML, on one line.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
         return toml::Value::String(text.to_owned()).to_string();
     }
