@@ -117,7 +117,11 @@ impl Rule {
     pub const fn hides_base(self) -> bool {
         matches!(
             self,
-            Rule::BlankBase | Rule::MissingArgument | Rule::RequiredVariable | Rule::UnknownSibling
+            Rule::BlankBase
+                | Rule::InvalidReference
+                | Rule::MissingArgument
+                | Rule::RequiredVariable
+                | Rule::UnknownSibling
         )
     }
 

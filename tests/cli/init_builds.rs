@@ -151,3 +151,20 @@ fn the_contexts_of_builds_are_written_where_they_would_not_be_inferred() {
     assert!(text.contains("a.context = \".\"\n") && !text.contains("b.context"), "{text}");
     project.run("list").code(0);
 }
+
+#[test]
+fn exact_names_in_build_files_win_over_coincidences() {
+    let mut project = Project::new();
+    let mut script = String::new();
+    for (version, patch) in [("8.1", "34"), ("8.2", "30"), ("8.3", "29")] {
+        let (full, node) = (format!("{version}.{patch}"), format!("{version}/node/Dockerfile"));
+        project = project
+            .file(&format!("{version}/Dockerfile"), "FROM debian:12\n")
+            .file(&node, format!("FROM acme/php:{full}\n"));
+        script += &format!("docker build -t acme/php:{full} -t acme/php:{version} {version}\n");
+        script += &format!("docker build -f {node} -t acme/php:{full}-node .\n");
+    }
+    let project = project.file("build.sh", script);
+    let (text, _) = init(&project);
+    assert_eq!(edges(&project).len(), 3, "{text}");
+}

@@ -122,3 +122,17 @@ fn files_for_other_programs_leave_the_images_out_and_say_so() {
     project().run("ci github dev").code(3).stdout("").stderr(PROBLEM);
     project().run("ci github tools").code(0);
 }
+
+#[test]
+fn a_reference_that_is_not_valid_stops_its_image_only() {
+    let project = project().dockerfile("app", "ARG BASE=:latest\nFROM $BASE\n");
+    let error = "error[invalid-reference]: `:latest` is not a valid image name";
+    for command in ["graph", "list"] {
+        let out = project.run(command).code(0);
+        assert!(out.err().starts_with(error), "{}", out.err());
+        assert!(out.out().contains("tools") && out.out().contains("dev"), "{}", out.out());
+    }
+    project.run("build tools --engine fake").code(0);
+    project.run("build --all --engine fake").code(3);
+    project.run("check").code(3);
+}

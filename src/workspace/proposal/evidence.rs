@@ -125,11 +125,22 @@ impl Evidence {
     /// Returns whether the claims about a Dockerfile rule out a name. Registries and tags may differ: pipelines push to
     /// several, and tags are often versions.
     pub(super) fn contradicts(&self, path: usize, name: &ImageName) -> bool {
-        let is_telling = |it: &&Claim| it.says_something() && !it.is_example;
-        let telling: Vec<&Claim> = self.claims[path].iter().filter(is_telling).collect();
+        let mut telling = self.telling_claims(path).peekable();
         let last = name.repository.rsplit('/').next().unwrap_or_default();
-        let is_named = |it: &&&Claim| it.repository.last_component().matches(last);
-        !telling.is_empty() && !telling.iter().any(|it| is_named(&it))
+        telling.peek().is_some() && !telling.any(|it| it.repository.last_component().matches(last))
+    }
+
+    /// Returns whether the claims about a Dockerfile give its repository only other tags, all of which are known.
+    pub(super) fn has_other_tags(&self, path: usize, name: &ImageName) -> bool {
+        let Some(tag) = name.tag.as_deref() else { return false };
+        let claims = self.telling_claims(path).filter(|it| it.repository.matches(&name.repository));
+        let tags: Vec<Option<&str>> =
+            claims.map(|it| it.tag.as_ref().and_then(PartialText::as_known)).collect();
+        !tags.is_empty() && tags.iter().all(|it| it.is_some_and(|it| it != tag))
+    }
+
+    fn telling_claims(&self, path: usize) -> impl Iterator<Item = &Claim> {
+        self.claims[path].iter().filter(|it| it.says_something() && !it.is_example)
     }
 
     /// Returns whether the claims about a Dockerfile say that it has this name.

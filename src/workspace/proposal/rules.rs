@@ -98,8 +98,8 @@ type ImagesByRepository<'n> = HashMap<&'n str, Vec<(Option<&'n str>, usize)>>;
 /// How good a rule is, compared part by part.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct RuleScore {
-    /// Twice the number of mentions that it explains, minus four times the number of contradictions, minus the number of
-    /// Dockerfiles that it finds and that have another name.
+    /// Twice the number of mentions that it explains, minus four times the number of contradictions, minus a quarter of the
+    /// number of Dockerfiles that it finds and that have another name, minus the number of those that have other tags.
     explained: i64,
     /// The number of references with these names.
     references: usize,
@@ -153,10 +153,14 @@ impl<'a> Chooser<'a> {
             .map(|(at, _)| at)
             .collect();
         let mut names = self.fill(template, &members)?;
+        // The glob finds these too, unless other rules do.
+        by_repository(&names, &BTreeMap::new())?;
         // What has another name according to the repository's files is left to other rules.
         let count = names.len();
         names.retain(|at, name| !self.evidence.contradicts(*at, name));
         let others = i64::try_from(count - names.len()).ok()?;
+        let retagged = names.iter().filter(|(at, name)| self.evidence.has_other_tags(**at, name));
+        let retagged = i64::try_from(retagged.count()).ok()?;
         let members: Vec<usize> = names.keys().copied().collect();
         let by_repository = by_repository(&names, &self.names)?;
         let contradictions = self.contradictions(&names)?;
@@ -173,7 +177,8 @@ impl<'a> Chooser<'a> {
             return None;
         }
         let references = self.references_to(&explained);
-        let explained = 2 * i64::try_from(explained.len()).ok()? - 4 * contradictions - others / 4;
+        let explained =
+            2 * i64::try_from(explained.len()).ok()? - 4 * contradictions - others / 4 - retagged;
         let paths = &self.evidence.paths;
         let differs = |part: &&PathPart| {
             let values: BTreeSet<_> = members.iter().map(|at| paths[*at].value(**part)).collect();
@@ -429,8 +434,10 @@ impl<'a> Chooser<'a> {
                 continue;
             }
             let Some(at) = self.evidence.claimed_by(mention) else { continue };
-            let is_free =
-                self.names.get(&at).is_none_or(|name| self.evidence.contradicts(at, name));
+            let evidence = self.evidence;
+            let is_wrong =
+                |name| evidence.contradicts(at, name) || evidence.has_other_tags(at, name);
+            let is_free = self.names.get(&at).is_none_or(is_wrong);
             if is_free && by.iter().any(|by| *by != at) {
                 singles.entry(at).or_insert_with(|| mention.clone());
             }
