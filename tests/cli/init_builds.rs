@@ -38,7 +38,7 @@ fn builds_with_other_parents_are_images_of_their_own() {
         );
     let (text, _) = init(&project);
     let line = "standalone-firefox = { dockerfile = \"standalone/Dockerfile\", \
-                args = { BASE = \"firefox\" }, reference = \"acme/standalone-firefox:latest\" }\n";
+                args.BASE = \"firefox\", reference = \"acme/standalone-firefox:latest\" }\n";
     assert!(text.contains(line) && !text.contains("acme/same"), "{text}");
     assert_eq!(edges(&project), ["standalone chrome", "standalone-firefox firefox"], "{text}");
 }

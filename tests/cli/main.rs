@@ -29,6 +29,7 @@ mod init;
 mod init_builds;
 mod init_evidence;
 mod interrupt;
+mod known_repositories;
 mod lock;
 mod log;
 mod log_broken;

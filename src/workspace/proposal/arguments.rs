@@ -44,6 +44,12 @@ impl RepositoryArguments {
         self.of(path).map_or(BTreeSet::new(), |(.., arguments)| arguments.used.clone())
     }
 
+    /// Returns whether all Dockerfiles whose FROM lines use an argument have this value as its default.
+    pub(super) fn is_default(&self, name: &str, value: &str) -> bool {
+        let mut users = self.files.iter().filter(|(.., it)| it.used.contains(name));
+        users.all(|(.., it)| it.defaults.get(name).is_some_and(|default| default == value))
+    }
+
     /// Returns the name of the last stage of a Dockerfile.
     pub(super) fn last_stage(&self, path: &RelPath) -> Option<&str> {
         let name = self.of(path)?.1.stages.last()?.name.as_ref()?;

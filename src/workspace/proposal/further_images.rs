@@ -14,6 +14,7 @@ use crate::graph::{Graph, Image};
 use crate::scan::build_files::DescribedBuild;
 
 use super::known_builds::BuildVariant;
+use super::own_settings::OwnSettings;
 use super::wording::{key, quote};
 use super::{Draft, Sources};
 
@@ -39,41 +40,43 @@ type FilePair = (RelPath, RelPath);
 /// Returns an error if a directory cannot be read.
 pub(super) fn add(draft: Draft, sources: &Sources<'_>) -> anyhow::Result<Draft> {
     let images = further_images(&draft.graph, sources);
-    let lines = |images: &[&FurtherImage]| images.iter().map(|it| it.line()).collect::<String>();
     let all: Vec<&FurtherImage> = images.iter().collect();
-    let trial = draft.with_own(sources, &lines(&all))?;
+    let trial = draft.with_own(sources, &settings_of(&all))?;
     let known: BTreeSet<FilePair> = pairs(&draft.graph).into_values().collect();
     let chosen = choose(&all, &pairs(&trial.graph), &known, draft.text.lines_left());
-    let draft = draft.extended(sources, &lines(&chosen))?;
+    let draft = draft.extended(sources, &settings_of(&chosen))?;
     let arguments = arguments_by_name(&draft.graph, sources);
-    match arguments.len() <= draft.text.lines_left() {
-        true => draft.extended(sources, &arguments.concat()),
+    match draft.text.has_room_for(&arguments) {
+        true => draft.extended(sources, &arguments),
         false => Ok(draft),
     }
 }
 
+fn settings_of(images: &[&FurtherImage]) -> OwnSettings {
+    let mut settings = OwnSettings::default();
+    for image in images {
+        image.settings().into_iter().for_each(|setting| settings.add(&image.name, setting));
+    }
+    settings
+}
+
 impl FurtherImage {
-    /// Returns its setting, one line below `[image]`.
-    fn line(&self) -> String {
+    fn settings(&self) -> Vec<String> {
         let mut settings = vec![format!("dockerfile = {}", quote(self.dockerfile.as_str()))];
         let context = self.context.iter().map(|it| format!("context = {}", quote(it.as_str())));
         settings.extend(context);
         settings.extend(self.variant.target.iter().map(|it| format!("target = {}", quote(it))));
         let args = self.variant.args.iter();
-        let args: Vec<String> =
-            args.map(|(name, value)| format!("{} = {}", key(name), quote(value))).collect();
-        if !args.is_empty() {
-            settings.push(format!("args = {{ {} }}", args.join(", ")));
-        }
+        settings.extend(args.map(|(name, value)| format!("args.{} = {}", key(name), quote(value))));
         let reference = self.reference.as_ref().map(Reference::familiar);
         settings.extend(reference.map(|it| format!("reference = {}", quote(&it))));
-        format!("{} = {{ {} }}\n", key(&self.name), settings.join(", "))
+        settings
     }
 }
 
 /// Returns settings for the arguments that distinguish the build with an image's name from other builds of its Dockerfile.
-fn arguments_by_name(graph: &Graph, sources: &Sources<'_>) -> Vec<String> {
-    let mut lines = Vec::new();
+fn arguments_by_name(graph: &Graph, sources: &Sources<'_>) -> OwnSettings {
+    let mut settings = OwnSettings::default();
     for image in graph.images.values() {
         // The arguments of FROM lines were chosen before.
         let mut differing = sources.builds.differing_args(&image.dockerfile);
@@ -89,11 +92,11 @@ fn arguments_by_name(graph: &Graph, sources: &Sources<'_>) -> Vec<String> {
         let args = build.args.iter().filter(|(name, value)| {
             differing.contains(*name) && image.build_args.get(*name) != Some(value)
         });
-        lines.extend(args.map(|(name, value)| {
-            format!("{}.args.{} = {}\n", key(&image.name), key(name), quote(value))
-        }));
+        for (name, value) in args {
+            settings.add(&image.name, format!("args.{} = {}", key(name), quote(value)));
+        }
     }
-    lines
+    settings
 }
 
 /// Returns the builds that are not those of the images of a graph.

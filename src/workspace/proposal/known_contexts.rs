@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use crate::base::{RelPath, Rule};
 use crate::graph::Image;
 
-use super::wording::{key, quote};
+use super::own_settings::OwnSettings;
+use super::wording::quote;
 use super::{Draft, Sources};
 
 /// Returns a draft with the contexts of the repository's own builds, if they fit.
@@ -16,17 +17,16 @@ use super::{Draft, Sources};
 /// Returns an error if a directory cannot be read.
 pub(super) fn add(draft: Draft, sources: &Sources<'_>) -> anyhow::Result<Draft> {
     let mut contexts: BTreeSet<&RelPath> = BTreeSet::new();
-    let mut lines = Vec::new();
+    let mut settings = OwnSettings::default();
     for image in draft.graph.images.values() {
         let Some(context) = context_of(image, sources) else { continue };
         contexts.insert(context);
-        if *context != image.context && !draft.text.has_table_of(&image.name) {
-            let value = quote(context.as_str());
-            lines.push(format!("{}.context = {value}\n", key(&image.name)));
+        if *context != image.context {
+            settings.add(&image.name, format!("context = {}", quote(context.as_str())));
         }
     }
-    if lines.len() <= draft.text.lines_left() {
-        return draft.extended(sources, &lines.concat());
+    if draft.text.has_room_for(&settings) {
+        return draft.extended(sources, &settings);
     }
     let Some(only) = contexts.first().filter(|_| contexts.len() == 1) else { return Ok(draft) };
     let text = draft.text.with_context(only.as_str());

@@ -31,6 +31,7 @@ mod known_builds;
 mod known_contexts;
 mod learned;
 mod naming;
+mod own_settings;
 mod path_group;
 mod proposed_args;
 mod reference_template;
@@ -43,6 +44,7 @@ use arguments::RepositoryArguments;
 use evidence::{Claim, Evidence, Mention};
 use known_builds::KnownBuilds;
 use naming::RepositoryMention;
+use own_settings::OwnSettings;
 use proposed_args::{ProposedArgs, choose_variants};
 use reference_template::ImageName;
 use rules::NamingRules;
@@ -183,7 +185,7 @@ impl Draft {
     }
 
     /// Returns the draft with more settings of single images, unless they cause errors.
-    fn extended(self, sources: &Sources<'_>, settings: &str) -> anyhow::Result<Draft> {
+    fn extended(self, sources: &Sources<'_>, settings: &OwnSettings) -> anyhow::Result<Draft> {
         if settings.is_empty() {
             return Ok(self);
         }
@@ -192,7 +194,7 @@ impl Draft {
     }
 
     /// Returns the draft with more settings of single images.
-    fn with_own(&self, sources: &Sources<'_>, settings: &str) -> anyhow::Result<Draft> {
+    fn with_own(&self, sources: &Sources<'_>, settings: &OwnSettings) -> anyhow::Result<Draft> {
         Draft::read(sources.root, sources.at, self.text.with_own(settings))
     }
 }

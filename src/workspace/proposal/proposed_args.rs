@@ -42,6 +42,7 @@ impl ProposedArgs {
         let mut args = ProposedArgs { general: missing, own, targets };
         let common = args.take_common();
         args.general.extend(common);
+        args.general.retain(|name, value| !arguments.is_default(name, value));
         args
     }
 

@@ -13,6 +13,7 @@ use crate::scan::dockerfiles::DEFAULT_GLOBS;
 
 use super::known_builds::SiblingContexts;
 use super::naming::{self, NamingChoice, RepositoryMention};
+use super::own_settings::OwnSettings;
 use super::path_group::SplitPath;
 use super::proposed_args::ProposedArgs;
 use super::rule_text::RuleText;
@@ -21,6 +22,9 @@ use super::survey::{DockerfileGroup, Survey};
 
 /// The maximum number of lines that are settings. A longer file is not read.
 const MOST_LINES: usize = 25;
+
+/// The maximum number of lines for how all images are named.
+const REFERENCE_LINES: usize = 3;
 
 /// The width of lines with lists, in characters.
 const WIDTH: usize = 100;
@@ -32,8 +36,7 @@ pub(super) struct ProposalText {
     general: String,
     args: String,
     groups: String,
-    /// Settings of single images, without the table that they are in.
-    own: String,
+    own: OwnSettings,
     /// Images that no glob finds.
     singles: String,
 }
@@ -163,7 +166,7 @@ impl ProposalText {
         for (at, reference) in &rules.singles {
             let Some(name) = names.get(&paths[*at]) else { continue };
             let reference = quote(&reference.to_string());
-            text.own.push_str(&format!("{}.reference = {reference}\n", key(name)));
+            text.own.add(name, format!("reference = {reference}"));
         }
         (text, names)
     }
@@ -187,41 +190,38 @@ impl ProposalText {
         let general = contexts.general.iter();
         let general = general.filter_map(|(name, path)| Some((name, names.get(path)?)));
         self.args.push_str(&table(header, general.collect()));
-        for (path, own) in &args.own {
+        let mut own = OwnSettings::default();
+        for (path, values) in &args.own {
             let Some(image) = names.get(path) else { continue };
-            for (name, value) in own {
-                self.own.push_str(&format!(
-                    "{}.args.{} = {}\n",
-                    key(image),
-                    key(name),
-                    quote(value)
-                ));
+            for (name, value) in values {
+                own.add(image, format!("args.{} = {}", key(name), quote(value)));
             }
         }
         for (path, target) in &args.targets {
             let Some(image) = names.get(path) else { continue };
-            self.own.push_str(&format!("{}.target = {}\n", key(image), quote(target)));
+            own.add(image, format!("target = {}", quote(target)));
         }
-        for (path, own) in &contexts.own {
+        for (path, values) in &contexts.own {
             let Some(image) = names.get(path) else { continue };
-            for (name, parent) in own {
+            for (name, parent) in values {
                 let Some(parent) = names.get(parent) else { continue };
-                let (image, name, parent) = (key(image), key(name), quote(parent));
-                self.own.push_str(&format!("{image}.contexts.{name} = {parent}\n"));
+                own.add(image, format!("contexts.{} = {}", key(name), quote(parent)));
             }
         }
+        self.own.extend(&own);
         self.shorten()
     }
 
-    /// Returns the file with more settings of single images, each on one line.
-    pub(super) fn with_own(&self, settings: &str) -> ProposalText {
-        ProposalText { own: format!("{}{settings}", self.own), ..self.clone() }
+    /// Returns the file with more settings of single images.
+    pub(super) fn with_own(&self, settings: &OwnSettings) -> ProposalText {
+        let mut text = self.clone();
+        text.own.extend(settings);
+        text
     }
 
-    /// Returns whether all settings of an image are on one line.
-    pub(super) fn has_table_of(&self, image: &str) -> bool {
-        let start = format!("{} = {{", key(image));
-        self.own.lines().any(|line| line.starts_with(&start))
+    /// Returns whether settings can be added.
+    pub(super) fn has_room_for(&self, settings: &OwnSettings) -> bool {
+        self.own.added_by(settings) <= self.lines_left()
     }
 
     /// Returns the file with a context for all images.
@@ -242,27 +242,26 @@ impl ProposalText {
         MOST_LINES.saturating_sub(self.line_count() + header)
     }
 
-    /// Returns the number of lines that are settings.
+    /// Returns the number of lines that are settings, including those of [`references`].
     fn line_count(&self) -> usize {
         let settings = self.settings();
         let is_setting = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
-        settings.lines().filter(is_setting).count()
+        let references = if self.groups.contains("reference = ") { 0 } else { REFERENCE_LINES };
+        settings.lines().filter(is_setting).count() + references
     }
 
     /// Removes settings of single images from a file that is too long.
     fn shorten(mut self) -> ProposalText {
         let excess = self.line_count().saturating_sub(MOST_LINES);
-        let lines: Vec<&str> = self.own.lines().collect();
-        let kept = &lines[..lines.len().saturating_sub(excess)];
-        self.own = kept.iter().map(|line| format!("{line}\n")).collect();
+        self.own.truncate(self.own.len().saturating_sub(excess));
         self
     }
 
-    /// Returns the settings of single images, one per line.
+    /// Returns the settings of single images.
     fn own_settings(&self) -> String {
         match self.own.is_empty() {
             true => String::new(),
-            false => format!("# Settings of single images.\n[image]\n{}\n", self.own),
+            false => format!("# Settings of single images.\n[image]\n{}\n", self.own.write()),
         }
     }
 
