@@ -20,6 +20,7 @@ mod head;
 mod history;
 mod local;
 mod module;
+mod remote;
 mod revision;
 mod scratch;
 mod snapshot;
@@ -29,6 +30,7 @@ pub use contents::{ComparedPaths, Contents, names_of_contents};
 pub use head::{Head, Lineage};
 pub use history::is_null;
 pub use local::Local;
+pub use remote::remote_name;
 pub use snapshot::{File, FileKind, ResolvedPath, Snapshot};
 
 use module::Module;

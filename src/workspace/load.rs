@@ -94,7 +94,7 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let head = Head::of(&root);
     let named_after = names_head.then_some(&head);
     let (mut graph, builds, mut problems) =
-        read_graph(&root, &file, at, named_after, &exists_in(&root))?;
+        read_graph((&root, directory_of(&root)), &file, at, named_after, &exists_in(&root))?;
     let removed = removed_dependencies::find(&root, &file, at, named_after, &graph)?;
     replace_warnings(&mut problems, removed);
     let mut problems = once_each(mistakes.into_iter().chain(problems));
@@ -147,20 +147,19 @@ pub fn exists_in(root: &Path) -> impl Fn(&RelPath) -> bool + Sync {
     move |path| path.under(root).symlink_metadata().is_ok()
 }
 
-/// Reads the graph that a configuration describes, the settings of its builds, and the diagnostics about them. Without
-/// a `head`, tags that are named after it are omitted. `exists` tells which paths the contexts have.
+/// Reads the graph that a configuration describes, the settings of its builds, and the diagnostics about them. `directory`
+/// is in the names of images where nothing else tells them. Without a `head`, tags that are named after it are omitted. `exists` tells which paths the contexts have.
 ///
 /// # Errors
 /// Returns an error if a directory cannot be read.
 pub fn read_graph(
-    root: &Path,
+    (root, directory): (&Path, String),
     file: &ConfigFile,
     at: &Invocation,
     head: Option<&Head>,
     exists: PathExists<'_>,
 ) -> anyhow::Result<(Graph, BuildSettings, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
-    let directory = directory_of(root);
     let (naming, bad_values) = names::read(&at.global, &at.environment, file, directory, head)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &naming);
     problems.extend(mistakes);

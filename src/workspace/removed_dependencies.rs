@@ -20,6 +20,7 @@ use crate::scan::git::Head;
 
 use super::Invocation;
 use super::load::read_graph;
+use super::root::directory_of;
 
 /// The variables that are often set for another purpose.
 const COMMON_NAMES: [&str; 4] = ["VERSION", "REPO_VERSION", "IMAGE_NAME", "APP_NAME"];
@@ -67,7 +68,11 @@ pub fn find(
         }
         let exists = |_: &RelPath| false;
         let trial_at = without(&trial, at);
-        let Ok((other, ..)) = read_graph(root, file, &trial_at, head, &exists) else { continue };
+        let Ok((other, ..)) =
+            read_graph((root, directory_of(root)), file, &trial_at, head, &exists)
+        else {
+            continue;
+        };
         let lost = lost_dependencies(graph, &other);
         suspects.retain(|(position, dependency)| {
             let Some(parent) = lost.get(position) else { return true };

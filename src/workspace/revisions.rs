@@ -77,8 +77,13 @@ impl Revision {
             let resolved = snapshot.resolve(&path).inside();
             resolved.is_some_and(|it| snapshot.holds(&it)) || is_local(&path)
         };
-        let (graph, builds, problems) =
-            read_graph(skeleton.root(), &config, at, Some(head), &exists)?;
+        let (graph, builds, problems) = read_graph(
+            (skeleton.root(), root::directory_of(skeleton.root())),
+            &config,
+            at,
+            Some(head),
+            &exists,
+        )?;
         let problems = once_each(mistakes.into_iter().chain(problems));
         Ok(Revision { skeleton, snapshot, graph, builds, problems })
     }

@@ -168,3 +168,38 @@ fn exact_names_in_build_files_win_over_coincidences() {
     let (text, _) = init(&project);
     assert_eq!(edges(&project).len(), 3, "{text}");
 }
+
+#[test]
+fn names_do_not_depend_on_where_the_checkout_is() {
+    let config = "[remote \"origin\"]\n\turl = https://example.com/acme/grid.git\n";
+    let project = Project::new()
+        .file(".git/config", config)
+        .file("docker/base/Dockerfile", "FROM debian:12\n")
+        .file("docker/tools/Dockerfile", "FROM debian:12\n");
+    let (text, _) = init(&project);
+    assert!(text.contains("app = \"grid\""), "{text}");
+    let list = project.run("list").code(0).out();
+    assert!(list.contains("grid-base") && !list.contains("shop"), "{list}");
+}
+
+#[test]
+fn named_contexts_that_are_directories_are_written() {
+    let target = |name: &str, more: &str| {
+        format!(
+            "target \"{name}\" {{\n  context = \"{name}\"\n  contexts = {{ src = \"./\"{more} }}\n}}\n"
+        )
+    };
+    let project = Project::new()
+        .file("a/Dockerfile", "FROM scratch\nCOPY --from=src go.mod /\n")
+        .file("b/Dockerfile", "FROM scratch\nCOPY --from=src go.mod /\nCOPY --from=docs x /\n")
+        .file("go.mod", "")
+        .file("manual/x", "")
+        .file(
+            "docker-bake.hcl",
+            target("a", "") + &target("b", "\n docs = \"./manual\"\n gone = \"./gone\""),
+        );
+    let (text, _) = init(&project);
+    assert!(text.contains("[contexts]\nsrc = \".\"\n"), "{text}");
+    assert!(text.contains("b.contexts.docs = \"manual\"\n") && !text.contains("gone"), "{text}");
+    project.run("check").code(0).stderr("2 images, no problems found\n");
+}

@@ -17,8 +17,9 @@ use crate::base::{Diagnostic, RelPath, Source};
 use crate::graph::Graph;
 use crate::graph::evaluate::DependencyKind;
 use crate::graph::images::Candidate;
+use crate::graph::naming::as_app;
 use crate::scan::config::{self, FILE_NAME};
-use crate::scan::git::Head;
+use crate::scan::git::{Head, remote_name};
 
 use super::Invocation;
 use super::load::{exists_in, once_each, read_graph, read_unnamed};
@@ -77,7 +78,10 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
     if paths.is_empty() {
         return Ok(None);
     }
-    let directory = directory_of(root);
+    // A Dockerfile in the root is always named after the directory.
+    let has_root = paths.iter().any(|path| path.parent().is_root());
+    let remote = remote_name(root).filter(|_| !has_root).map(|it| as_app(&it));
+    let directory = remote.unwrap_or_else(|| directory_of(root));
     let builds = KnownBuilds::read(root);
     let arguments = RepositoryArguments::read(root, &paths);
     let claims = builds.claims();
@@ -98,7 +102,10 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
         }
     }
     let Some(best) = best else { return Ok(None) };
-    let best = known_contexts::add(further_images::add(best, &sources)?, &sources)?;
+    let mut best = known_contexts::add(further_images::add(best, &sources)?, &sources)?;
+    if let Some(shorter) = best.text.with_room_for_name(&best.graph) {
+        best = sources.read(shorter)?;
+    }
     let Draft { text, graph, problems } = best;
     let left_out = sources.survey.left_out;
     Ok(Some(Proposal { text: text.compose(&graph), graph, problems, left_out }))
@@ -134,7 +141,7 @@ impl Sources<'_> {
         let names = naming::names_of(&survey.groups, &choice, directory);
         let text = ProposalText::of(survey, &survey.groups, &choice, &[]);
         let text = text.with_settings(args, &contexts, &names);
-        let mut drafts = vec![Draft::read(root, at, text)?];
+        let mut drafts = vec![self.read(text)?];
         let evidence = Evidence::new(paths, mentions, self.claims.clone(), directory);
         for most in MOST_RULES {
             let rules = NamingRules::choose(&evidence, most);
@@ -145,12 +152,24 @@ impl Sources<'_> {
             let text =
                 text.with_settings(args, &contexts.without(&evidence, &rules, paths), &names);
             let is_short = text.is_short();
-            drafts.push(Draft::read(root, at, text)?);
+            drafts.push(self.read(text)?);
             if is_short {
                 break;
             }
         }
         Ok(drafts)
+    }
+
+    /// Reads the graph that a file describes.
+    fn read(&self, text: ProposalText) -> anyhow::Result<Draft> {
+        let Sources { root, at, directory, .. } = self;
+        let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
+        let (file, mistakes) = config::parse(&Source::new(file, text.settings()));
+        let from = (*root, directory.clone());
+        let (graph, _, problems) =
+            read_graph(from, &file, at, Some(&Head::of(root)), &exists_in(root))?;
+        let problems = once_each(mistakes.into_iter().chain(problems));
+        Ok(Draft { text, graph, problems })
     }
 }
 
@@ -162,15 +181,6 @@ struct Draft {
 }
 
 impl Draft {
-    fn read(root: &Path, at: &Invocation, text: ProposalText) -> anyhow::Result<Draft> {
-        let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
-        let (file, mistakes) = config::parse(&Source::new(file, text.settings()));
-        let (graph, _, problems) =
-            read_graph(root, &file, at, Some(&Head::of(root)), &exists_in(root))?;
-        let problems = once_each(mistakes.into_iter().chain(problems));
-        Ok(Draft { text, graph, problems })
-    }
-
     /// Returns the draft with fewer errors, that is short enough, or with more edges. Otherwise, the first one is simpler.
     fn better(self, other: Draft) -> Draft {
         let rank = |draft: &Draft| {
@@ -190,12 +200,18 @@ impl Draft {
             return Ok(self);
         }
         let extended = self.with_own(sources, settings)?;
-        Ok(if extended.errors() > self.errors() { self } else { extended })
+        Ok(self.replaced_by(extended))
+    }
+
+    /// Returns another draft, unless it has more errors or is too long.
+    fn replaced_by(self, other: Draft) -> Draft {
+        let is_worse = other.errors() > self.errors() || !other.text.is_short();
+        if is_worse { self } else { other }
     }
 
     /// Returns the draft with more settings of single images.
     fn with_own(&self, sources: &Sources<'_>, settings: &OwnSettings) -> anyhow::Result<Draft> {
-        Draft::read(sources.root, sources.at, self.text.with_own(settings))
+        sources.read(self.text.with_own(settings))
     }
 }
 

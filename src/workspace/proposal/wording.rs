@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::base::RelPath;
 use crate::base::screen::{COMMAND, is_unseen, visible};
+use crate::graph::naming::NameOrigin;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
 use crate::report::table;
@@ -34,7 +35,9 @@ const WIDTH: usize = 100;
 pub(super) struct ProposalText {
     /// Where all Dockerfiles are and how all images are named, if that is set once.
     general: String,
-    args: String,
+    args: BTreeMap<String, String>,
+    /// Named contexts of all images.
+    contexts: BTreeMap<String, String>,
     groups: String,
     own: OwnSettings,
     /// Images that no glob finds.
@@ -178,18 +181,11 @@ impl ProposalText {
         contexts: &SiblingContexts,
         names: &BTreeMap<RelPath, String>,
     ) -> ProposalText {
-        let table = |header: &str, entries: Vec<(&String, &String)>| -> String {
-            let lines =
-                entries.iter().map(|(name, value)| format!("{} = {}\n", key(name), quote(value)));
-            let lines: String = lines.collect();
-            if lines.is_empty() { lines } else { format!("{header}\n{lines}\n") }
-        };
-        let header = "# Build arguments that FROM lines need.\n[args]";
-        self.args = table(header, args.general.iter().collect());
-        let header = "# Names in Dockerfiles that mean images of this repository.\n[contexts]";
+        self.args.clone_from(&args.general);
         let general = contexts.general.iter();
-        let general = general.filter_map(|(name, path)| Some((name, names.get(path)?)));
-        self.args.push_str(&table(header, general.collect()));
+        let general =
+            general.filter_map(|(name, path)| Some((name.clone(), names.get(path)?.clone())));
+        self.contexts = general.collect();
         let mut own = OwnSettings::default();
         for (path, values) in &args.own {
             let Some(image) = names.get(path) else { continue };
@@ -219,9 +215,25 @@ impl ProposalText {
         text
     }
 
+    /// Returns the file without its last setting of a single image, if it has no room for the one that names images after
+    /// the repository, and needs it.
+    pub(super) fn with_room_for_name(&self, graph: &Graph) -> Option<ProposalText> {
+        let is_full = self.line_count() >= MOST_LINES && !directory_name(graph).is_empty();
+        let mut text = self.clone();
+        text.own.truncate(text.own.len().saturating_sub(1));
+        (is_full && text.own != self.own).then_some(text)
+    }
+
     /// Returns whether settings can be added.
     pub(super) fn has_room_for(&self, settings: &OwnSettings) -> bool {
         self.own.added_by(settings) <= self.lines_left()
+    }
+
+    /// Returns the file with named contexts for all images.
+    pub(super) fn with_contexts(&self, contexts: BTreeMap<String, String>) -> ProposalText {
+        let mut text = self.clone();
+        text.contexts.extend(contexts);
+        text
     }
 
     /// Returns the file with a context for all images.
@@ -257,6 +269,19 @@ impl ProposalText {
         self
     }
 
+    /// Returns the build arguments and named contexts of all images.
+    fn tables(&self) -> String {
+        let table = |header: &str, entries: &BTreeMap<String, String>| -> String {
+            let lines =
+                entries.iter().map(|(name, value)| format!("{} = {}\n", key(name), quote(value)));
+            let lines: String = lines.collect();
+            if lines.is_empty() { lines } else { format!("{header}\n{lines}\n") }
+        };
+        let args = table("# Build arguments that FROM lines need.\n[args]", &self.args);
+        let header = "# Names in Dockerfiles that mean images of this repository, or directories.";
+        args + &table(&format!("{header}\n[contexts]"), &self.contexts)
+    }
+
     /// Returns the settings of single images.
     fn own_settings(&self) -> String {
         match self.own.is_empty() {
@@ -268,7 +293,8 @@ impl ProposalText {
     /// Returns the sections that the graph is read from.
     pub(super) fn settings(&self) -> String {
         let own = self.own_settings();
-        format!("{}\n{}\n{}\n{own}\n{}", self.general, self.args, self.groups, self.singles)
+        let tables = self.tables();
+        format!("{}\n{tables}\n{}\n{own}\n{}", self.general, self.groups, self.singles)
     }
 
     pub(super) fn compose(&self, graph: &Graph) -> String {
@@ -287,7 +313,7 @@ impl ProposalText {
             text.push('\n');
         }
         text.push_str(&references(graph));
-        text.push_str(&self.args);
+        text.push_str(&self.tables());
         text.push_str(&self.groups);
         text.push_str(&self.own_settings());
         text.push_str(&self.singles);
@@ -358,7 +384,7 @@ fn references(graph: &Graph) -> String {
     let Some(first) = images.next() else { return String::new() };
     let Some(prefix) = prefix_of(first) else { return String::new() };
     if !images.all(|image| prefix_of(image).as_deref() == Some(&prefix)) {
-        return String::new();
+        return directory_name(graph);
     }
     let mut text = format!("# How images are named: {}.\n", first.named_by);
     let (namespace, rest) = match prefix.rsplit_once('/') {
@@ -376,6 +402,21 @@ fn references(graph: &Graph) -> String {
     let stem = if app.is_some() { "{app}-" } else { rest };
     let reference = quote(&format!("{before}{stem}{{name}}"));
     text + &format!("reference = {reference}\n\n")
+}
+
+/// Returns the setting for what would otherwise be the name of the directory, which depends on where the checkout is.
+fn directory_name(graph: &Graph) -> String {
+    let app_of = |image: &Image| {
+        let repository = image.references.first()?.familiar_repository();
+        let is_unnamed = image.named_by == NameOrigin::Directory;
+        repository
+            .strip_suffix(&format!("-{}", image.name))
+            .filter(|_| is_unnamed)
+            .map(str::to_owned)
+    };
+    let comment = "# The start of the names of images that nothing else names.";
+    let app = graph.images.values().find_map(app_of);
+    app.map_or(String::new(), |app| format!("{comment}\napp = {}\n\n", quote(&app)))
 }
 
 fn is_in(rest: &BTreeSet<usize>, paths: &[RelPath], path: &RelPath) -> bool {
