@@ -2,7 +2,7 @@
 //!
 //! Owns finding them in the text. What a call does is known to [`super::shell`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::expand::name_at_start;
 
@@ -18,13 +18,18 @@ pub(super) struct ShellFunction {
 /// Returns the functions of a script by name, and the script with blank lines in the place of their bodies. A body ends
 /// with the first `}` that is indented like the name.
 pub(super) fn split(text: &str) -> (BTreeMap<String, ShellFunction>, String) {
+    let numbered = || (1_u32..).zip(text.lines());
+    let ends = numbered().filter(|(_, line)| line.trim() == "}");
+    let last_end: HashMap<&str, u32> =
+        ends.map(|(number, line)| (line.trim_end(), number)).collect();
     let mut functions = BTreeMap::new();
     let mut rest = String::new();
-    let mut lines = (1..).zip(text.lines()).peekable();
+    let mut lines = numbered();
     while let Some((number, line)) = lines.next() {
         let indent = &line[..line.len() - line.trim_start().len()];
         let end = format!("{indent}}}");
-        let name = name_of(line).filter(|_| text.lines().any(|it| it.trim_end() == end));
+        let has_end = || last_end.get(end.as_str()).is_some_and(|end| *end > number);
+        let name = name_of(line).filter(|_| has_end());
         rest.push_str(if name.is_some() { "" } else { line });
         rest.push('\n');
         let Some(name) = name else { continue };

@@ -19,6 +19,9 @@ pub(super) const MAX_DIRECTORIES: usize = 4;
 /// How deeply functions call others at most.
 const MAX_CALLS: usize = 4;
 
+/// The number of bytes that are read again for what a combination of a loop counts.
+const BYTES_PER_COMBINATION: usize = 200;
+
 /// The length of the longest value of a variable.
 const MAX_LENGTH: usize = 1 << 10;
 
@@ -173,6 +176,10 @@ impl ShellText<'_> {
         let Some(text) = paths.find(|it| reader.is_file(it)).and_then(|it| reader.read(&it)) else {
             return;
         };
+        let origin = BuildOrigin { file: self.file.clone(), line: self.line };
+        if !reader.allows(&origin, 1 + text.len() / BYTES_PER_COMBINATION) {
+            return;
+        }
         for command in command::split(&text) {
             if let Some((name, value)) = assignment(command.text.trim()) {
                 state.assign(name, literal(value, &state.variables));
@@ -194,7 +201,7 @@ impl ShellText<'_> {
         }
         let origin = BuildOrigin { file: self.file.clone(), line };
         for scope in self.scopes(reader, state, (text, line)) {
-            if !reader.allows(&origin, 1) {
+            if !reader.allows(&origin, 1 + function.body.len() / BYTES_PER_COMBINATION) {
                 return;
             }
             let mut state = state.clone();

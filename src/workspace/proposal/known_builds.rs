@@ -147,13 +147,21 @@ impl KnownBuilds {
 
     /// Returns the names of the arguments that builds of a Dockerfile pass with different values.
     pub(super) fn differing_args(&self, path: &RelPath) -> BTreeSet<String> {
-        let builds = || self.of(path).iter().filter(|it| !it.is_example);
-        let names = builds().flat_map(|build| build.args.keys());
-        let differs = |name: &&String| {
-            let values: BTreeSet<_> = builds().map(|build| build.args.get(*name)).collect();
-            values.len() > 1
+        let mut builds = 0;
+        // The first value, how many builds pass one, and whether all values are the same.
+        let mut values: BTreeMap<&String, (&String, usize, bool)> = BTreeMap::new();
+        for build in self.of(path).iter().filter(|it| !it.is_example) {
+            builds += 1;
+            for (name, value) in &build.args {
+                let (first, count, is_same) = values.entry(name).or_insert((value, 0, true));
+                *count += 1;
+                *is_same &= *first == value;
+            }
+        }
+        let differs = |(_, (_, count, is_same)): &(&String, (&String, usize, bool))| {
+            !is_same || *count < builds
         };
-        names.filter(differs).cloned().collect()
+        values.into_iter().filter(differs).map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the named contexts that are images of this repository, where all builds of a Dockerfile agree.
