@@ -61,7 +61,6 @@ fn errors_in_one_dockerfile_stop_its_image_and_the_dependents() {
         &broken("FROM scratch\nCOPPY f /\n"),
         "error[unknown-instruction]",
     );
-    check_only_base_and_dev_stop(&broken("FROM Upper\n"), "error[invalid-reference]");
     check_only_base_and_dev_stop(&broken("FROM scratch\nLABEL a=\"b\n"), "error[");
     check_only_base_and_dev_stop(&broken("FROM acme/shop-dev\n"), "error[cycle]");
     let ignore = with_references().file("docker/base/.dockerignore", "!\n");

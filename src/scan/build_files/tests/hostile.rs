@@ -85,7 +85,7 @@ fn scripts_with_many_functions_and_sources_are_read_in_time() {
     let calls = "docker build x\n".repeat(20_000);
     let again = ". ./all.sh\n".repeat(20_000);
     let text = format!("{functions}b() {{\n{calls}}}\n{body}{again}");
-    let root = super::repository(&[("all.sh", &text), ("x/Dockerfile", "")]);
-    let (builds, problems) = super::find(root.path());
+    let root = repository(&[("all.sh", &text), ("x/Dockerfile", "")]);
+    let (builds, problems) = find(root.path());
     assert!(builds.len() <= 1_000_000 && !problems.is_empty(), "{problems:?}");
 }
