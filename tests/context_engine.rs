@@ -236,6 +236,23 @@ fn contexts_of_one_run_are_not_mistaken_for_each_other() {
 }
 
 #[test]
+fn modes_of_directories_arrive() {
+    let Some(_engine) = engine_or_skip() else { return };
+    for instructions in ["COPY . /c/", "COPY . /x/\nADD d /c/d/"] {
+        let checkout = Checkout::new(instructions);
+        fs::create_dir_all(below(&checkout, "d/sub")).unwrap();
+        fs::write(below(&checkout, "d/sub/f"), "x").unwrap();
+        for mode in [0o764, 0o755, 0o700, 0o755] {
+            let permissions = fs::Permissions::from_mode(mode);
+            fs::set_permissions(below(&checkout, "d/sub"), permissions).unwrap();
+            checkout.layers("build --all");
+            let found = FileStates::of_image(&checkout.reference("app")).mode("d/sub");
+            assert_eq!(format!("{found:o}"), format!("{mode:o}"), "{instructions}");
+        }
+    }
+}
+
+#[test]
 fn images_with_the_same_files_share_one_copy() {
     let Some(_engine) = engine_or_skip() else { return };
     let checkout = Checkout::new("COPY . /c/");

@@ -5,9 +5,10 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::base::EntryKind;
 use crate::engine::{ContextFiles, EngineCopy, FileHeader};
 use crate::inputs::ContextSelection;
-use crate::state::{RepositoryState, SentFile};
+use crate::state::{RepositoryState, SentDirectory, SentFile};
 
 /// The files of a context that an image reads.
 pub struct SynchronizedContext {
@@ -25,14 +26,20 @@ impl SynchronizedContext {
     fn copy_name(&self, headers: &mut [FileHeader]) -> Option<String> {
         let patterns = self.selection.patterns()?;
         let digests = self.selection.digests();
-        let files = headers.iter_mut().zip(digests).filter_map(|(header, digest)| {
-            let FileHeader { path, size, mtime, .. } = header;
+        let (mut files, mut directories) = (Vec::new(), Vec::new());
+        for (header, digest) in headers.iter_mut().zip(digests) {
+            let FileHeader { path, kind, mode, size, mtime } = header;
             let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
-            digest.map(|digest| SentFile { path, size: *size, mtime, digest })
-        });
-        let mut files: Vec<SentFile<'_>> = files.collect();
+            match (kind, digest) {
+                (EntryKind::Directory, _) => directories.push(SentDirectory { path, mode: *mode }),
+                (_, Some(digest)) => {
+                    files.push(SentFile { path, size: *size, mtime, digest: *digest });
+                }
+                (_, None) => {}
+            }
+        }
         let copies = self.state.context_copies().ok()?;
-        copies.record(&self.selection.context().root, patterns, &mut files).ok()
+        copies.record(&self.selection.context().root, patterns, &directories, &mut files).ok()
     }
 }
 

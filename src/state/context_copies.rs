@@ -6,6 +6,9 @@
 //! was ever sent under a name, and is written before anything is sent. A file that would break the rule is sent with a
 //! time that is a few nanoseconds later.
 //!
+//! BuildKit does not notice that the mode of a directory has changed: the steps that read it come from the cache. Under
+//! one name, a directory therefore has one mode forever, and with another one there is a new name.
+//!
 //! The name of a copy contains random bits that only its record has: if the record is lost, damaged, replaced, or too
 //! long, there is a new name, and everything is sent once. Records are only appended to, under a lock, so that
 //! concurrent runs of one checkout share a name. Another checkout has another path, and another name.
@@ -24,7 +27,7 @@ use crate::base::waiting;
 use crate::engine::context_files::random_id;
 
 /// The version of the format, which increases with each change of it.
-const MAGIC: &[u8; 16] = b"layers copies 1\n";
+const MAGIC: &[u8; 16] = b"layers copies 2\n";
 
 /// The size in bytes of the header and of a record.
 const RECORD: usize = 64;
@@ -51,6 +54,14 @@ pub struct SentFile<'a> {
     pub digest: blake3::Hash,
 }
 
+/// A directory of a context.
+pub struct SentDirectory<'a> {
+    /// The path relative to the context.
+    pub path: &'a [u8],
+    /// The permission bits.
+    pub mode: u32,
+}
+
 /// The records of a repository's contexts.
 #[derive(Debug, Clone)]
 pub struct ContextCopies {
@@ -60,6 +71,9 @@ pub struct ContextCopies {
 /// The start of a digest; the rest does not fit into a record.
 type Digest = [u8; 24];
 type PathHash = [u8; 16];
+
+/// The time in the record of a directory, which has its mode in the place of a size.
+const DIRECTORY: i64 = i64::MIN;
 
 /// The sizes, times, and contents with which a path was sent.
 type SentVersions = Vec<(u64, i64, Digest)>;
@@ -71,7 +85,7 @@ impl ContextCopies {
     }
 
     /// Returns the name of an engine's copy of some files of the context at `root`, which were selected by `patterns`.
-    /// Records that these files are in it, and changes times that would be mistaken for those of other contents.
+    /// Records that these files and directories are in it, and changes times that would be mistaken for those of other contents.
     ///
     /// # Errors
     /// Returns an error if the record cannot be written, or if another process has it for too long. Nothing may then
@@ -80,6 +94,7 @@ impl ContextCopies {
         &self,
         root: &Path,
         patterns: &blake3::Hash,
+        directories: &[SentDirectory<'_>],
         files: &mut [SentFile<'_>],
     ) -> io::Result<String> {
         let name = &patterns.to_hex()[..32];
@@ -92,11 +107,15 @@ impl ContextCopies {
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         let file = locked(file)?;
         let mut record = CopyRecord::read(&file)?;
-        let is_long = |record: &CopyRecord| record.count > 4 * files.len() + 10_000;
-        if record.as_ref().is_none_or(is_long) {
+        let most = 4 * (files.len() + directories.len()) + 10_000;
+        let is_new = |record: &CopyRecord| {
+            record.count > most || directories.iter().any(|it| record.has_another_mode(it))
+        };
+        if record.as_ref().is_none_or(is_new) {
             record = Some(CopyRecord::create(&file)?);
         }
         let Some(mut record) = record else { return Err(io::Error::other("no record")) };
+        directories.iter().for_each(|it| record.add_directory(it));
         for file in files {
             record.add(file);
         }
@@ -176,10 +195,29 @@ impl CopyRecord {
         Ok(CopyRecord { random, sent: HashMap::new(), count: 0, new: Vec::new() })
     }
 
+    /// Returns whether a directory was sent with another mode.
+    fn has_another_mode(&self, directory: &SentDirectory<'_>) -> bool {
+        self.sent_mode(directory).is_some_and(|mode| mode != u64::from(directory.mode))
+    }
+
+    fn sent_mode(&self, directory: &SentDirectory<'_>) -> Option<u64> {
+        let versions = self.sent.get(&hash_of(directory.path))?;
+        versions.iter().find(|(_, time, _)| *time == DIRECTORY).map(|(mode, ..)| *mode)
+    }
+
+    /// Adds a directory, unless it was sent before.
+    fn add_directory(&mut self, directory: &SentDirectory<'_>) {
+        if self.sent_mode(directory).is_none() {
+            let path = hash_of(directory.path);
+            let version = (directory.mode.into(), DIRECTORY, Digest::default());
+            self.sent.entry(path).or_default().push(version);
+            self.new.extend_from_slice(&bytes_of(&path, &version));
+        }
+    }
+
     /// Adds a file. Gives it a later time if its own stands for another content.
     fn add(&mut self, file: &mut SentFile<'_>) {
-        let mut path = PathHash::default();
-        path.copy_from_slice(&blake3::hash(file.path).as_bytes()[..16]);
+        let path = hash_of(file.path);
         let mut digest = Digest::default();
         digest.copy_from_slice(&file.digest.as_bytes()[..24]);
         let versions = self.sent.entry(path).or_default();
@@ -210,6 +248,12 @@ impl CopyRecord {
         file.write_all(&self.new)?;
         file.sync_data()
     }
+}
+
+fn hash_of(path: &[u8]) -> PathHash {
+    let mut hash = PathHash::default();
+    hash.copy_from_slice(&blake3::hash(path).as_bytes()[..16]);
+    hash
 }
 
 /// Returns the header of a record. A copy of the file, such as one restored from a backup, is another file, and lacks

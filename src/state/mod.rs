@@ -13,7 +13,7 @@ mod repository;
 pub mod runs;
 
 pub use claims::Claim;
-pub use context_copies::{ContextCopies, SentFile};
+pub use context_copies::{ContextCopies, SentDirectory, SentFile};
 pub use digests::Digests;
 pub use directory::StateDir;
 pub use durations::Durations;

@@ -193,11 +193,14 @@ fn make_directory(path: &Path) -> &'static str {
 }
 
 fn set_mode(path: &Path, mode: u32) -> &'static str {
-    if !is_file(path) {
+    let is_directory = fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
+    if !is_file(path) && !is_directory {
         return "no mode";
     }
+    // Files in the directory are read and written later.
+    let mode = if is_directory { mode | 0o700 } else { mode };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    "mode"
+    if is_directory { "mode of a directory" } else { "mode" }
 }
 
 fn rename(path: &Path, second: &Path) -> &'static str {

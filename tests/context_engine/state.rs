@@ -109,6 +109,11 @@ impl FileStates {
         self
     }
 
+    /// Returns the permission bits of a file or directory.
+    pub fn mode(&self, path: &str) -> u32 {
+        self.0[Path::new(path)].mode
+    }
+
     /// Returns the content of a file.
     pub fn content(&self, path: &str) -> String {
         String::from_utf8_lossy(&self.0[Path::new(path)].content).into_owned()

@@ -26,7 +26,8 @@ impl Directory {
             mtime: &mut sent,
             digest: blake3::hash(content.as_bytes()),
         }];
-        let name = self.copies.record(Path::new("/r"), &blake3::hash(b"p"), &mut files).unwrap();
+        let name =
+            self.copies.record(Path::new("/r"), &blake3::hash(b"p"), &[], &mut files).unwrap();
         (name, sent)
     }
 
@@ -56,11 +57,32 @@ fn a_size_and_a_time_mean_one_content() {
 }
 
 #[test]
+fn a_directory_has_one_mode_in_a_copy() {
+    let directory = Directory::new();
+    let send = |path: &str, mode| {
+        let directories = [SentDirectory { path: path.as_bytes(), mode }];
+        let patterns = blake3::hash(b"p");
+        directory.copies.record(Path::new("/r"), &patterns, &directories, &mut []).unwrap()
+    };
+    let first = send("a", 0o755);
+    assert_eq!(send("a", 0o755), first);
+    assert_eq!(send("b", 0o700), first);
+    let second = send("a", 0o700);
+    assert_ne!(second, first);
+    // What the first copy had is not known to the second one.
+    assert_eq!(send("b", 0o711), second);
+    assert_ne!(send("a", 0o755), second);
+    // A file of the same path is something else.
+    let name = send("c", 0o755);
+    assert_eq!(directory.send("c", 0o755, "one"), (name, 0o755));
+}
+
+#[test]
 fn contexts_and_patterns_have_their_own_copies() {
     let directory = Directory::new();
     let name = |root: &str, patterns: &str| {
         let patterns = blake3::hash(patterns.as_bytes());
-        directory.copies.record(Path::new(root), &patterns, &mut []).unwrap()
+        directory.copies.record(Path::new(root), &patterns, &[], &mut []).unwrap()
     };
     let names = [name("/a", "p"), name("/b", "p"), name("/a", "q")];
     assert_eq!(names[0], name("/a", "p"));
@@ -92,7 +114,7 @@ fn damaged_replaced_and_long_records_lead_to_new_names() {
     });
     check("a record of a later version", &|path| {
         let mut bytes = fs::read(path).unwrap();
-        bytes[14] = b'2';
+        bytes[14] = b'9';
         fs::write(path, bytes).unwrap();
     });
     check("a restored record", &|path| {
@@ -108,7 +130,7 @@ fn damaged_replaced_and_long_records_lead_to_new_names() {
         let mut files: Vec<SentFile<'_>> = files
             .map(|(path, mtime)| SentFile { path: path.as_bytes(), size: 3, mtime, digest })
             .collect();
-        directory.copies.record(Path::new("/r"), &blake3::hash(b"p"), &mut files).unwrap();
+        directory.copies.record(Path::new("/r"), &blake3::hash(b"p"), &[], &mut files).unwrap();
     });
 }
 
@@ -139,6 +161,6 @@ fn records_that_are_not_files_are_not_used() {
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(&outside, &path).unwrap();
     let patterns = blake3::hash(b"p");
-    assert!(directory.copies.record(Path::new("/r"), &patterns, &mut []).is_err());
+    assert!(directory.copies.record(Path::new("/r"), &patterns, &[], &mut []).is_err());
     assert_eq!(fs::read(&outside).unwrap(), b"precious");
 }
