@@ -85,7 +85,8 @@ impl ContextCopies {
     }
 
     /// Returns the name of an engine's copy of some files of the context at `root`, which were selected by `patterns`.
-    /// Records that these files and directories are in it, and changes times that would be mistaken for those of other contents.
+    /// Records that these files and directories are in it, and changes times that would be mistaken for those of other
+    /// contents.
     ///
     /// # Errors
     /// Returns an error if the record cannot be written, or if another process has it for too long. Nothing may then

@@ -40,16 +40,27 @@ type FilePair = (RelPath, RelPath);
 /// Returns an error if a directory cannot be read.
 pub(super) fn add(draft: Draft, sources: &Sources<'_>) -> anyhow::Result<Draft> {
     let images = further_images(&draft.graph, sources);
-    let all: Vec<&FurtherImage> = images.iter().collect();
-    let trial = draft.with_own(sources, &settings_of(&all))?;
-    let known: BTreeSet<FilePair> = pairs(&draft.graph).into_values().collect();
-    let chosen = choose(&all, &pairs(&trial.graph), &known, draft.text.lines_left());
-    let draft = draft.extended(sources, &settings_of(&chosen))?;
+    let draft = match images.is_empty() {
+        true => draft,
+        false => add_best(draft, &images.iter().collect::<Vec<_>>(), sources)?,
+    };
     let arguments = arguments_by_name(&draft.graph, sources);
     match draft.text.has_room_for(&arguments) {
         true => draft.extended(sources, &arguments),
         false => Ok(draft),
     }
+}
+
+/// Adds the images that are worth a line. All of them are tried at once.
+fn add_best(
+    draft: Draft,
+    images: &[&FurtherImage],
+    sources: &Sources<'_>,
+) -> anyhow::Result<Draft> {
+    let trial = draft.with_own(sources, &settings_of(images))?;
+    let known: BTreeSet<FilePair> = pairs(&draft.graph).into_values().collect();
+    let chosen = choose(images, &pairs(&trial.graph), &known, draft.text.lines_left());
+    draft.extended(sources, &settings_of(&chosen))
 }
 
 fn settings_of(images: &[&FurtherImage]) -> OwnSettings {
@@ -83,12 +94,11 @@ fn arguments_by_name(graph: &Graph, sources: &Sources<'_>) -> OwnSettings {
         for name in sources.arguments.used(&image.dockerfile) {
             differing.remove(&name);
         }
-        let builds = sources.builds.of(&image.dockerfile).iter();
         let has_name = |build: &&DescribedBuild| {
-            !build.is_example
-                && reference_of(build).is_some_and(|it| image.references.first() == Some(&it))
+            reference_of(build).is_some_and(|it| image.references.first() == Some(&it))
         };
-        let Some(build) = builds.into_iter().find(has_name) else { continue };
+        let build = sources.builds.real(&image.dockerfile).find(has_name);
+        let Some(build) = build else { continue };
         let args = build.args.iter().filter(|(name, value)| {
             differing.contains(*name) && image.build_args.get(*name) != Some(value)
         });

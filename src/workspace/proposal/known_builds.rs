@@ -90,9 +90,13 @@ impl KnownBuilds {
         KnownBuilds { by_dockerfile, by_name }
     }
 
-    /// Returns the builds of a Dockerfile.
-    pub(super) fn of(&self, path: &RelPath) -> &[DescribedBuild] {
+    fn of(&self, path: &RelPath) -> &[DescribedBuild] {
         self.by_dockerfile.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the builds of a Dockerfile that are not only examples.
+    pub(super) fn real(&self, path: &RelPath) -> impl Iterator<Item = &DescribedBuild> {
+        self.of(path).iter().filter(|build| !build.is_example)
     }
 
     /// Returns the names that the files give to Dockerfiles.
@@ -132,7 +136,7 @@ impl KnownBuilds {
         last: Option<&str>,
     ) -> Vec<(BuildVariant, &DescribedBuild)> {
         let mut variants: Vec<(BuildVariant, &DescribedBuild)> = Vec::new();
-        for build in self.of(path).iter().filter(|it| !it.is_example) {
+        for build in self.real(path) {
             let args = build.args.iter().filter(|(name, _)| used.contains(*name));
             let args = args.map(|(name, value)| (name.clone(), value.clone())).collect();
             let target = build.target.clone().filter(|it| Some(it.as_str()) != last);
@@ -150,7 +154,7 @@ impl KnownBuilds {
         let mut builds = 0;
         // The first value, how many builds pass one, and whether all values are the same.
         let mut values: BTreeMap<&String, (&String, usize, bool)> = BTreeMap::new();
-        for build in self.of(path).iter().filter(|it| !it.is_example) {
+        for build in self.real(path) {
             builds += 1;
             for (name, value) in &build.args {
                 let (first, count, is_same) = values.entry(name).or_insert((value, 0, true));

@@ -80,7 +80,7 @@ fn directories_of<'a>(
     graph: &Graph,
     sources: &'a Sources<'_>,
 ) -> Vec<(&'a String, &'a String)> {
-    let builds = || sources.builds.of(&image.dockerfile).iter().filter(|it| !it.is_example);
+    let builds = || sources.builds.real(&image.dockerfile);
     let Some(first) = builds().next() else { return Vec::new() };
     let is_known = |(name, value): &(&String, &String)| {
         let names = |it: &External| graph.externals[it.id].familiar_repository() == **name;
@@ -97,7 +97,7 @@ fn directories_of<'a>(
 
 /// Returns the context in which all builds of an image's Dockerfile agree.
 fn context_of<'a>(image: &Image, sources: &'a Sources<'_>) -> Option<&'a RelPath> {
-    let builds = sources.builds.of(&image.dockerfile).iter().filter(|it| !it.is_example);
+    let builds = sources.builds.real(&image.dockerfile);
     let contexts: BTreeSet<Option<&RelPath>> = builds.map(|it| it.context.as_ref()).collect();
     match contexts.into_iter().collect::<Vec<_>>().as_slice() {
         [only] => *only,

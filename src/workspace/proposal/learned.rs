@@ -15,9 +15,12 @@ const MOST_TEMPLATES: usize = 200;
 /// The maximum number of Dockerfiles to which one reference is compared.
 const MOST_CANDIDATES: usize = 100;
 
+/// A template, and the Dockerfiles that it was learned from, as indexes.
+pub(super) type LearnedTemplate = (ReferenceTemplate, Vec<usize>);
+
 /// Returns the templates that give a Dockerfile a name that another one mentions or that the repository's files give it,
 /// with these Dockerfiles, the most frequent ones first.
-pub(super) fn templates(evidence: &Evidence) -> Vec<(ReferenceTemplate, Vec<usize>)> {
+pub(super) fn templates(evidence: &Evidence) -> Vec<LearnedTemplate> {
     let by_value = paths_by_value(&evidence.paths);
     let mut learned: BTreeMap<ReferenceTemplate, LearnedFrom<'_>> = BTreeMap::new();
     for (mention, by) in &evidence.mentions {

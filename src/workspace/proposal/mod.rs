@@ -143,8 +143,9 @@ impl Sources<'_> {
         let text = text.with_settings(args, &contexts, &names);
         let mut drafts = vec![self.read(text)?];
         let evidence = Evidence::new(paths, mentions, self.claims.clone(), directory);
+        let templates = learned::templates(&evidence);
         for most in MOST_RULES {
-            let rules = NamingRules::choose(&evidence, most);
+            let rules = NamingRules::choose(&evidence, &templates, most);
             if rules.is_empty() {
                 break;
             }

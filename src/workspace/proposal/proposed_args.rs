@@ -1,7 +1,8 @@
 //! The build arguments and the target stages of a proposal.
 //!
-//! Owns the choice among the builds of a Dockerfile, and the values: those that the repository's build files pass, if with them the parents are images of this
-//! repository or if there is no default, and values for what is still missing.
+//! Owns the choice among the builds of a Dockerfile, and the values: those that the repository's build files pass, if with
+//! them the parents are images of this repository or if an argument has no default, and values for those that are still
+//! missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -120,7 +120,7 @@ impl ReferenceTemplate {
         parts
     }
 
-    /// Returns whether the template uses a directory for which there is no placeholder.
+    /// Returns whether the template uses a directory without a placeholder.
     pub(super) fn uses_deep_parts(&self) -> bool {
         self.filtered_parts().any(|(part, _)| matches!(part, PathPart::Above(levels) if levels > 2))
     }

@@ -64,7 +64,7 @@ impl RuleText {
     }
 }
 
-/// The captures of a pattern: directories more than two levels up, for which there is no placeholder.
+/// The captures of a pattern: directories more than two levels up, which have no placeholder.
 struct Captures {
     levels: Vec<usize>,
 }

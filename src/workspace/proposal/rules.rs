@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::evidence::{Evidence, is_public};
-use super::learned::templates;
+use super::learned::LearnedTemplate;
 use super::path_group::{PathGroup, PathPart};
 use super::reference_template::{ImageName, ReferenceTemplate, TagOrigin};
 use crate::graph::naming::LATEST;
@@ -39,14 +39,14 @@ pub(super) struct NamingRules {
 }
 
 impl NamingRules {
-    /// Chooses at most this many rules for the evidence.
-    pub(super) fn choose(evidence: &Evidence, most: usize) -> NamingRules {
-        let mut chooser = Chooser {
-            evidence,
-            templates: templates(evidence),
-            names: BTreeMap::new(),
-            resolved: BTreeSet::new(),
-        };
+    /// Chooses at most this many rules for the evidence, with the templates that were learned from it.
+    pub(super) fn choose(
+        evidence: &Evidence,
+        templates: &[LearnedTemplate],
+        most: usize,
+    ) -> NamingRules {
+        let mut chooser =
+            Chooser { evidence, templates, names: BTreeMap::new(), resolved: BTreeSet::new() };
         let mut chosen = NamingRules::default();
         while chosen.rules.len() < most {
             let Some(rule) = chooser.best() else { break };
@@ -85,7 +85,7 @@ impl NamingRules {
 
 struct Chooser<'a> {
     evidence: &'a Evidence,
-    templates: Vec<(ReferenceTemplate, Vec<usize>)>,
+    templates: &'a [LearnedTemplate],
     /// The names so far.
     names: BTreeMap<usize, ImageName>,
     /// The mentions that these names explain.
@@ -121,7 +121,7 @@ impl<'a> Chooser<'a> {
     /// Returns the best rule that explains a mention.
     fn best(&self) -> Option<NamingRule> {
         let mut best: Option<(RuleScore, NamingRule)> = None;
-        for (template, seeds) in &self.templates {
+        for (template, seeds) in self.templates {
             let mut groups: Vec<PathGroup> = Vec::new();
             for seed in seeds.iter().filter(|it| !self.names.contains_key(it)).take(MOST_SEEDS) {
                 for group in PathGroup::around(&self.evidence.paths[*seed]) {
